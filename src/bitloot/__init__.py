@@ -1,0 +1,1 @@
+"""The core of the shop: what is sold, the rules of selling it, and the seams to the world."""

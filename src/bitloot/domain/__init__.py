@@ -1,0 +1,1 @@
+"""Nouns and rules: pure, synchronous, without clock, randomness or input and output."""

@@ -1,0 +1,143 @@
+"""The narrow waist: what a rule returns, and all that may be written.
+
+A rule never saves. It returns a `Decision`; the transaction writes it whole or not at all. What
+changed is derived here, once, from the rows before and after, and stored with the first event:
+so a timeline carries every change, and the rows can be rebuilt from it.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import ClassVar, Final, TypeAlias, TypeVar
+
+import msgspec
+
+JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored fact with an identity. `version` is 0 until it is first written, then 1, 2, …
+
+    `unlogged` names fields that never enter an event: sealed bytes and wrapped keys.
+    """
+
+    unlogged: ClassVar[frozenset[str]] = frozenset()
+
+    id: str
+    version: int = 0
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One row written: inserted when `before` is None, otherwise updated if unchanged since."""
+
+    before: Row | None
+    after: Row
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact of one order. `seq` and `changes` are filled in when the decision is sealed.
+
+    `subject` is the id of the row it speaks of (the order itself, a payment, a fulfilment, …);
+    `facts` are small public values for people; `due` arms the job that reacts to it.
+    """
+
+    kind: str
+    at: datetime
+    subject: str
+    facts: Mapping[str, str | int | None] = {}
+    due: datetime | None = None
+    seq: int = 0
+    changes: Mapping[str, Mapping[str, JsonValue]] = {}
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Work to be done. `ref` is an id, never a payload; `due` None means now."""
+
+    kind: str
+    ref: str
+    due: datetime | None = None
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person did: kept in the hash chain of the audit log. Never holds a secret."""
+
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    reason: str = ""
+    facts: Mapping[str, str | int | None] = {}
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one transaction writes.
+
+    `order_id` names the order whose timeline gets `events`; a decision with events must save that
+    order's row, which carries the counter of its events. `reason` says why nothing was done.
+    """
+
+    save: tuple[Change, ...] = ()
+    events: tuple[Event, ...] = ()
+    jobs: tuple[JobRequest, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+    order_id: str | None = None
+    reason: str = ""
+
+
+NOTHING: Final = Decision()
+
+
+def insert(row: Row) -> Change:
+    """The change that writes a new row, as version 1."""
+    return Change(before=None, after=msgspec.structs.replace(row, version=1))
+
+
+def update(before: R, **fields: object) -> Change:
+    """The change that writes `fields` over `before`, refused if the row moved on since."""
+    return Change(
+        before=before,
+        after=msgspec.structs.replace(before, version=before.version + 1, **fields),
+    )
+
+
+def changed_fields(change: Change) -> dict[str, object]:
+    """The fields of the row that the change writes, with their new values."""
+    if change.before is None:
+        return {name: getattr(change.after, name) for name in change.after.__struct_fields__}
+    return {
+        name: getattr(change.after, name)
+        for name in change.after.__struct_fields__
+        if getattr(change.before, name) != getattr(change.after, name)
+    }
+
+
+def row_name(row: Row) -> str:
+    """How a row is named in the changes of an event: `order/<id>`, `payment/<id>`, …"""
+    return f"{type(row).__name__.lower()}/{row.id}"
+
+
+def logged(change: Change) -> dict[str, JsonValue]:
+    """What an event keeps of a change, as JSON values."""
+    fields = {
+        name: value
+        for name, value in changed_fields(change).items()
+        if name not in change.after.unlogged
+    }
+    built: dict[str, JsonValue] = msgspec.to_builtins(fields)
+    return built
+
+
+def fold(events: Iterable[Event]) -> dict[str, dict[str, JsonValue]]:
+    """Every row of an order as its events, in order of `seq`, say it is."""
+    rows: dict[str, dict[str, JsonValue]] = {}
+    for event in sorted(events, key=lambda event: event.seq):
+        for name, fields in event.changes.items():
+            rows.setdefault(name, {}).update(fields)
+    return rows
+
+
+def as_folded(row: Row) -> dict[str, JsonValue]:
+    """The row in the form in which `fold` gives it, for comparing the two."""
+    return logged(Change(before=None, after=row))

@@ -1,0 +1,1 @@
+"""Seams: what the core asks of the world, as protocols and the data that crosses them."""

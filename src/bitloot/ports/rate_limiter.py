@@ -1,0 +1,31 @@
+"""Exact limits across processes."""
+
+from datetime import timedelta
+from typing import Protocol
+
+import msgspec
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """`limit` hits of `scope` in any window of that length, counted for each subject apart."""
+
+    scope: str
+    limit: int
+    window: timedelta
+    fails_closed: bool = False
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the hit is allowed. `retry_after` in seconds, 0 when it is."""
+
+    allowed: bool
+    remaining: int
+    retry_after: float
+
+
+class RateLimiter(Protocol):
+    """Raises StoreUnavailable when the counters cannot be reached and the quota fails closed."""
+
+    async def hit(self, quota: Quota, subject: str) -> Verdict:
+        """Count one hit. Without its store: allowed, unless the quota fails closed."""
+        ...

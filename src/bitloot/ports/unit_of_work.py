@@ -1,0 +1,194 @@
+"""One transaction: locked reads, then one decision recorded whole.
+
+`record` writes everything that a decision holds (rows under their version guards, events, the jobs
+that react to them, audit lines, the outcome of the running job) and commits. Leaving the block
+without it rolls back. Nothing external may be called inside the block.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from bitloot.domain.decision import Decision
+from bitloot.domain.email import Email
+from bitloot.domain.idempotency import IdempotencyRecord, Once
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.order import Order, OrderFile
+from bitloot.domain.product import Sellable
+from bitloot.domain.quote import Quote
+from bitloot.domain.reveal import Grant
+from bitloot.domain.webhook import Webhook
+from bitloot.ports.jobs import Lease, Outcome
+
+
+class Placing(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts that placing an order needs, read in one round trip.
+
+    `sellables` are today's facts of the quote's products, in the quote's order. `open_by_address`
+    and `open_by_ip` count unpaid orders. `backlog_seconds` is how long the oldest due fulfilment
+    has waited without a lease.
+    """
+
+    quote: Quote
+    sellables: tuple[Sellable, ...]
+    open_by_address: int
+    open_by_ip: int
+    backlog_seconds: float
+
+
+class Orders(Protocol):
+    """Whole orders, locked (the order's row first, then what hangs on it)."""
+
+    async def file(self, order_id: str) -> OrderFile | None:
+        """By id."""
+        ...
+
+    async def file_of_payment(self, gateway: str, gateway_payment_id: str) -> OrderFile | None:
+        """The order of a stored payment, by the gateway's payment id."""
+        ...
+
+    async def file_of_invoice(self, gateway: str, gateway_invoice_id: str) -> OrderFile | None:
+        """The order of a stored invoice, by the gateway's invoice id."""
+        ...
+
+    async def file_by_number(self, number: str) -> OrderFile | None:
+        """By the number that people, gateway and supplier see."""
+        ...
+
+    async def order_of(self, kind: str, row_id: str) -> str | None:
+        """The id of the order that a `fulfilment`, `payment`, `hold`, `grant` or `item` row is of."""
+        ...
+
+    async def order_of_supplier_order(
+        self, supplier: str, supplier_order_id: str | None, external_id: str | None
+    ) -> tuple[str, str] | None:
+        """(order id, fulfilment id) of an attempt, by the supplier's order id or our external id."""
+        ...
+
+
+class Checkout(Protocol):
+    """What placing an order reads."""
+
+    async def placing(
+        self, quote_id: str, *, email_person: str, placed_from: str
+    ) -> Placing | None:
+        """The facts of placing; the quote's row is locked. None: no such quote."""
+        ...
+
+    async def once(self, once: Once) -> IdempotencyRecord | None:
+        """What was stored under this key, whoever asks with it now."""
+        ...
+
+
+class Keys(Protocol):
+    """Sealed keys and own stock."""
+
+    async def pick(self, product_id: str, quantity: int, *, at: datetime) -> Sequence[InventoryKey]:
+        """Up to `quantity` free, unexpired keys, cheapest batch first, locked, skipping locked."""
+        ...
+
+    async def inventory(self, ids: Sequence[str]) -> Sequence[InventoryKey]:
+        """These inventory keys, locked in id order."""
+        ...
+
+    async def sealed(self, ids: Sequence[str]) -> Sequence[SealedKey]:
+        """These sealed keys with their ciphertext where it is still here, locked in id order."""
+        ...
+
+    async def sealed_of_item(self, order_item_id: str) -> Sequence[SealedKey]:
+        """All sealed keys ever of one order item, without ciphertext, by slot."""
+        ...
+
+    async def sealed_of_fulfilment(self, fulfilment_id: str) -> Sequence[SealedKey]:
+        """All sealed keys of one fulfilment, with ciphertext where it is still here, by slot."""
+        ...
+
+    async def known(self, fingerprints: Sequence[str]) -> frozenset[str]:
+        """Which of these fingerprints were ever seen (quarantined ones included)."""
+        ...
+
+    async def known_supplier_keys(self, supplier: str, ids: Sequence[str]) -> frozenset[str]:
+        """Which of these key ids of a supplier were ever sealed."""
+        ...
+
+    async def not_on_kek(self, kek_id: str, *, limit: int) -> Sequence[SealedKey]:
+        """Up to `limit` sealed keys wrapped by another key-encryption key, locked, skipping locked."""
+        ...
+
+
+class Grants(Protocol):
+    """Permissions to download."""
+
+    async def get(self, grant_id: str) -> Grant | None:
+        """One grant, locked."""
+        ...
+
+    async def usable(self, order_id: str, *, at: datetime) -> Sequence[Grant]:
+        """The grants of an order that are neither over nor revoked, locked."""
+        ...
+
+
+class Inbox(Protocol):
+    """Incoming webhooks and outgoing mails."""
+
+    async def webhook(self, webhook_id: str) -> Webhook | None:
+        """One stored webhook, locked."""
+        ...
+
+    async def email(self, key: str) -> Email | None:
+        """The mail with this key (`<kind>/<subject id>/<n>`), locked."""
+        ...
+
+    async def email_by_provider_id(self, provider: str, provider_id: str) -> Email | None:
+        """The mail that the provider knows by this id, locked."""
+        ...
+
+    async def is_suppressed(self, address_key: str) -> bool:
+        """Whether this case-folded address is not to be written to."""
+        ...
+
+    async def codes_sent(self, address_key: str, *, since: datetime) -> int:
+        """How many codes were mailed to this address since then."""
+        ...
+
+
+class Transaction(Protocol):
+    """The questions, and the one way to write."""
+
+    @property
+    def orders(self) -> Orders: ...
+    @property
+    def checkout(self) -> Checkout: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def grants(self) -> Grants: ...
+    @property
+    def inbox(self) -> Inbox: ...
+
+    async def record(
+        self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
+    ) -> None:
+        """Write the decision and commit: all of it or nothing.
+
+        With `lease` the commit carries its fence, and `outcome` ends or re-arms that job.
+        Raises Conflict (a version moved on), Duplicate (a unique rule), NoStockLeft, LeaseLost,
+        StoreUnavailable.
+        """
+        ...
+
+
+class UnitOfWork(Protocol):
+    """Opens transactions."""
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction, begun at its first statement; rolled back unless recorded."""
+        ...
+
+
+def locked_order(file: OrderFile | None) -> Order | None:
+    """The order of a file, if there is one."""
+    return file.order if file else None

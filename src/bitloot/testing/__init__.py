@@ -1,0 +1,1 @@
+"""Contract suites, builders and a test clock for the authors of adapters."""

@@ -1,0 +1,1 @@
+"""Verbs: each reads, asks a rule, records the decision."""

@@ -1,0 +1,1 @@
+"""The neighbours of the core: one folder per vendor or technology."""

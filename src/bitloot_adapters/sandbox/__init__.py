@@ -1,0 +1,1 @@
+"""Wire-faithful stand-ins for the providers, each a server of its own."""
