@@ -1,5 +1,6 @@
 """The embedded servers: started, reused, crashed, refused, and never left behind."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 import redis
 
-from bitloot_web.devservices import DevServiceError, start_postgres, start_valkey
+from bitloot_web.devservices import DevServiceError, PostgresServer, start_postgres, start_valkey
 from bitloot_web.devservices.binaries import find_postgres, find_valkey
 from bitloot_web.devservices.process import MAPPED, SELF, other_user
 
@@ -39,6 +40,12 @@ def open_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with start_postgres(tmp_path_factory.mktemp("postgres"), durable=False) as running:
+        yield running
 
 
 def gone(pid: int) -> bool:
@@ -78,31 +85,29 @@ def test_a_second_start_finds_what_the_first_one_wrote(tmp_path: Path) -> None:
         assert server.owns()
 
 
-def test_the_database_listens_on_its_unix_socket_only(tmp_path: Path) -> None:
-    with (
-        start_postgres(tmp_path, durable=False) as server,
-        psycopg.connect(server.url("postgres")) as connection,
-    ):
+def test_the_database_listens_on_its_unix_socket_only(server: PostgresServer) -> None:
+    with psycopg.connect(server.url("postgres")) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
-        assert server.socket_dir.stat().st_mode & 0o077 == 0
+    assert server.socket_dir.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize(("durable", "fsync"), [(True, "on"), (False, "off")])
-def test_only_a_durable_database_waits_for_the_disk(
-    tmp_path: Path, *, durable: bool, fsync: str
+def test_only_a_durable_database_waits_for_the_disk(server: PostgresServer) -> None:
+    with psycopg.connect(server.url("postgres")) as connection:
+        assert connection.execute("SHOW fsync").fetchone() == ("off",)
+    folder = server.folder
+    server.stop()
+    with (
+        start_postgres(folder, durable=True) as durable,
+        psycopg.connect(durable.url("postgres")) as connection,
+    ):
+        assert connection.execute("SHOW fsync").fetchone() == ("on",)
+    server.restart()
+
+
+def test_text_sorts_by_code_point_and_lower_case_knows_every_script(
+    server: PostgresServer,
 ) -> None:
-    with (
-        start_postgres(tmp_path, durable=durable) as server,
-        psycopg.connect(server.url("postgres")) as connection,
-    ):
-        assert connection.execute("SHOW fsync").fetchone() == (fsync,)
-
-
-def test_text_sorts_by_code_point_and_lower_case_knows_every_script(tmp_path: Path) -> None:
-    with (
-        start_postgres(tmp_path, durable=False) as server,
-        psycopg.connect(server.url("postgres")) as connection,
-    ):
+    with psycopg.connect(server.url("postgres")) as connection:
         told = connection.execute("SELECT lower('ÄЖ'), 'a' > 'B'").fetchone()
         assert told == ("äж", True)
 
@@ -112,17 +117,16 @@ def test_a_killed_database_restarts_at_its_address_with_every_committed_row(
 ) -> None:
     with start_postgres(tmp_path, durable=False) as server:
         url = server.create_database("shop")
-        held = psycopg.connect(url, autocommit=True)
-        held.execute("CREATE TABLE kept AS SELECT 1 AS one")
         first = server.pid
-        server.kill()
-        assert not server.alive()
-        assert not server.owns()
-        server.restart()
+        with contextlib.closing(psycopg.connect(url, autocommit=True)) as held:
+            held.execute("CREATE TABLE kept AS SELECT 1 AS one")
+            server.kill()
+            assert not server.alive()
+            assert not server.owns()
+            server.restart()
         assert server.pid != first
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
-        held.close()
 
 
 def test_a_pid_file_whose_number_now_belongs_to_another_process_is_no_obstacle(
@@ -237,6 +241,19 @@ def test_servers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
         assert server.owns()
 
 
+def test_servers_end_when_the_process_that_watches_over_them_is_killed(tmp_path: Path) -> None:
+    with (
+        start_postgres(tmp_path / "p", durable=False) as database,
+        start_valkey(tmp_path / "v") as store,
+    ):
+        for pid in (database.pid, store.pid):
+            watcher = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(watcher, signal.SIGKILL)
+            assert gone(pid)
+        database.restart()
+        assert database.owns()
+
+
 @pytest.mark.parametrize("identity", [MAPPED, other_user()] if os.geteuid() == 0 else [SELF])
 def test_the_database_runs_without_the_rights_of_root(open_folder: Path, identity: str) -> None:
     programs = find_postgres().folder
@@ -276,21 +293,20 @@ def test_data_of_another_version_is_served_by_that_version_or_refused(tmp_path: 
     with start_postgres(tmp_path, durable=False) as server:
         major = server.major
     (tmp_path / "cluster" / "PG_VERSION").write_text("99\n")
-    with pytest.raises(DevServiceError, match="no PostgreSQL 99 \\(the data's version\\)"):
+    with pytest.raises(DevServiceError, match=r"no PostgreSQL 99 \(the data's version\)"):
         start_postgres(tmp_path, durable=False)
     (tmp_path / "cluster" / "PG_VERSION").write_text(f"{major}\n")
     with start_postgres(tmp_path, durable=False) as server:
         assert server.version() == major
 
 
-def test_a_name_that_is_no_plain_identifier_is_refused(tmp_path: Path) -> None:
-    with start_postgres(tmp_path, durable=False) as server:
-        for name in ("", "Upper", "a-b", "1st", "x" * 64, 'q"; DROP'):
-            with pytest.raises(DevServiceError, match="is no database name"):
-                server.create_database(name)
+def test_a_name_that_is_no_plain_identifier_is_refused(server: PostgresServer) -> None:
+    for name in ("", "Upper", "a-b", "1st", "x" * 64, 'q"; DROP'):
+        with pytest.raises(DevServiceError, match="is no database name"):
+            server.create_database(name)
+    server.create_database("once")
+    with pytest.raises(DevServiceError, match="already exists"):
         server.create_database("once")
-        with pytest.raises(DevServiceError, match="already exists"):
-            server.create_database("once")
 
 
 def test_programs_in_a_named_folder_come_before_all_others() -> None:
