@@ -1,8 +1,10 @@
-"""What a Resend stand-in is told when it starts: keys, domains, limits, webhook endpoints, faults."""
+"""What a Resend stand-in is told when it starts: keys, domains, limits, receivers, faults."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+DEFAULT_API_KEY: Final = "re_sandbox_full_access"
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -11,7 +13,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     Source: Resend documentation, "API keys" (full access, sending access).
     """
 
-    token: str
+    token: str = DEFAULT_API_KEY
     team: str = "team_sandbox"
     permission: Literal["full_access", "sending_access"] = "full_access"
     domain: str | None = None
@@ -49,7 +51,7 @@ class ResendSandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
     API calls that meet a fault of ``random_faults``, chosen by ``random_seed``.
     """
 
-    api_keys: tuple[ApiKey, ...] = (ApiKey(token="re_sandbox_full_access"),)  # noqa: S106 - a stand-in's own key
+    api_keys: tuple[ApiKey, ...] = (ApiKey(),)
     verified_domains: tuple[str, ...] = ("shop.example", "bitloot.example")
     owner_email: str = "owner@shop.example"
     templates: tuple[Template, ...] = ()

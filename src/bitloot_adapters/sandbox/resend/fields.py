@@ -83,6 +83,7 @@ def address_list(body: Body, field: str) -> list[str]:
 
     Raises:
         WireError: 422 for a wrong type, too many, a malformed or a refused address.
+
     """
     value = body.get(field)
     if value is None:
@@ -110,13 +111,12 @@ def _recipient(item: object, field: str) -> str:
     return item
 
 
-def moment_field(
-    body: Body, field: str, *, at: datetime, latest: timedelta
-) -> datetime | None:
+def moment_field(body: Body, field: str, *, at: datetime, latest: timedelta) -> datetime | None:
     """An ISO 8601 time or a phrase such as "in 1 hour", as UTC; None when absent.
 
     Raises:
         WireError: 422 when it is unreadable, past, or further off than ``latest``.
+
     """
     text = text_field(body, field)
     if text is None:

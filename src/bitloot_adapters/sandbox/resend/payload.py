@@ -178,9 +178,7 @@ def _attachment(item: object) -> Attachment:
         raise WireError("invalid_attachment", "Each attachment must be an object.")
     content, path = text_field(fields, "content"), text_field(fields, "path")
     if (content is None) == (path is None):
-        raise WireError(
-            "invalid_attachment", "Attachment must have either a `content` or `path`."
-        )
+        raise WireError("invalid_attachment", "Attachment must have either a `content` or `path`.")
     if content is not None:
         try:
             base64.b64decode(content, validate=True)

@@ -147,14 +147,4 @@ class Mode(msgspec.Struct, kw_only=True):
     header_style: str = "svix"
 
 
-Row = (
-    Mail
-    | PlannedEvent
-    | Endpoint
-    | Notice
-    | Suppression
-    | Remembered
-    | Usage
-    | Scenario
-    | Mode
-)
+Row = Mail | PlannedEvent | Endpoint | Notice | Suppression | Remembered | Usage | Scenario | Mode
