@@ -17,7 +17,9 @@ WrongAssetResult = Literal["wrong_asset_confirmed", "partially_paid", "finished"
 SECRET_FIELDS = frozenset({"api_keys", "ipn_secret", "account_password", "jwt_secret"})
 
 
-class NowPaymentsSandboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NowPaymentsSandboxConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
     """One merchant account of the vendor, and how its server behaves.
 
     Units: `*_seconds` are seconds; percentages are 0-100; money is `Decimal`.
@@ -25,11 +27,11 @@ class NowPaymentsSandboxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid
 
     # The account.
     api_keys: tuple[str, ...] = ("NOWPAY-SANDBOX-KEY-0001", "NOWPAY-SANDBOX-KEY-0002")
-    ipn_secret: str | None = "nowpayments-sandbox-ipn-secret"
+    ipn_secret: str | None = msgspec.field(default="nowpayments-sandbox-ipn-secret")
     """None: no secret was generated for the account, so no IPN is ever sent."""
     account_email: str = "merchant@sandbox.invalid"
-    account_password: str = "Sandbox-Password-1"
-    jwt_secret: str = "nowpayments-sandbox-jwt-secret-0123456789"
+    account_password: str = msgspec.field(default="Sandbox-Password-1")
+    jwt_secret: str = msgspec.field(default="nowpayments-sandbox-jwt-secret-0123456789")
     jwt_seconds: int = 300
     outcome_currency: str | None = None
     """The wallet that receives the settlement; None settles in the coin that was paid."""

@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-Json: TypeAlias = (
-    "Mapping[str, Json] | Sequence[Json] | str | int | float | Decimal | bool | None"
-)
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | Decimal | bool | None"
 
 _SHORT_ESCAPES = {
     '"': '\\"',
@@ -97,7 +95,8 @@ def stringify(value: Json, *, sort: bool = False, style: Literal["js", "loose"] 
     if isinstance(value, Mapping):
         keys = sorted(value, key=js_key_order) if sort else list(value)
         pairs = (
-            f"{js_string(key)}{colon}{stringify(value[key], sort=sort, style=style)}" for key in keys
+            f"{js_string(key)}{colon}{stringify(value[key], sort=sort, style=style)}"
+            for key in keys
         )
         return "{" + comma.join(pairs) + "}"
     return "[" + comma.join(stringify(item, sort=sort, style=style) for item in value) + "]"
