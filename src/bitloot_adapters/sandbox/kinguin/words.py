@@ -40,7 +40,7 @@ GENRES = (
     "Survival", "Third-Person Shooter", "Turn-Based Strategy", "VR Games", "Visual Novel",
     "XBOX LIVE Gold Card",
 )  # fmt: skip
-GAME_GENRES = GENRES[:16] + ("Puzzle", "RPG", "Racing", "Simulation", "Sport", "Strategy")
+GAME_GENRES = (*GENRES[:16], "Puzzle", "RPG", "Racing", "Simulation", "Sport", "Strategy")
 LANGUAGES = (
     "English", "German", "French", "Spanish", "Italian", "Polish", "Portuguese - Brazil",
     "Russian", "Japanese", "Chinese", "Korean", "Turkish", "Čeština", "Dutch",
