@@ -7,6 +7,7 @@ find and a near miss which it must leave alone.
 import ast
 import io
 import re
+import sys
 import tokenize
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -183,6 +184,18 @@ def the_core_is_synchronous_and_alone(file: File) -> Faults:
             yield f"{line}: {name}"
 
 
+CORE_MAY_IMPORT = sys.stdlib_module_names | {"bitloot", "msgspec"}
+SUITES_MAY_IMPORT = CORE_MAY_IMPORT | {"pytest", "hypothesis"}
+
+
+def the_core_needs_msgspec_alone(file: File) -> Faults:
+    suite = file.path.startswith("src/bitloot/testing/")
+    allowed = SUITES_MAY_IMPORT if suite else CORE_MAY_IMPORT
+    for line, name in imported(file):
+        if name.partition(".")[0] not in allowed:
+            yield f"{line}: imports {name}"
+
+
 # --- types and lint --------------------------------------------------------------------------
 
 IGNORE = re.compile(r"#\s*(type:\s*ignore|mypy:\s*ignore|pyright:)")
@@ -323,6 +336,12 @@ RULES = [
         src("import asyncio.queues\n", "src/bitloot/domain/x.py"),
         src("import ossify\n", "src/bitloot/domain/x.py"),
         where=("src/bitloot/domain/", "src/bitloot/ports/", "src/bitloot/usecases/"),
+    ),
+    Rule(
+        the_core_needs_msgspec_alone,
+        src("from attrs import define\n", "src/bitloot/domain/x.py"),
+        src("from msgspec import Struct\nimport decimal\n", "src/bitloot/domain/x.py"),
+        where=("src/bitloot/",),
     ),
     Rule(
         signatures_say_their_types,

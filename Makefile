@@ -1,0 +1,51 @@
+# Needs Python 3.11 or newer (with venv), git and make; everything else is installed into .venv.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check format clean distclean
+
+UV_VERSION := 0.13.9
+# The oldest supported Python first, so that a check here holds everywhere.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
+	if command -v $$name >/dev/null 2>&1 \
+		&& $$name -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then echo $$name; break; fi; done)
+BIN := .venv/bin
+READY := .venv/.ready
+ARGS ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+venv: $(READY) ## install everything that the lock file names into .venv
+
+$(READY): pyproject.toml uv.lock
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "no Python 3.11 or newer with venv found: set PYTHON=/path/to/python" >&2; exit 1; fi
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv \
+		$(BIN)/uv sync --frozen --inexact --quiet --python $(BIN)/python
+	@touch $@
+
+demo: venv ## the whole shop on this machine; ONCE=1 ends after one purchase
+	$(BIN)/bitloot demo $(if $(filter 1 true yes,$(ONCE)),--once) $(ARGS)
+
+test: venv ## every test; ARGS="tests/unit -k money" for some
+	$(BIN)/pytest $(ARGS)
+
+check: venv ## lint, format, types and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src tests migrations
+	$(BIN)/lint-imports
+
+format: venv ## put the code into the one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what the tools left behind, not .venv
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find src tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv and the demo's data as well
+	rm -rf .venv var
