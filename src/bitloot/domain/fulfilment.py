@@ -103,6 +103,8 @@ ATTEMPT: Final[Machine[AttemptState]] = Machine(
     },
     terminal=frozenset({"rejected", "absent", "completed", "canceled", "refunded"}),
 )
+# Giving an order's keys back: asked for at most once in the life of a supplier order.
+ReturnState: TypeAlias = Literal["none", "wanted", "asked", "refused"]
 LIVE_ATTEMPT: Final = frozenset[AttemptState]({"intent", "unknown", "created"})
 
 
@@ -148,6 +150,7 @@ class SupplierAttempt(Row, frozen=True, kw_only=True):
 
     `external_id` is `<number>-<item_no>-<part>-<round>`: our own id at the supplier.
     `checks` counts well-formed empty searches; `max_price` and `cost` in EUR a unit / in all.
+    `returning` is where the return of its unclaimed keys stands.
     """
 
     fulfilment_id: str
@@ -169,3 +172,4 @@ class SupplierAttempt(Row, frozen=True, kw_only=True):
     created_at: datetime | None = None
     next_check_at: datetime | None = None
     cost: Eur | None = None
+    returning: ReturnState = "none"

@@ -8,7 +8,28 @@ import msgspec
 
 from bitloot.domain.money import Eur
 from bitloot.domain.product import WholesaleTier
+from bitloot.domain.supply import (
+    SuppliedKey,
+    SupplierKeyState,
+    SupplierOffer,
+    SupplierOrder,
+    SupplierOrderState,
+)
 from bitloot.ports.payment_gateway import Forged, Malformed
+
+__all__ = [
+    "SuppliedKey",
+    "Supplier",
+    "SupplierCapabilities",
+    "SupplierHint",
+    "SupplierKeyState",
+    "SupplierOffer",
+    "SupplierOrder",
+    "SupplierOrderState",
+    "SupplierProduct",
+    "SupplierRequest",
+    "SupplierWebhook",
+]
 
 
 class SupplierCapabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,17 +43,6 @@ class SupplierCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     returns_keys: bool = False
     preorders: bool = False
     wholesale_units: int = 0
-
-
-class SupplierOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """Price (EUR a unit) and stock of text keys of one offer, as read seconds ago."""
-
-    supplier_product_id: str
-    offer_id: str
-    price: Eur
-    stock: int
-    is_preorder: bool = False
-    wholesale: tuple[WholesaleTier, ...] = ()
 
 
 class SupplierProduct(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,42 +74,6 @@ class SupplierRequest(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
     max_price: Eur
     is_preorder: bool = False
-
-
-SupplierOrderState: TypeAlias = Literal["processing", "completed", "canceled", "refunded"]
-
-
-class SupplierKeyState(msgspec.Struct, frozen=True):
-    """One unit of an order: its id and `pending`, `delivered`, `returned`, `refunded`, `canceled`."""
-
-    key_id: str
-    state: Literal["pending", "delivered", "returned", "refunded", "canceled"]
-
-
-class SupplierOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order at the supplier. `total` is what it took from our balance, EUR."""
-
-    supplier_order_id: str
-    external_id: str | None
-    state: SupplierOrderState
-    quantity: int
-    total: Eur | None
-    is_preorder: bool
-    keys: tuple[SupplierKeyState, ...]
-    created_at: datetime | None
-    updated_at: datetime | None
-
-
-class SuppliedKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key in the clear: lives in memory only. Its repr shows no serial."""
-
-    key_id: str
-    serial: bytes
-    content_type: str
-    supplier_product_id: str
-
-    def __repr__(self) -> str:
-        return f"SuppliedKey(key_id={self.key_id!r}, content_type={self.content_type!r})"
 
 
 class SupplierHint(msgspec.Struct, frozen=True, kw_only=True):

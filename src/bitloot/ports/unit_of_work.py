@@ -16,6 +16,7 @@ from bitloot.domain.decision import Decision
 from bitloot.domain.email import Email
 from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.money import Eur
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.product import Sellable
 from bitloot.domain.quote import Quote
@@ -59,13 +60,17 @@ class Orders(Protocol):
         ...
 
     async def order_of(self, kind: str, row_id: str) -> str | None:
-        """The id of the order that a `fulfilment`, `payment`, `hold`, `grant` or `item` row is of."""
+        """The id of the order of a `fulfilment`, `payment`, `hold`, `grant` or `item` row."""
         ...
 
     async def order_of_supplier_order(
         self, supplier: str, supplier_order_id: str | None, external_id: str | None
     ) -> tuple[str, str] | None:
-        """(order id, fulfilment id) of an attempt, by the supplier's order id or our external id."""
+        """(order id, fulfilment id) of an attempt, by supplier order id or our external id."""
+        ...
+
+    async def spent_at(self, supplier: str, *, since: datetime) -> Eur:
+        """What the supplier orders cost whose attempts were intended since then, EUR."""
         ...
 
 
@@ -114,8 +119,12 @@ class Keys(Protocol):
         """Which of these key ids of a supplier were ever sealed."""
         ...
 
+    async def past_expiry(self, *, at: datetime, limit: int) -> Sequence[InventoryKey]:
+        """Up to `limit` available keys whose expiry has passed, locked, skipping locked."""
+        ...
+
     async def not_on_kek(self, kek_id: str, *, limit: int) -> Sequence[SealedKey]:
-        """Up to `limit` sealed keys wrapped by another key-encryption key, locked, skipping locked."""
+        """Up to `limit` sealed keys on another key-encryption key, locked, skipping locked."""
         ...
 
 
