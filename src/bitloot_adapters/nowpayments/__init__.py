@@ -1,0 +1,1 @@
+"""NOWPayments: the crypto payment gateway."""

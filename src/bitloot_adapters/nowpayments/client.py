@@ -1,0 +1,356 @@
+"""The payment gateway port spoken to NOWPayments."""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final, TypeVar
+
+import msgspec
+
+from bitloot.domain.limits import Limits
+from bitloot.domain.money import Eur, plain
+from bitloot.domain.payment import PaymentReport
+from bitloot.ports.clock import BootClock
+from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
+from bitloot.ports.payment_gateway import (
+    Asset,
+    AssetQuote,
+    Forged,
+    GatewayCapabilities,
+    Malformed,
+    NewInvoice,
+    NewPayment,
+    OpenedInvoice,
+    OpenedPayment,
+    RefreshedQuote,
+    VerifiedPayment,
+    WebhookReading,
+)
+from bitloot_adapters.http import Ambiguous, Answer, HttpClient, NotSent, Pace
+from bitloot_adapters.nowpayments import wire
+from bitloot_adapters.nowpayments.signature import Unreadable, is_signed, parse_as_javascript
+
+NAME: Final = "nowpayments"
+SIGNATURE_HEADER: Final = "x-nowpayments-sig"
+LIST_PAGE: Final = 500
+DEFAULT_PRECISION: Final = 8
+MAX_PRECISION: Final = 18
+TOKEN_LIFE: Final = 300.0
+TOKEN_SLACK: Final = 30.0
+
+# What the documented error codes mean to the port; the HTTP status alone is never enough.
+_REJECTIONS: Final = {
+    "AMOUNT_MINIMAL_ERROR": "below_minimum",
+    "CURRENCY_UNAVAILABLE": "asset_unavailable",
+    "BAD_CREATE_PAYMENT_REQUEST": "invalid",
+    "INVALID_REQUEST_PARAMS": "invalid",
+    "INVALID_API_KEY": "credentials",
+}
+
+T = TypeVar("T")
+
+
+class NowPayments:
+    """`PaymentGateway` over the REST API. Opened by the plugin; holds no state but a list token."""
+
+    def __init__(
+        self,
+        http: HttpClient,
+        *,
+        ipn_secret: str,
+        callback_url: str,
+        limits: Limits,
+        boot_clock: BootClock = time.monotonic,
+        is_fixed_rate: bool = False,
+        is_fee_paid_by_user: bool = False,
+        is_vendor_sandbox: bool = False,
+        email: str = "",
+        password: str = "",
+    ) -> None:
+        self._http = http
+        self._ipn_secret = ipn_secret
+        self._callback_url = callback_url
+        self._boot_clock = boot_clock
+        self._flags = {
+            "is_fixed_rate": is_fixed_rate or is_fee_paid_by_user,
+            "is_fee_paid_by_user": is_fee_paid_by_user,
+        }
+        self._login = {"email": email, "password": password} if email and password else None
+        self._token: tuple[str, float] | None = None
+        patience = limits.http_read.total_seconds()
+        self._create_pace = Pace(limits.nowpayments_create_per_second, patience=patience)
+        self._estimate_pace = Pace(limits.nowpayments_estimate_per_second, patience=patience)
+        self._capabilities = GatewayCapabilities(
+            hosted_page=True,
+            lists_by_invoice=self._login is not None,
+            reports_zero_paid=is_vendor_sandbox,
+        )
+
+    @property
+    def name(self) -> str:
+        """`nowpayments`."""
+        return NAME
+
+    @property
+    def capabilities(self) -> GatewayCapabilities:
+        """Hosted pages always; listing by invoice with the e-mail and password settings."""
+        return self._capabilities
+
+    async def create_payment(self, request: NewPayment) -> OpenedPayment:
+        """`POST /payment`. There is no idempotency key: a repeat would make a second address."""
+        body = {
+            "price_amount": msgspec.Raw(plain(request.price).encode()),
+            "price_currency": "eur",
+            "pay_currency": request.asset,
+            "order_id": request.order_number,
+            "order_description": request.description or request.order_number,
+            "ipn_callback_url": self._callback_url,
+            **self._flags,
+        }
+        answer = await self._create("/payment", body, key=request.order_number)
+        read = _read(answer, wire.WirePayment)
+        if read is None or (opened := _opened(read)) is None:
+            raise OutcomeUnknown(NAME, request.order_number, "unreadable_answer")
+        return opened
+
+    async def create_invoice(self, request: NewInvoice) -> OpenedInvoice:
+        """`POST /invoice`: a hosted page that never expires and can carry many payments."""
+        body = {
+            "price_amount": msgspec.Raw(plain(request.price).encode()),
+            "price_currency": "eur",
+            "order_id": request.order_number,
+            "order_description": request.description or request.order_number,
+            "ipn_callback_url": self._callback_url,
+            **({"pay_currency": request.asset} if request.asset else {}),
+            **(
+                {"success_url": request.return_url, "cancel_url": request.return_url}
+                if request.return_url
+                else {}
+            ),
+            **self._flags,
+        }
+        answer = await self._create("/invoice", body, key=request.order_number)
+        read = _read(answer, wire.WireInvoice)
+        invoice_id = wire.text(read.id) if read else None
+        if read is None or invoice_id is None or not read.invoice_url.startswith("http"):
+            raise OutcomeUnknown(NAME, request.order_number, "unreadable_answer")
+        return OpenedInvoice(gateway_invoice_id=invoice_id, url=read.invoice_url)
+
+    async def _create(self, path: str, body: Mapping[str, object], *, key: str) -> Answer:
+        """A creating call: anything but a 2xx or a documented refusal leaves it unknown."""
+        try:
+            await self._create_pace.turn()
+            answer = await self._http.send("POST", path, body=msgspec.json.encode(body))
+        except NotSent as error:
+            raise Unavailable(NAME, error.reason) from None
+        except Ambiguous as error:
+            raise OutcomeUnknown(NAME, key, error.reason) from None
+        if answer.status in {200, 201}:
+            return answer
+        refused = _refusal(answer)
+        if isinstance(refused, Rejected) or answer.status in {403, 429}:
+            raise refused
+        raise OutcomeUnknown(NAME, key, f"http_{answer.status}")
+
+    async def payment(self, gateway_payment_id: str) -> PaymentReport:
+        """`GET /payment/{id}`. A payment made with another key answers 404."""
+        answer = await self._get(f"/payment/{_digits(gateway_payment_id)}")
+        read = _must_read(answer, wire.WirePayment)
+        report = wire.report(NAME, read)
+        if report is None or report.gateway_payment_id != gateway_payment_id:
+            raise Unavailable(NAME, "unreadable_answer")
+        return report
+
+    async def payments_of_invoice(self, gateway_invoice_id: str) -> Sequence[PaymentReport]:
+        """`GET /payment/?invoiceId=`, which wants a short-lived token besides the key."""
+        if self._login is None:
+            return ()
+        query = {"invoiceId": _digits(gateway_invoice_id), "limit": str(LIST_PAGE), "page": "0"}
+        answer = await self._list(query)
+        if answer.status == 401:
+            self._token = None
+            answer = await self._list(query)
+        if answer.status != 200:
+            raise _refusal(answer)
+        reports = (wire.report(NAME, item) for item in _must_read(answer, wire.WireList).data)
+        return tuple(report for report in reports if report is not None)
+
+    async def _list(self, query: Mapping[str, str]) -> Answer:
+        headers = {"authorization": f"Bearer {await self._list_token()}"}
+        return await self._send("GET", "/payment/", query=query, headers=headers)
+
+    async def _list_token(self) -> str:
+        if self._token is None or self._boot_clock() >= self._token[1]:
+            answer = await self._send("POST", "/auth", body=msgspec.json.encode(self._login))
+            if answer.status not in {200, 201}:
+                raise _refusal(answer)
+            token = _must_read(answer, wire.WireToken).token
+            self._token = (token, self._boot_clock() + TOKEN_LIFE - TOKEN_SLACK)
+        return self._token[0]
+
+    async def refresh_quote(self, gateway_payment_id: str) -> RefreshedQuote:
+        """`POST /payment/{id}/update-merchant-estimate`; harmless to repeat."""
+        path = f"/payment/{_digits(gateway_payment_id)}/update-merchant-estimate"
+        answer = await self._send("POST", path, body=b"{}")
+        if answer.status not in {200, 201}:
+            raise _refusal(answer)
+        read = _must_read(answer, wire.WireRequote)
+        amount = wire.amount(read.pay_amount)
+        if amount is None:
+            raise Unavailable(NAME, "unreadable_answer")
+        return RefreshedQuote(
+            pay_amount=amount, quote_ends_at=wire.moment(read.expiration_estimate_date)
+        )
+
+    async def assets(self) -> Sequence[Asset]:
+        """What the merchant ticked in the dashboard, with the metadata of `/full-currencies`."""
+        coins = _must_read(await self._get("/full-currencies"), wire.WireCoins).currencies
+        selection = _must_read(await self._get("/merchant/coins"), wire.WireSelection)
+        chosen = {code.lower() for code in selection.selected or selection.currencies or ()}
+        return tuple(
+            Asset(
+                ticker=coin.code.lower(),
+                name=coin.name or coin.code,
+                network=wire.ticker(coin.network),
+                needs_memo=bool(coin.extra_id_exists),
+                precision=_precision(coin),
+            )
+            for coin in coins
+            if coin.enable and coin.available_for_payment and coin.code.lower() in chosen
+        )
+
+    async def asset_quote(self, amount: Eur, asset: str) -> AssetQuote:
+        """`GET /estimate` and `GET /min-amount`, asked with the flags that the payment will use."""
+        estimate = await self._estimate(plain(amount), "eur", asset)
+        flags = {name: str(value) for name, value in self._flags.items() if value}
+        answer = await self._get(
+            "/min-amount", {"currency_from": asset, "currency_to": asset, **flags}
+        )
+        minimum = wire.amount(_must_read(answer, wire.WireMinimum).min_amount)
+        if minimum is None:
+            raise Unavailable(NAME, "unreadable_answer")
+        return AssetQuote(asset=asset, amount=estimate, minimum=minimum)
+
+    async def worth(self, amount: Decimal, asset: str) -> Eur:
+        """`GET /estimate` the other way round: what a crypto amount comes to in EUR now."""
+        return await self._estimate(plain(amount), asset, "eur")
+
+    async def _estimate(self, amount: str, source: str, target: str) -> Decimal:
+        try:
+            await self._estimate_pace.turn()
+        except NotSent as error:
+            raise Unavailable(NAME, error.reason) from None
+        query = {"amount": amount, "currency_from": source, "currency_to": target}
+        read = _must_read(await self._get("/estimate", query), wire.WireEstimate)
+        estimated = wire.amount(read.estimated_amount)
+        if estimated is None:
+            raise Unavailable(NAME, "unreadable_answer")
+        return estimated
+
+    async def check(self) -> None:
+        """`GET /status`, then a read that needs the key."""
+        answer = await self._send("GET", "/status")
+        if answer.status != 200:
+            raise _refusal(answer)
+        await self._get("/merchant/coins")
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookReading:
+        """The signature first, over the raw bytes; then the report, read leniently."""
+        if not is_signed(body, headers.get(SIGNATURE_HEADER, ""), self._ipn_secret):
+            return Forged("signature")
+        try:
+            parse_as_javascript(body)
+            read = msgspec.json.decode(body, type=wire.WirePayment)
+        except (Unreadable, msgspec.DecodeError, RecursionError):
+            return Malformed("body")
+        report = wire.report(NAME, read)
+        if report is None:
+            return Malformed("payment_id or payment_status is missing")
+        return VerifiedPayment(hashlib.sha256(body).hexdigest(), report)
+
+    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        answer = await self._send("GET", path, query=query)
+        if answer.status != 200:
+            raise _refusal(answer)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """A call that is safe to repeat: whatever goes wrong on the way is a time of absence."""
+        try:
+            return await self._http.send(method, path, query=query, body=body, headers=headers)
+        except (NotSent, Ambiguous) as error:
+            raise Unavailable(NAME, error.reason) from None
+
+
+def _opened(read: wire.WirePayment) -> OpenedPayment | None:
+    payment_id, address = wire.text(read.payment_id), wire.text(read.pay_address)
+    amount, currency = wire.amount(read.pay_amount), wire.ticker(read.pay_currency)
+    if payment_id is None or address is None or amount is None or currency is None:
+        return None
+    return OpenedPayment(
+        gateway_payment_id=payment_id,
+        status=(wire.text(read.payment_status) or "waiting").lower(),
+        pay_address=address,
+        pay_amount=amount,
+        pay_currency=currency,
+        payin_extra_id=wire.text(read.payin_extra_id),
+        network=wire.ticker(read.network),
+        purchase_id=wire.text(read.purchase_id),
+        is_fixed_rate=read.is_fixed_rate in {True, "true", "True"},
+        quote_ends_at=wire.moment(read.expiration_estimate_date),
+        valid_until=wire.moment(read.valid_until),
+    )
+
+
+def _precision(coin: wire.WireCoin) -> int:
+    """`network_precision` is a number, a text of one, or nothing."""
+    read = wire.text(coin.network_precision)
+    return (
+        int(read) if read is not None and read.isdigit() and int(read) <= 18 else DEFAULT_PRECISION
+    )
+
+
+def _digits(identifier: str) -> str:
+    """An id that goes into a path: digits only, as all of the gateway's are."""
+    if not (identifier.isascii() and identifier.isdigit()):
+        raise Rejected(NAME, "not_found", "not an id of this gateway")
+    return identifier
+
+
+def _read(answer: Answer, shape: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(answer.body, type=shape)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _must_read(answer: Answer, shape: type[T]) -> T:
+    read = _read(answer, shape)
+    if read is None:
+        raise Unavailable(NAME, "unreadable_answer")
+    return read
+
+
+def _refusal(answer: Answer) -> Rejected | Unavailable:
+    """A documented no, or a time of absence. HTML comes from a proxy in front of the gateway."""
+    error = (_read(answer, wire.WireError) if answer.is_json else None) or wire.WireError()
+    if answer.status == 429 or answer.status >= 500:
+        return Unavailable(NAME, f"http_{answer.status}", retry_after=answer.retry_after())
+    if reason := _REJECTIONS.get(error.code):
+        return Rejected(NAME, reason, error.message[: wire.MAX_TEXT])
+    if answer.status == 404:
+        return Rejected(NAME, "not_found", error.message[: wire.MAX_TEXT])
+    if answer.status == 401:
+        return Rejected(NAME, "credentials", error.message[: wire.MAX_TEXT])
+    if answer.status == 400 and answer.is_json:
+        return Rejected(NAME, "invalid", error.message[: wire.MAX_TEXT])
+    return Unavailable(NAME, f"http_{answer.status}")

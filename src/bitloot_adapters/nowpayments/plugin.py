@@ -1,0 +1,90 @@
+"""How the shop finds, configures and opens NOWPayments."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+import msgspec
+
+from bitloot.ports.payment_gateway import PaymentGateway
+from bitloot.ports.plugin import PluginContext
+from bitloot_adapters.http import open_client
+from bitloot_adapters.nowpayments.client import NAME, NowPayments
+
+PRODUCTION_URL: Final = "https://api.nowpayments.io/v1"
+SANDBOX_HOST: Final = "api-sandbox.nowpayments.io"
+
+
+class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`BITLOOT_NOWPAYMENTS_<FIELD>`.
+
+    `base_url` includes `/v1`. `vendor_sandbox` names the vendor's own test environment, whose
+    finished payments report that nothing was paid. `email` and `password` let the shop list the
+    payments of a hosted page; without them a lost callback of one is found by hand only.
+    """
+
+    api_key: str
+    ipn_secret: str
+    base_url: str = PRODUCTION_URL
+    vendor_sandbox: bool = False
+    fixed_rate: bool = False
+    fee_paid_by_user: bool = False
+    email: str = ""
+    password: str = ""
+
+
+class NowPaymentsPlugin:
+    """The entry point `nowpayments` of `bitloot.payment_gateways`."""
+
+    name: str = NAME
+    settings: type[msgspec.Struct] = NowPaymentsSettings
+    secrets: frozenset[str] = frozenset({"api_key", "ipn_secret", "password"})
+
+    def faults(self, settings: msgspec.Struct, *, is_production: bool) -> list[str]:
+        """An unusable address, half a login, or the vendor's sandbox in production."""
+        assert isinstance(settings, NowPaymentsSettings)
+        found: list[str] = []
+        if not settings.base_url.startswith(("https://", "http://")):
+            found.append("BITLOOT_NOWPAYMENTS_BASE_URL must be an http(s) address")
+        if is_production and not settings.base_url.startswith("https://"):
+            found.append("BITLOOT_NOWPAYMENTS_BASE_URL must be https in production")
+        if bool(settings.email) != bool(settings.password):
+            found.append("BITLOOT_NOWPAYMENTS_EMAIL and BITLOOT_NOWPAYMENTS_PASSWORD go together")
+        if is_production and (settings.vendor_sandbox or SANDBOX_HOST in settings.base_url):
+            found.append("the NOWPayments sandbox cannot be used in production")
+        return found
+
+    def open(
+        self, settings: msgspec.Struct, context: PluginContext
+    ) -> AbstractAsyncContextManager[PaymentGateway]:
+        """A client until the block is left."""
+        assert isinstance(settings, NowPaymentsSettings)
+        return _open(settings, context)
+
+
+@contextlib.asynccontextmanager
+async def _open(
+    settings: NowPaymentsSettings, context: PluginContext
+) -> AsyncIterator[PaymentGateway]:
+    async with open_client(
+        settings.base_url,
+        limits=context.limits,
+        in_transaction=context.in_transaction,
+        headers={"x-api-key": settings.api_key, "accept": "application/json"},
+    ) as http:
+        yield NowPayments(
+            http,
+            ipn_secret=settings.ipn_secret,
+            callback_url=f"{context.public_url}/v1/webhooks/{NAME}",
+            limits=context.limits,
+            boot_clock=context.boot_clock,
+            is_fixed_rate=settings.fixed_rate,
+            is_fee_paid_by_user=settings.fee_paid_by_user,
+            is_vendor_sandbox=settings.vendor_sandbox,
+            email=settings.email,
+            password=settings.password,
+        )
+
+
+plugin: Final = NowPaymentsPlugin()

@@ -1,0 +1,181 @@
+"""Whether a callback was signed by NOWPayments.
+
+The gateway signs what JavaScript's `JSON.stringify` makes of the body with its keys sorted: not
+the bytes that Python would write. A body is accepted when the HMAC-SHA-512 under the IPN secret
+matches one of three texts, tried in this order:
+
+1. the raw bytes (bodies have arrived compact and sorted since about 2024);
+2. the JavaScript form with sorted keys, arrays kept as they are;
+3. the same with arrays turned into objects with index keys, as the vendor's sample does.
+
+Each needs the secret, so accepting any of them is safe. A body with a repeated key is never
+canonicalised: two readers could understand it differently.
+
+Source: NOWPayments IPN documentation, official Node SDK (`ipn.js`), ECMAScript `Number::toString`.
+"""
+
+import hashlib
+import hmac
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Final, NoReturn, TypeAlias
+
+Json: TypeAlias = "str | float | bool | list[Json] | dict[str, Json] | None"
+
+HEX_DIGITS: Final = 128
+MAX_DEPTH: Final = 32
+_HEX: Final = re.compile(rb"[0-9a-f]{128}")
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
+_MAX_INDEX: Final = 2**32 - 2
+_SHORT: Final = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\b": "\\b",
+    "\t": "\\t",
+    "\n": "\\n",
+    "\f": "\\f",
+    "\r": "\\r",
+}
+
+
+class Unreadable(ValueError):
+    """A body that is no unambiguous JSON: not UTF-8, not JSON, a repeated key, nested too deep."""
+
+
+def is_signed(body: bytes, header: str, secret: str) -> bool:
+    """Whether `header` (`x-nowpayments-sig`) is the signature of `body` under `secret`.
+
+    The header is trimmed and may be in upper case; the secret is trimmed. Compared in constant
+    time. An empty header or secret never matches.
+    """
+    given = header.strip().lower().encode("utf-8", "replace")
+    key = secret.strip().encode()
+    if not key or not _HEX.fullmatch(given):
+        return False
+    return any(
+        hmac.compare_digest(hmac.new(key, text, hashlib.sha512).hexdigest().encode(), given)
+        for text in _signed_texts(body)
+    )
+
+
+def _signed_texts(body: bytes) -> Iterator[bytes]:
+    yield body
+    try:
+        parsed = parse_as_javascript(body)
+    except Unreadable:
+        return
+    yield stringify(parsed).encode("utf-8", "surrogatepass")
+    yield stringify(_arrays_as_objects(parsed)).encode("utf-8", "surrogatepass")
+
+
+def parse_as_javascript(body: bytes) -> Json:
+    """The body as `JSON.parse` sees it: every number a double. Raises Unreadable."""
+    try:
+        parsed: Json = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_no_repeats,
+            parse_int=float,
+            parse_float=float,
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(type(error).__name__) from None
+    _check_depth(parsed, MAX_DEPTH)
+    return parsed
+
+
+def _no_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise Unreadable("a key is repeated")
+    return read
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Unreadable(f"{name} is not JSON")
+
+
+def _check_depth(value: Json, left: int) -> None:
+    if left == 0:
+        raise Unreadable("nested too deep")
+    if isinstance(value, dict):
+        for child in value.values():
+            _check_depth(child, left - 1)
+    elif isinstance(value, list):
+        for child in value:
+            _check_depth(child, left - 1)
+
+
+def _arrays_as_objects(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _arrays_as_objects(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return {str(index): _arrays_as_objects(child) for index, child in enumerate(value)}
+    return value
+
+
+def stringify(value: Json) -> str:
+    """`JSON.stringify` of a parsed value with its keys sorted recursively, without spaces."""
+    if isinstance(value, dict):
+        pairs = (f"{_string(key)}:{stringify(value[key])}" for key in sorted(value, key=_place))
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(stringify, value)) + "]"
+    if isinstance(value, str):
+        return _string(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return javascript_number(value)
+
+
+def _place(key: str) -> tuple[int, int, bytes]:
+    """Where JavaScript puts a key: array indices first by number, then by UTF-16 code units."""
+    if _INDEX.fullmatch(key) and int(key) <= _MAX_INDEX:
+        return (0, int(key), b"")
+    return (1, 0, key.encode("utf-16-be", "surrogatepass"))
+
+
+def _string(text: str) -> str:
+    return '"' + "".join(map(_character, text)) + '"'
+
+
+def _character(char: str) -> str:
+    if char in _SHORT:
+        return _SHORT[char]
+    if char < " " or "\ud800" <= char <= "\udfff":
+        return f"\\u{ord(char):04x}"
+    return char
+
+
+def javascript_number(number: float) -> str:
+    """A double as ECMAScript's `Number::toString` writes it; infinities become `null`."""
+    if not math.isfinite(number):
+        return "null"
+    if number == 0:
+        return "0"
+    sign = "-" if number < 0 else ""
+    mantissa, _, exponent = repr(abs(number)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" and not exponent else fraction.rstrip("0")
+    digits = (whole + fraction).lstrip("0")
+    # The point stands `point` digits to the right of the first significant digit's left side.
+    leading_zeros = len(whole + fraction) - len((whole + fraction).lstrip("0"))
+    point = len(whole) - leading_zeros + int(exponent or 0)
+    digits = digits.rstrip("0")
+    return sign + _layout(digits, point)
+
+
+def _layout(digits: str, point: int) -> str:
+    count = len(digits)
+    if count <= point <= 21:
+        return digits + "0" * (point - count)
+    if 0 < point <= 21:
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"0.{'0' * -point}{digits}"
+    mantissa = digits if count == 1 else f"{digits[0]}.{digits[1:]}"
+    return f"{mantissa}e{'+' if point > 0 else '-'}{abs(point - 1)}"

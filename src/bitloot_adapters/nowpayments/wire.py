@@ -1,0 +1,205 @@
+"""The shapes that NOWPayments sends, read leniently and turned into the port's own.
+
+Ids come as text or as numbers, amounts as numbers or as text, optional fields may be missing, and
+new ones may appear: everything is normalised here and nowhere else. Amounts are read from the JSON
+text into `Decimal`; one that no amount of money can be (negative, NaN, too many digits) counts as
+absent, because every decision compares it with what we asked for.
+
+Source: NOWPayments API documentation, `POST /payment`, `GET /payment/{id}`, IPN bodies.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+import msgspec
+
+from bitloot.domain.money import BadMoney, crypto_number, eur_number
+from bitloot.domain.payment import PaymentReport
+
+# What may stand where a text or a number is expected.
+Scalar: TypeAlias = int | Decimal | str | bool | None
+
+MAX_TEXT: Final = 512
+
+
+class WirePayment(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment in any of its forms: created, read, listed, or called back."""
+
+    payment_id: Scalar = None
+    payment_status: Scalar = None
+    parent_payment_id: Scalar = None
+    invoice_id: Scalar = None
+    purchase_id: Scalar = None
+    pay_address: Scalar = None
+    payin_extra_id: Scalar = None
+    price_amount: Scalar = None
+    price_currency: Scalar = None
+    pay_amount: Scalar = None
+    pay_currency: Scalar = None
+    actually_paid: Scalar = None
+    outcome_amount: Scalar = None
+    outcome_currency: Scalar = None
+    order_id: Scalar = None
+    network: Scalar = None
+    payin_hash: Scalar = None
+    payment_extra_ids: list[Scalar] | dict[str, Scalar] | Scalar = None
+    expiration_estimate_date: Scalar = None
+    valid_until: Scalar = None
+    is_fixed_rate: Scalar = None
+
+
+class WireInvoice(msgspec.Struct, frozen=True, kw_only=True):
+    id: Scalar
+    invoice_url: str
+
+
+class WireEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    estimated_amount: Scalar
+
+
+class WireMinimum(msgspec.Struct, frozen=True, kw_only=True):
+    min_amount: Scalar
+
+
+class WireRequote(msgspec.Struct, frozen=True, kw_only=True):
+    pay_amount: Scalar
+    expiration_estimate_date: str | None = None
+
+
+class WireCoin(msgspec.Struct, frozen=True, kw_only=True):
+    """An element of `/full-currencies`; `code` is upper-case there."""
+
+    code: str
+    name: str = ""
+    enable: bool = True
+    network: str | None = None
+    network_precision: Scalar = None
+    extra_id_exists: bool | None = None
+    available_for_payment: bool = True
+
+
+class WireCoins(msgspec.Struct, frozen=True, kw_only=True):
+    currencies: list[WireCoin]
+
+
+class WireSelection(msgspec.Struct, frozen=True, kw_only=True):
+    """`/merchant/coins`: documented under one name, live under another, upper-case."""
+
+    currencies: list[str] | None = None
+    selected: list[str] | None = msgspec.field(name="selectedCurrencies", default=None)
+
+
+class WireList(msgspec.Struct, frozen=True, kw_only=True):
+    data: list[WirePayment]
+
+
+class WireToken(msgspec.Struct, frozen=True, kw_only=True):
+    token: str
+
+
+class WireError(msgspec.Struct, frozen=True, kw_only=True):
+    """Some replies lack `code`, some `status`."""
+
+    code: str = ""
+    message: str = ""
+
+
+def text(value: Scalar) -> str | None:
+    """An id as text: a number without a point, a string trimmed; None where there is nothing.
+
+    Texts with control characters or beyond 512 characters count as absent.
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, Decimal):
+        if not value.is_finite() or value != value.to_integral_value():
+            return None
+        value = format(value.to_integral_value(), "f")
+    read = str(value).strip()
+    return read if read and len(read) <= MAX_TEXT and read.isprintable() else None
+
+
+def amount(value: Scalar) -> Decimal | None:
+    """A crypto amount exactly as written, None where it is none."""
+    read = _decimal(value)
+    try:
+        return None if read is None else crypto_number(read)
+    except BadMoney:
+        return None
+
+
+def eur(value: Scalar) -> Decimal | None:
+    """A price, None where it is none."""
+    read = _decimal(value)
+    try:
+        return None if read is None else eur_number(read)
+    except BadMoney:
+        return None
+
+
+def _decimal(value: Scalar) -> Decimal | None:
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, str) and (len(value) > MAX_TEXT or not value.isascii()):
+        return None
+    try:
+        return Decimal(value)
+    except ArithmeticError:
+        return None
+
+
+def moment(value: Scalar) -> datetime | None:
+    """An ISO time with its zone, UTC where it names none; None where it cannot be read."""
+    if not isinstance(value, str):
+        return None
+    try:
+        read = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def ticker(value: Scalar) -> str | None:
+    """A ticker or currency in lower case, as it is sent and stored everywhere."""
+    read = text(value)
+    return read.lower() if read else None
+
+
+def report(gateway: str, wire: WirePayment) -> PaymentReport | None:
+    """The port's form of a payment, None where it names no payment or no status."""
+    payment_id, status = text(wire.payment_id), text(wire.payment_status)
+    if payment_id is None or status is None:
+        return None
+    children = (text(child) for child in _elements(wire.payment_extra_ids))
+    parent = text(wire.parent_payment_id)
+    return PaymentReport(
+        gateway=gateway,
+        gateway_payment_id=payment_id,
+        status=status.lower(),
+        order_number=text(wire.order_id),
+        gateway_invoice_id=text(wire.invoice_id),
+        parent_payment_id=None if parent in {"0", "null"} else parent,
+        price_amount=eur(wire.price_amount),
+        price_currency=ticker(wire.price_currency),
+        pay_amount=amount(wire.pay_amount),
+        pay_currency=ticker(wire.pay_currency),
+        pay_address=text(wire.pay_address),
+        payin_extra_id=text(wire.payin_extra_id),
+        network=ticker(wire.network),
+        purchase_id=text(wire.purchase_id),
+        actually_paid=amount(wire.actually_paid),
+        outcome_amount=amount(wire.outcome_amount),
+        outcome_currency=ticker(wire.outcome_currency),
+        payin_hash=text(wire.payin_hash),
+        child_payment_ids=tuple(child for child in children if child),
+        quote_ends_at=moment(wire.expiration_estimate_date),
+        valid_until=moment(wire.valid_until),
+    )
+
+
+def _elements(value: list[Scalar] | dict[str, Scalar] | Scalar) -> list[Scalar]:
+    """The ids of child payments: an array, or an object with index keys."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
