@@ -1,0 +1,1 @@
+"""Every port as dictionaries: nothing leaves the process, all time and chance are passed in."""

@@ -1,0 +1,316 @@
+"""The named questions of a transaction, answered from the memory tables."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from bitloot.domain.email import Email, Suppression
+from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.hold import Hold
+from bitloot.domain.idempotency import IdempotencyRecord, Once
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.money import ZERO, Eur
+from bitloot.domain.order import Order, OrderFile, OrderItem
+from bitloot.domain.payment import Invoice, Payment
+from bitloot.domain.product import Offer, Product, Sellable
+from bitloot.domain.quote import Quote, QuoteLine
+from bitloot.domain.reservation import Reservation
+from bitloot.domain.reveal import Grant
+from bitloot.domain.webhook import Webhook
+from bitloot.ports.clock import Clock
+from bitloot.ports.unit_of_work import Placing
+from bitloot_adapters.memory.job_table import JobTable
+from bitloot_adapters.memory.tables import Tables, order_by_number
+
+_UNPAID: Final = frozenset({"created", "waiting"})
+_OF_AN_ORDER: Final[dict[str, type[Fulfilment | Payment | Hold | Grant | OrderItem]]] = {
+    "fulfilment": Fulfilment,
+    "payment": Payment,
+    "hold": Hold,
+    "grant": Grant,
+    "item": OrderItem,
+}
+
+
+class MemoryOrders(msgspec.Struct, frozen=True):
+    """Whole orders."""
+
+    tables: Tables
+
+    async def file(self, order_id: str) -> OrderFile | None:
+        """By id."""
+        order = self.tables.get(Order, order_id)
+        if order is None:
+            return None
+        of = self.tables.of_order
+        return OrderFile(
+            order=order,
+            items=tuple(sorted(of(OrderItem, order_id), key=lambda item: item.item_no)),
+            payments=tuple(of(Payment, order_id)),
+            invoices=tuple(of(Invoice, order_id)),
+            reservations=tuple(of(Reservation, order_id)),
+            fulfilments=tuple(
+                sorted(of(Fulfilment, order_id), key=lambda part: (part.item_no, part.part))
+            ),
+            attempts=tuple(of(SupplierAttempt, order_id)),
+            holds=tuple(of(Hold, order_id)),
+        )
+
+    async def file_of_payment(self, gateway: str, gateway_payment_id: str) -> OrderFile | None:
+        """By the gateway's payment id."""
+        rule = "uq_payments_gateway_payment_id"
+        payment = self.tables.by_key(Payment, rule, gateway, gateway_payment_id)
+        return await self.file(payment.order_id) if payment else None
+
+    async def file_of_invoice(self, gateway: str, gateway_invoice_id: str) -> OrderFile | None:
+        """By the gateway's invoice id."""
+        rule = "uq_invoices_gateway_invoice_id"
+        invoice = self.tables.by_key(Invoice, rule, gateway, gateway_invoice_id)
+        return await self.file(invoice.order_id) if invoice else None
+
+    async def file_by_number(self, number: str) -> OrderFile | None:
+        """By number."""
+        order = order_by_number(self.tables, number)
+        return await self.file(order.id) if order else None
+
+    async def order_of(self, kind: str, row_id: str) -> str | None:
+        """The order that a row hangs on."""
+        row = self.tables.get(_OF_AN_ORDER[kind], row_id)
+        return row.order_id if row else None
+
+    async def order_of_supplier_order(
+        self, supplier: str, supplier_order_id: str | None, external_id: str | None
+    ) -> tuple[str, str] | None:
+        """(order, fulfilment) of an attempt; the latest one where an id of ours was used again."""
+        found: SupplierAttempt | None = None
+        if supplier_order_id is not None:
+            rule = "uq_supplier_attempts_supplier_order"
+            found = self.tables.by_key(SupplierAttempt, rule, supplier, supplier_order_id)
+        if found is None and external_id is not None:
+            same = (
+                attempt
+                for attempt in self.tables.all(SupplierAttempt)
+                if attempt.supplier == supplier and attempt.external_id == external_id
+            )
+            found = max(same, key=lambda attempt: attempt.gen, default=None)
+        return (found.order_id, found.fulfilment_id) if found else None
+
+    async def spent_at(self, supplier: str, *, since: datetime) -> Eur:
+        """What supplier orders intended since then cost, EUR."""
+        costs = (
+            attempt.cost
+            for attempt in self.tables.all(SupplierAttempt)
+            if attempt.supplier == supplier and attempt.intent_at >= since
+        )
+        return sum((cost for cost in costs if cost is not None), ZERO)
+
+
+class MemoryCheckout(msgspec.Struct, frozen=True):
+    """What placing an order reads."""
+
+    tables: Tables
+    jobs: JobTable
+    clock: Clock
+
+    async def placing(
+        self, quote_id: str, *, email_person: str, placed_from: str
+    ) -> Placing | None:
+        """The facts of placing."""
+        quote = self.tables.get(Quote, quote_id)
+        if quote is None:
+            return None
+        unpaid = [order for order in self.tables.all(Order) if order.status in _UNPAID]
+        return Placing(
+            quote=quote,
+            sellables=tuple(
+                found for line in quote.lines if (found := self._sellable(line)) is not None
+            ),
+            open_by_address=sum(order.email_person == email_person for order in unpaid),
+            open_by_ip=sum(order.placed_from == placed_from for order in unpaid),
+            backlog_seconds=self._backlog(),
+        )
+
+    async def once(self, once: Once) -> IdempotencyRecord | None:
+        """What was stored under this key."""
+        return self.tables.by_key(
+            IdempotencyRecord, "uq_idempotency_keys", once.route, once.caller, once.key
+        )
+
+    def _sellable(self, line: QuoteLine) -> Sellable | None:
+        product = self.tables.get(Product, line.product_id)
+        if product is None:
+            return None
+        if line.offer_row_id is not None:
+            offer = self.tables.get(Offer, line.offer_row_id)
+            return Sellable(
+                product=product,
+                offer=offer,
+                available=max(0, offer.stock - offer.held) if offer else 0,
+                unit_cost=offer.cost if offer else None,
+            )
+        free = free_keys(self.tables, product.id, at=self.clock())
+        return Sellable(
+            product=product,
+            offer=None,
+            available=len(free),
+            unit_cost=max((key.cost for key in free), default=None),
+        )
+
+    def _backlog(self) -> float:
+        now = self.clock()
+        waiting = [
+            job.available_at
+            for job in self.jobs.pending()
+            if job.kind == "fulfil" and job.is_due(now)
+        ]
+        return (now - min(waiting)).total_seconds() if waiting else 0.0
+
+
+def free_keys(tables: Tables, product_id: str, *, at: datetime) -> list[InventoryKey]:
+    """The free, unexpired keys of a product, cheapest batch first."""
+    return sorted(
+        (
+            key
+            for key in tables.all(InventoryKey)
+            if key.product_id == product_id
+            and key.state == "available"
+            and (key.expires_at is None or key.expires_at > at)
+        ),
+        key=lambda key: (key.cost, key.batch, key.id),
+    )
+
+
+class MemoryKeys(msgspec.Struct, frozen=True):
+    """Sealed keys and own stock."""
+
+    tables: Tables
+
+    async def pick(self, product_id: str, quantity: int, *, at: datetime) -> Sequence[InventoryKey]:
+        """Up to `quantity` free keys."""
+        return free_keys(self.tables, product_id, at=at)[:quantity]
+
+    async def inventory(self, ids: Sequence[str]) -> Sequence[InventoryKey]:
+        """These inventory keys, in id order."""
+        found = (self.tables.get(InventoryKey, key_id) for key_id in sorted(set(ids)))
+        return [key for key in found if key is not None]
+
+    async def sealed(self, ids: Sequence[str]) -> Sequence[SealedKey]:
+        """These sealed keys, in id order."""
+        found = (self.tables.get(SealedKey, key_id) for key_id in sorted(set(ids)))
+        return [key for key in found if key is not None]
+
+    async def sealed_of_item(self, order_item_id: str) -> Sequence[SealedKey]:
+        """All sealed keys ever of an item, without ciphertext."""
+        return [
+            msgspec.structs.replace(key, ciphertext=None)
+            for key in _by_slot(self.tables, order_item_id=order_item_id)
+        ]
+
+    async def sealed_of_fulfilment(self, fulfilment_id: str) -> Sequence[SealedKey]:
+        """All sealed keys of a fulfilment."""
+        return _by_slot(self.tables, fulfilment_id=fulfilment_id)
+
+    async def known(self, fingerprints: Sequence[str]) -> frozenset[str]:
+        """Which of these were ever seen."""
+        asked = frozenset(fingerprints)
+        return asked & {key.fingerprint for key in self.tables.all(SealedKey)}
+
+    async def known_supplier_keys(self, supplier: str, ids: Sequence[str]) -> frozenset[str]:
+        """Which of these were ever sealed."""
+        asked = frozenset(ids)
+        return asked & {
+            key.supplier_key_id
+            for key in self.tables.all(SealedKey)
+            if key.supplier == supplier and key.supplier_key_id is not None
+        }
+
+    async def past_expiry(self, *, at: datetime, limit: int) -> Sequence[InventoryKey]:
+        """Up to `limit` available keys that ended."""
+        over = (
+            key
+            for key in self.tables.all(InventoryKey)
+            if key.state == "available" and key.expires_at is not None and key.expires_at <= at
+        )
+        return list(islice(over, limit))
+
+    async def not_on_kek(self, kek_id: str, *, limit: int) -> Sequence[SealedKey]:
+        """Up to `limit` sealed keys that another key-encryption key wraps."""
+        found = (
+            key
+            for key in self.tables.all(SealedKey)
+            if key.kek_id != kek_id and key.state != "shredded"
+        )
+        return list(islice(found, limit))
+
+
+def _by_slot(
+    tables: Tables, *, order_item_id: str | None = None, fulfilment_id: str | None = None
+) -> list[SealedKey]:
+    return sorted(
+        (
+            key
+            for key in tables.all(SealedKey)
+            if (order_item_id is None or key.order_item_id == order_item_id)
+            and (fulfilment_id is None or key.fulfilment_id == fulfilment_id)
+        ),
+        key=lambda key: (key.slot or 0, key.id),
+    )
+
+
+class MemoryGrants(msgspec.Struct, frozen=True):
+    """Permissions to download."""
+
+    tables: Tables
+
+    async def get(self, grant_id: str) -> Grant | None:
+        """One grant."""
+        return self.tables.get(Grant, grant_id)
+
+    async def usable(self, order_id: str, *, at: datetime) -> Sequence[Grant]:
+        """Those that are neither over nor revoked."""
+        return [
+            grant
+            for grant in self.tables.of_order(Grant, order_id)
+            if grant.revoked_at is None and grant.expires_at > at
+        ]
+
+
+class MemoryInbox(msgspec.Struct, frozen=True):
+    """Incoming webhooks and outgoing mails."""
+
+    tables: Tables
+
+    async def webhook(self, webhook_id: str) -> Webhook | None:
+        """One stored webhook."""
+        return self.tables.get(Webhook, webhook_id)
+
+    async def email(self, key: str) -> Email | None:
+        """By its key."""
+        return self.tables.by_key(Email, "uq_emails_key", key)
+
+    async def email_by_provider_id(self, provider: str, provider_id: str) -> Email | None:
+        """By the provider's id."""
+        return next(
+            (
+                mail
+                for mail in self.tables.all(Email)
+                if mail.provider == provider and mail.provider_id == provider_id
+            ),
+            None,
+        )
+
+    async def is_suppressed(self, address_key: str) -> bool:
+        """Whether this address is not to be written to."""
+        return self.tables.get(Suppression, address_key) is not None
+
+    async def codes_sent(self, address_key: str, *, since: datetime) -> int:
+        """How many codes went to this address since then."""
+        return sum(
+            mail.kind == "reentry-code"
+            and mail.to.casefold() == address_key
+            and mail.created_at >= since
+            for mail in self.tables.all(Email)
+        )

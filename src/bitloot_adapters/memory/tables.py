@@ -1,0 +1,142 @@
+"""What the memory store holds: rows and their unique keys, checked and written in one go."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from bitloot.domain.decision import Change, Row, changed_fields
+from bitloot.domain.order import Order
+from bitloot.domain.product import Offer
+from bitloot.domain.reservation import Reservation
+from bitloot.ports.errors import Conflict, Duplicate, NoStockLeft
+from bitloot_adapters.memory.unique_rules import TABLES, UNIQUE_RULES, UniqueKey
+
+R = TypeVar("R", bound=Row)
+RowName = tuple[type[Row], str]
+
+
+class _Draft(msgspec.Struct, frozen=True):
+    """What a set of changes comes to, before any of it is seen."""
+
+    rows: dict[RowName, Row]
+    freed: dict[tuple[str, UniqueKey], str]
+    taken: dict[tuple[str, UniqueKey], str]
+
+
+class Tables:
+    """Rows by type and id. A row is written whole or not at all, under its version."""
+
+    def __init__(self) -> None:
+        self._rows: dict[type[Row], dict[str, Row]] = {row: {} for row in TABLES}
+        self._of_order: dict[tuple[type[Row], str], dict[str, None]] = defaultdict(dict)
+        self._unique: dict[tuple[str, UniqueKey], str] = {}
+
+    def get(self, row: type[R], row_id: str) -> R | None:
+        """One row by id."""
+        found = self._rows[row].get(row_id)
+        return found if isinstance(found, row) else None
+
+    def all(self, row: type[R]) -> Iterator[R]:
+        """Every row of a table, in the order of insertion."""
+        for found in self._rows[row].values():
+            if isinstance(found, row):
+                yield found
+
+    def of_order(self, row: type[R], order_id: str) -> Iterator[R]:
+        """The rows of one order, in the order of insertion."""
+        for row_id in self._of_order.get((row, order_id), {}):
+            found = self.get(row, row_id)
+            if found is not None:
+                yield found
+
+    def by_key(self, row: type[R], rule: str, *key: str) -> R | None:
+        """The row that holds this key of a unique rule."""
+        row_id = self._unique.get((rule, key))
+        return None if row_id is None else self.get(row, row_id)
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Write all changes, or raise Conflict, Duplicate or NoStockLeft and write none."""
+        draft = _Draft({}, {}, {})
+        for change in changes:
+            self._draft(draft, change)
+        for change in changes:
+            self._count(draft, change)
+        for (rule, key), row_id in draft.taken.items():
+            holder = self._unique.get((rule, key))
+            if holder not in {None, row_id} and draft.freed.get((rule, key)) != holder:
+                raise Duplicate(rule)
+        for freed in draft.freed:
+            del self._unique[freed]
+        self._unique.update(draft.taken)
+        for (row_type, row_id), row in draft.rows.items():
+            self._rows[row_type][row_id] = row
+            order_id = getattr(row, "order_id", None)
+            if order_id is not None:
+                self._of_order[row_type, order_id][row_id] = None
+
+    def _draft(self, draft: _Draft, change: Change) -> None:
+        name = (type(change.after), change.after.id)
+        stored = draft.rows.get(name) or self.get(*name)
+        if change.before is None:
+            if stored is not None:
+                raise Duplicate(f"pk_{TABLES[name[0]]}")
+            after = change.after
+        else:
+            if stored is None or stored.version != change.before.version:
+                raise Conflict
+            # Only what the change names: a row may have been read without its bytes.
+            after = msgspec.structs.replace(stored, **changed_fields(change))
+        if isinstance(after, Offer):
+            held = stored.held if isinstance(stored, Offer) else 0
+            after = msgspec.structs.replace(after, held=held)
+        draft.rows[name] = after
+        self._move_keys(draft, stored, after)
+
+    def _move_keys(self, draft: _Draft, stored: Row | None, after: Row) -> None:
+        for rule in UNIQUE_RULES:
+            was = rule.key_of(stored) if stored is not None else None
+            now = rule.key_of(after)
+            if was == now:
+                continue
+            if was is not None:
+                if draft.taken.get((rule.name, was)) == after.id:
+                    del draft.taken[rule.name, was]
+                else:
+                    draft.freed[rule.name, was] = after.id
+            if now is not None:
+                if draft.taken.get((rule.name, now), after.id) != after.id:
+                    raise Duplicate(rule.name)
+                draft.taken[rule.name, now] = after.id
+
+    def _count(self, draft: _Draft, change: Change) -> None:
+        """Keep the counters of the offer whose units a reservation keeps, takes or gives back."""
+        after = change.after
+        if not isinstance(after, Reservation) or after.offer_row_id is None:
+            return
+        before = change.before if isinstance(change.before, Reservation) else None
+        held = _held(after) - (_held(before) if before else 0)
+        sold = _sold(after) - (_sold(before) if before else 0)
+        name: RowName = (Offer, after.offer_row_id)
+        offer = draft.rows.get(name) or self.get(*name)
+        if not isinstance(offer, Offer):
+            raise NoStockLeft
+        if held + sold > 0 and offer.held + held + sold > offer.stock:
+            raise NoStockLeft
+        draft.rows[name] = msgspec.structs.replace(
+            offer, held=offer.held + held, stock=max(0, offer.stock - sold)
+        )
+
+
+def _held(reservation: Reservation) -> int:
+    return reservation.quantity if reservation.state == "held" else 0
+
+
+def _sold(reservation: Reservation) -> int:
+    return reservation.quantity if reservation.state == "consumed" else 0
+
+
+def order_by_number(tables: Tables, number: str) -> Order | None:
+    """The order that people know by this number."""
+    return tables.by_key(Order, "uq_orders_number", number)

@@ -1,0 +1,134 @@
+"""The unique rules of the store, by the names that the database constraints carry."""
+
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+from bitloot.domain.decision import Row
+from bitloot.domain.email import Email, Suppression
+from bitloot.domain.fulfilment import LIVE_ATTEMPT, Fulfilment, SupplierAttempt
+from bitloot.domain.hold import Hold
+from bitloot.domain.idempotency import IdempotencyRecord
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.order import Order, OrderItem
+from bitloot.domain.payment import Invoice, Payment
+from bitloot.domain.product import Offer, Product
+from bitloot.domain.quote import Quote
+from bitloot.domain.reservation import Reservation
+from bitloot.domain.reveal import Grant
+from bitloot.domain.webhook import Webhook
+
+# The table of each row: `pk_<table>` is the rule that an id stands there once.
+TABLES: Final[dict[type[Row], str]] = {
+    Order: "orders",
+    OrderItem: "order_items",
+    Payment: "payments",
+    Invoice: "invoices",
+    Reservation: "reservations",
+    Fulfilment: "fulfilments",
+    SupplierAttempt: "supplier_attempts",
+    Hold: "holds",
+    LedgerLine: "ledger_lines",
+    SealedKey: "sealed_keys",
+    InventoryKey: "inventory_keys",
+    Grant: "grants",
+    Webhook: "webhook_logs",
+    Quote: "quotes",
+    Product: "products",
+    Offer: "product_offers",
+    Email: "emails",
+    Suppression: "suppressions",
+    IdempotencyRecord: "idempotency_keys",
+}
+
+R = TypeVar("R", bound=Row)
+UniqueKey = tuple[Hashable, ...]
+
+
+class UniqueRule(msgspec.Struct, Generic[R], frozen=True):
+    """`key` gives what must be unique, None for a row that the rule does not speak of."""
+
+    name: str
+    row: type[R]
+    key: Callable[[R], UniqueKey | None]
+
+    def key_of(self, row: Row) -> UniqueKey | None:
+        """The key of any row; None for rows of other tables."""
+        return self.key(row) if isinstance(row, self.row) else None
+
+
+class AnyRule(Protocol):
+    """A unique rule, whatever its row."""
+
+    @property
+    def name(self) -> str: ...
+    def key_of(self, row: Row) -> UniqueKey | None: ...
+
+
+def _known(*parts: Hashable) -> UniqueKey | None:
+    return None if None in parts else parts
+
+
+_BOUGHT: Final = LIVE_ATTEMPT | {"completed"}
+
+UNIQUE_RULES: Final[tuple[AnyRule, ...]] = (
+    UniqueRule("uq_orders_number", Order, lambda r: (r.number,)),
+    UniqueRule("uq_orders_quote_id", Order, lambda r: (r.quote_id,)),
+    UniqueRule("uq_order_items_no", OrderItem, lambda r: (r.order_id, r.item_no)),
+    UniqueRule(
+        "uq_payments_gateway_payment_id",
+        Payment,
+        lambda r: _known(r.gateway, r.gateway_payment_id),
+    ),
+    UniqueRule(
+        "uq_invoices_gateway_invoice_id",
+        Invoice,
+        lambda r: _known(r.gateway, r.gateway_invoice_id),
+    ),
+    UniqueRule(
+        "uq_webhook_logs_dedupe",
+        Webhook,
+        lambda r: (r.provider, r.dedupe_key) if r.signature_ok else None,
+    ),
+    UniqueRule("uq_ledger_lines_entry_account", LedgerLine, lambda r: (r.entry, r.account)),
+    UniqueRule("uq_fulfilments_item_part", Fulfilment, lambda r: (r.order_item_id, r.part)),
+    UniqueRule("uq_supplier_attempts_gen", SupplierAttempt, lambda r: (r.fulfilment_id, r.gen)),
+    # An absent or refused one is tried again under the same id of ours.
+    UniqueRule(
+        "uq_supplier_attempts_external",
+        SupplierAttempt,
+        lambda r: (r.supplier, r.external_id) if r.state in _BOUGHT else None,
+    ),
+    UniqueRule(
+        "uq_supplier_attempts_live",
+        SupplierAttempt,
+        lambda r: (r.fulfilment_id,) if r.state in LIVE_ATTEMPT else None,
+    ),
+    UniqueRule(
+        "uq_supplier_attempts_supplier_order",
+        SupplierAttempt,
+        lambda r: _known(r.supplier, r.supplier_order_id),
+    ),
+    UniqueRule(
+        "uq_sealed_keys_live_slot",
+        SealedKey,
+        lambda r: _known(r.order_item_id, r.slot) if r.state == "live" else None,
+    ),
+    UniqueRule(
+        "uq_sealed_keys_supplier_key",
+        SealedKey,
+        lambda r: None if r.state == "quarantined" else _known(r.supplier, r.supplier_key_id),
+    ),
+    UniqueRule(
+        "uq_sealed_keys_fingerprint",
+        SealedKey,
+        lambda r: None if r.state == "quarantined" else (r.fingerprint,),
+    ),
+    UniqueRule("uq_sealed_keys_object_name", SealedKey, lambda r: (r.object_name,)),
+    UniqueRule("uq_emails_key", Email, lambda r: (r.key,)),
+    UniqueRule("uq_idempotency_keys", IdempotencyRecord, lambda r: (r.route, r.caller, r.key)),
+    UniqueRule("uq_products_slug", Product, lambda r: (r.slug,)),
+    UniqueRule("uq_product_offers_offer", Offer, lambda r: (r.supplier, r.offer_id)),
+)
