@@ -1,0 +1,35 @@
+"""Moving windows on the clock that was passed in."""
+
+from collections import defaultdict, deque
+from datetime import datetime
+
+from bitloot.ports.clock import Clock
+from bitloot.ports.errors import StoreUnavailable
+from bitloot.ports.rate_limiter import Quota, Verdict
+
+
+class MemoryRateLimiter:
+    """Counts every allowed hit for the length of its window. `is_down` plays a lost store."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._hits: dict[tuple[str, str], deque[datetime]] = defaultdict(deque)
+        self.is_down = False
+
+    async def hit(self, quota: Quota, subject: str) -> Verdict:
+        """Count one hit; one that is refused does not count."""
+        if self.is_down:
+            if quota.fails_closed:
+                raise StoreUnavailable
+            return Verdict(allowed=True, remaining=quota.limit, retry_after=0.0)
+        now = self._clock()
+        hits = self._hits[quota.scope, subject]
+        while hits and now - hits[0] >= quota.window:
+            hits.popleft()
+        if len(hits) >= quota.limit:
+            # Room comes when so many of the oldest have left that one more fits.
+            leaves = hits[len(hits) - quota.limit] + quota.window
+            wait = (leaves - now).total_seconds()
+            return Verdict(allowed=False, remaining=0, retry_after=wait)
+        hits.append(now)
+        return Verdict(allowed=True, remaining=quota.limit - len(hits), retry_after=0.0)
