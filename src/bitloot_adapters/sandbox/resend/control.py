@@ -49,6 +49,7 @@ from typing import Final, TypeVar
 import msgspec
 from litestar import Request, delete, get, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 
 from bitloot_adapters.sandbox.resend.clock import fresh_token, fresh_uuid
 from bitloot_adapters.sandbox.resend.config import WebhookEndpoint
@@ -118,18 +119,18 @@ async def _order(request: ControlRequest, order_type: type[T]) -> T:
 
 
 @get("/_control/health")
-async def health(stand_in: StandIn) -> dict[str, object]:
+async def health(stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     return {"status": "ok", "now": wire_moment(stand_in.clock.now())}
 
 
 @post("/_control/reset", status_code=200)
-async def reset(stand_in: StandIn) -> dict[str, object]:
+async def reset(stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     stand_in.reset()
     return {"status": "reset"}
 
 
 @get("/_control/state")
-async def dump_state(stand_in: StandIn) -> dict[str, object]:
+async def dump_state(stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     state = stand_in.state
     return {
         "now": wire_moment(stand_in.clock.now()),
@@ -146,7 +147,7 @@ async def dump_state(stand_in: StandIn) -> dict[str, object]:
 
 
 @post("/_control/advance", status_code=200)
-async def advance(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def advance(request: ControlRequest, stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     order = await _order(request, Advance)
     if not 0 <= order.seconds <= MAX_ADVANCE_SECONDS:
         raise invalid(f"control: seconds must be 0 to {MAX_ADVANCE_SECONDS}")
@@ -155,13 +156,15 @@ async def advance(request: ControlRequest, stand_in: StandIn) -> dict[str, objec
 
 
 @post("/_control/run", status_code=200)
-async def run_due(stand_in: StandIn) -> dict[str, object]:
+async def run_due(stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     steps = await stand_in.schedule.run_due()
     return {"steps": steps, "now": wire_moment(stand_in.clock.now())}
 
 
 @post("/_control/faults", status_code=200)
-async def arm_fault(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def arm_fault(
+    request: ControlRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     fault = await _order(request, Fault)
     try:
         stand_in.faults.arm(fault)
@@ -171,13 +174,15 @@ async def arm_fault(request: ControlRequest, stand_in: StandIn) -> dict[str, obj
 
 
 @delete("/_control/faults", status_code=200)
-async def disarm_faults(stand_in: StandIn) -> dict[str, object]:
+async def disarm_faults(stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     stand_in.faults.clear()
     return {"armed": 0}
 
 
 @post("/_control/scenarios", status_code=200)
-async def set_scenario(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def set_scenario(
+    request: ControlRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     order = await _order(request, ScenarioOrder)
     if order.outcome not in OUTCOMES:
         raise invalid(f"control: outcome must be one of {', '.join(OUTCOMES)}")
@@ -189,7 +194,9 @@ async def set_scenario(request: ControlRequest, stand_in: StandIn) -> dict[str, 
 
 
 @post("/_control/events", status_code=200)
-async def plan_event(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def plan_event(
+    request: ControlRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     order = await _order(request, EventOrder)
     if stand_in.state.mails.get(order.email_id) is None:
         raise WireError("not_found", "control: no such mail")
@@ -210,7 +217,9 @@ async def plan_event(request: ControlRequest, stand_in: StandIn) -> dict[str, ob
 
 
 @post("/_control/suppressions", status_code=200)
-async def put_suppression(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def put_suppression(
+    request: ControlRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     order = await _order(request, SuppressionOrder)
     if order.origin not in ORIGINS:
         raise invalid("control: origin must be bounce, complaint or manual")
@@ -220,7 +229,9 @@ async def put_suppression(request: ControlRequest, stand_in: StandIn) -> dict[st
 
 
 @post("/_control/mode", status_code=200)
-async def set_mode(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def set_mode(
+    request: ControlRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     order = await _order(request, ModeOrder)
     mode = stand_in.state.mode
     if order.header_style not in {None, "svix", "webhook", "both"}:
@@ -236,19 +247,21 @@ async def set_mode(request: ControlRequest, stand_in: StandIn) -> dict[str, obje
 
 
 @post("/_control/endpoints", status_code=200)
-async def add_endpoint(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def add_endpoint(
+    request: ControlRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     endpoint = stand_in.add_endpoint(await _order(request, WebhookEndpoint))
     stand_in.state.commit()
     return {"id": endpoint.id, "secrets": endpoint.secrets}
 
 
 @get("/_control/endpoints")
-async def list_endpoints(stand_in: StandIn) -> dict[str, object]:
+async def list_endpoints(stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     return {"endpoints": msgspec.to_builtins(list(stand_in.state.endpoints))}
 
 
 @post("/_control/rotate", status_code=200)
-async def rotate(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def rotate(request: ControlRequest, stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     order = await _order(request, Rotation)
     fresh = order.secret or "whsec_" + fresh_token("")
     for endpoint in stand_in.state.endpoints:
@@ -260,12 +273,14 @@ async def rotate(request: ControlRequest, stand_in: StandIn) -> dict[str, object
 
 
 @get("/_control/notices")
-async def list_notices(stand_in: StandIn) -> dict[str, object]:
+async def list_notices(stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     return {"notices": msgspec.to_builtins(list(stand_in.state.notices))}
 
 
 @post("/_control/resend", status_code=200)
-async def send_again(request: ControlRequest, stand_in: StandIn) -> dict[str, object]:
+async def send_again(
+    request: ControlRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     order = await _order(request, NoticeOrder)
     notice = stand_in.state.notices.get(order.id)
     if notice is None:

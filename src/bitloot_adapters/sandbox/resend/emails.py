@@ -6,6 +6,8 @@ from typing import Final
 
 from litestar import Request, get, patch, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from bitloot_adapters.sandbox.resend.config import ApiKey
 from bitloot_adapters.sandbox.resend.errors import WireError, invalid, missing_field
@@ -60,7 +62,7 @@ def find_mail(stand_in: StandIn, key: ApiKey, mail_id: str) -> Mail:
 
 
 @post("/emails", status_code=200)
-async def send_email(request: ApiRequest, stand_in: StandIn) -> dict[str, object]:
+async def send_email(request: ApiRequest, stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     payload = decode_object(await request.body())
     draft = read_mail(payload, key=request.auth, config=stand_in.config, at=stand_in.clock.now())
     accepted = stand_in.accept(
@@ -70,7 +72,7 @@ async def send_email(request: ApiRequest, stand_in: StandIn) -> dict[str, object
 
 
 @post("/emails/batch", status_code=200)
-async def send_batch(request: ApiRequest, stand_in: StandIn) -> dict[str, object]:
+async def send_batch(request: ApiRequest, stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     items = as_array(decode_json(await request.body()))
     if items is None:
         raise invalid("The request body must be an array of emails.")
@@ -106,7 +108,7 @@ async def send_batch(request: ApiRequest, stand_in: StandIn) -> dict[str, object
 
 
 @get("/emails")
-async def list_emails(request: ApiRequest, stand_in: StandIn) -> dict[str, object]:
+async def list_emails(request: ApiRequest, stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     rows = [mail for mail in stand_in.state.mails if mail.team == request.auth.team]
     rows.reverse()
     query = request.query_params
@@ -117,14 +119,16 @@ async def list_emails(request: ApiRequest, stand_in: StandIn) -> dict[str, objec
 
 
 @get("/emails/{email_id:str}")
-async def get_email(request: ApiRequest, stand_in: StandIn, email_id: str) -> dict[str, object]:
+async def get_email(
+    request: ApiRequest, stand_in: NamedDependency[StandIn], email_id: FromPath[str]
+) -> dict[str, object]:
     mail = find_mail(stand_in, request.auth, email_id)
     return {"object": "email", **summary_of(mail), "html": mail.html, "text": mail.text}
 
 
 @patch("/emails/{email_id:str}")
 async def reschedule_email(
-    request: ApiRequest, stand_in: StandIn, email_id: str
+    request: ApiRequest, stand_in: NamedDependency[StandIn], email_id: FromPath[str]
 ) -> dict[str, object]:
     mail = find_mail(stand_in, request.auth, email_id)
     moment = moment_field(
@@ -142,7 +146,9 @@ async def reschedule_email(
 
 
 @post("/emails/{email_id:str}/cancel", status_code=200)
-async def cancel_email(request: ApiRequest, stand_in: StandIn, email_id: str) -> dict[str, object]:
+async def cancel_email(
+    request: ApiRequest, stand_in: NamedDependency[StandIn], email_id: FromPath[str]
+) -> dict[str, object]:
     mail = find_mail(stand_in, request.auth, email_id)
     _must_be_waiting(mail)
     mail.released, mail.last_event = True, "canceled"

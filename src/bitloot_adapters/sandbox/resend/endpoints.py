@@ -4,6 +4,8 @@ import base64
 from typing import Final
 
 from litestar import delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from bitloot_adapters.sandbox.resend.clock import fresh_token
 from bitloot_adapters.sandbox.resend.config import WebhookEndpoint
@@ -40,7 +42,9 @@ def _found(stand_in: StandIn, team: str, endpoint_id: str) -> Endpoint:
 
 
 @post("/webhooks", status_code=201)
-async def create_webhook(request: ApiRequest, stand_in: StandIn) -> dict[str, object]:
+async def create_webhook(
+    request: ApiRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     body = decode_object(await request.body())
     url = text_field(body, "endpoint")
     if not url:
@@ -64,7 +68,9 @@ async def create_webhook(request: ApiRequest, stand_in: StandIn) -> dict[str, ob
 
 
 @get("/webhooks")
-async def list_webhooks(request: ApiRequest, stand_in: StandIn) -> dict[str, object]:
+async def list_webhooks(
+    request: ApiRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     rows = [row for row in stand_in.state.endpoints if row.team == request.auth.team]
     rows.reverse()
     query = request.query_params
@@ -76,7 +82,7 @@ async def list_webhooks(request: ApiRequest, stand_in: StandIn) -> dict[str, obj
 
 @get("/webhooks/{endpoint_id:str}")
 async def get_webhook(
-    request: ApiRequest, stand_in: StandIn, endpoint_id: str
+    request: ApiRequest, stand_in: NamedDependency[StandIn], endpoint_id: FromPath[str]
 ) -> dict[str, object]:
     endpoint = _found(stand_in, request.auth.team, endpoint_id)
     return {**written(endpoint), "signing_secret": endpoint.secrets[0]}
@@ -84,7 +90,7 @@ async def get_webhook(
 
 @delete("/webhooks/{endpoint_id:str}", status_code=200)
 async def remove_webhook(
-    request: ApiRequest, stand_in: StandIn, endpoint_id: str
+    request: ApiRequest, stand_in: NamedDependency[StandIn], endpoint_id: FromPath[str]
 ) -> dict[str, object]:
     endpoint = _found(stand_in, request.auth.team, endpoint_id)
     stand_in.state.endpoints.drop(endpoint)

@@ -11,6 +11,8 @@ from html import escape
 from typing import Final
 
 from litestar import MediaType, Response, delete, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from bitloot_adapters.sandbox.resend.fields import bare_address
 from bitloot_adapters.sandbox.resend.records import Attachment, Mail
@@ -88,12 +90,16 @@ def _attachment(item: Attachment) -> dict[str, object]:
 
 
 @get("/_control/mailbox")
-async def read_mailbox(stand_in: StandIn, to: str | None = None) -> dict[str, object]:
+async def read_mailbox(
+    stand_in: NamedDependency[StandIn], to: FromQuery[str | None] = None
+) -> dict[str, object]:
     return {"mails": [as_json(mail) for mail in captured(stand_in, to)]}
 
 
 @delete("/_control/mailbox", status_code=200)
-async def empty_mailbox(stand_in: StandIn, to: str | None = None) -> dict[str, int]:
+async def empty_mailbox(
+    stand_in: NamedDependency[StandIn], to: FromQuery[str | None] = None
+) -> dict[str, int]:
     mails = captured(stand_in, to)
     for mail in mails:
         mail.in_mailbox = False
@@ -103,7 +109,9 @@ async def empty_mailbox(stand_in: StandIn, to: str | None = None) -> dict[str, i
 
 
 @get("/inbox", media_type=MediaType.HTML)
-async def inbox_page(stand_in: StandIn, to: str | None = None) -> Response[str]:
+async def inbox_page(
+    stand_in: NamedDependency[StandIn], to: FromQuery[str | None] = None
+) -> Response[str]:
     """The newest mails, text bodies shown; nothing of a mail is ever run or loaded."""
     mails = captured(stand_in, to)[::-1][:MAX_SHOWN]
     articles = "".join(_article(mail) for mail in mails) or "<p>No mail yet.</p>"
@@ -111,7 +119,7 @@ async def inbox_page(stand_in: StandIn, to: str | None = None) -> Response[str]:
 
 
 @get("/inbox/{mail_id:str}", media_type=MediaType.HTML)
-async def mail_page(stand_in: StandIn, mail_id: str) -> Response[str]:
+async def mail_page(stand_in: NamedDependency[StandIn], mail_id: FromPath[str]) -> Response[str]:
     mail = stand_in.state.mails.get(mail_id)
     if mail is None or not mail.in_mailbox:
         return _page("Not found", '<p><a href="/inbox">Inbox</a></p>', 404)

@@ -3,6 +3,8 @@
 from typing import Final
 
 from litestar import delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from bitloot_adapters.sandbox.resend.clock import fresh_uuid
 from bitloot_adapters.sandbox.resend.emails import ApiRequest
@@ -70,7 +72,9 @@ def _found(stand_in: StandIn, team: str, wanted: str) -> Suppression:
 
 
 @get("/suppressions")
-async def list_suppressions(request: ApiRequest, stand_in: StandIn) -> dict[str, object]:
+async def list_suppressions(
+    request: ApiRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     query = request.query_params
     origin = query.get("origin")
     if origin is not None and origin not in ORIGINS:
@@ -88,7 +92,9 @@ async def list_suppressions(request: ApiRequest, stand_in: StandIn) -> dict[str,
 
 
 @post("/suppressions", status_code=200)
-async def add_suppression(request: ApiRequest, stand_in: StandIn) -> dict[str, object]:
+async def add_suppression(
+    request: ApiRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     email = text_field(decode_object(await request.body()), "email")
     if not email:
         raise missing_field("email")
@@ -96,7 +102,9 @@ async def add_suppression(request: ApiRequest, stand_in: StandIn) -> dict[str, o
 
 
 @post("/suppressions/batch/add", status_code=200)
-async def add_suppressions(request: ApiRequest, stand_in: StandIn) -> dict[str, object]:
+async def add_suppressions(
+    request: ApiRequest, stand_in: NamedDependency[StandIn]
+) -> dict[str, object]:
     items = as_array(decode_object(await request.body()).get("emails"))
     if items is None:
         raise missing_field("emails")
@@ -108,13 +116,15 @@ async def add_suppressions(request: ApiRequest, stand_in: StandIn) -> dict[str, 
 
 
 @get("/suppressions/{wanted:str}")
-async def get_suppression(request: ApiRequest, stand_in: StandIn, wanted: str) -> dict[str, object]:
+async def get_suppression(
+    request: ApiRequest, stand_in: NamedDependency[StandIn], wanted: FromPath[str]
+) -> dict[str, object]:
     return written(_found(stand_in, request.auth.team, wanted))
 
 
 @delete("/suppressions/{wanted:str}", status_code=200)
 async def remove_suppression(
-    request: ApiRequest, stand_in: StandIn, wanted: str
+    request: ApiRequest, stand_in: NamedDependency[StandIn], wanted: FromPath[str]
 ) -> dict[str, object]:
     row = _found(stand_in, request.auth.team, wanted)
     stand_in.state.suppressions.drop(row)
