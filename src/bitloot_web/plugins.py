@@ -1,0 +1,101 @@
+"""Finding the chosen plugins behind their entry points and checking their settings.
+
+Our own adapters come through the same door as those of an outside package: an entry point in one
+of the four groups of `bitloot.ports.plugin`.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from bitloot.ports.key_vault import KeyVault
+from bitloot.ports.mailer import Mailer
+from bitloot.ports.payment_gateway import PaymentGateway
+from bitloot.ports.plugin import GATEWAYS, KEY_VAULTS, MAILERS, SUPPLIERS, Plugin
+from bitloot.ports.supplier import Supplier
+from bitloot_web.settings import PREFIX, Environment, Settings
+
+P = TypeVar("P")
+
+GROUPS: Final = (GATEWAYS, SUPPLIERS, KEY_VAULTS, MAILERS)
+
+
+class Chosen(msgspec.Struct, Generic[P], frozen=True):
+    """A plugin with the settings that it was given."""
+
+    plugin: Plugin[P]
+    settings: msgspec.Struct
+
+
+class ChosenPlugins(msgspec.Struct, frozen=True, kw_only=True):
+    """Every plugin that the settings name, ready to be opened."""
+
+    gateways: tuple[Chosen[PaymentGateway], ...]
+    suppliers: tuple[Chosen[Supplier], ...]
+    key_vault: Chosen[KeyVault]
+    mailer: Chosen[Mailer]
+
+
+def installed(group: str) -> tuple[str, ...]:
+    """The names that can be chosen in a group."""
+    return tuple(sorted(point.name for point in entry_points(group=group)))
+
+
+def choose(settings: Settings, environment: Environment) -> ChosenPlugins | None:
+    """The plugins that the settings name; None with faults collected in the environment.
+
+    Settings of installed plugins that were not chosen are known names, but not read.
+    """
+    gateways: list[Chosen[PaymentGateway] | None] = [
+        _choose(GATEWAYS, name, settings, environment) for name in settings.gateways
+    ]
+    suppliers: list[Chosen[Supplier] | None] = [
+        _choose(SUPPLIERS, name, settings, environment) for name in settings.suppliers
+    ]
+    vault: Chosen[KeyVault] | None = _choose(KEY_VAULTS, settings.key_vault, settings, environment)
+    mailer: Chosen[Mailer] | None = _choose(MAILERS, settings.mailer, settings, environment)
+    _know_the_others(settings, environment)
+    if environment.faults or vault is None or mailer is None:
+        return None
+    return ChosenPlugins(
+        gateways=tuple(chosen for chosen in gateways if chosen),
+        suppliers=tuple(chosen for chosen in suppliers if chosen),
+        key_vault=vault,
+        mailer=mailer,
+    )
+
+
+def _choose(
+    group: str, name: str, settings: Settings, environment: Environment
+) -> Chosen[P] | None:
+    plugin: Plugin[P] | None = _load(group, name)
+    if plugin is None:
+        known = ", ".join(installed(group)) or "none"
+        environment.faults.append(f"no plugin {name!r} in {group}; installed: {known}")
+        return None
+    before = len(environment.faults)
+    prefix = f"{PREFIX}{plugin.name.upper()}_"
+    values = environment.struct(plugin.settings, prefix, plugin.secrets)
+    if len(environment.faults) > before:
+        return None
+    read = msgspec.convert(values, plugin.settings)
+    environment.faults += plugin.faults(read, is_production=settings.is_production)
+    return Chosen(plugin, read)
+
+
+def _load(group: str, name: str) -> Plugin[P] | None:
+    found: Sequence[Plugin[P]] = [point.load() for point in entry_points(group=group, name=name)]
+    return found[0] if found else None
+
+
+def _know_the_others(settings: Settings, environment: Environment) -> None:
+    """Variables of installed but unchosen plugins are no mistakes: several shops share one file."""
+    chosen = {*settings.gateways, *settings.suppliers, settings.key_vault, settings.mailer}
+    for group in GROUPS:
+        for name in installed(group):
+            if name not in chosen:
+                plugin: Plugin[object] | None = _load(group, name)
+                if plugin is not None:
+                    environment.know(f"{PREFIX}{plugin.name.upper()}_", plugin.settings)
