@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 # The oldest supported Python first, so that a check here holds everywhere.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3; do \
 	if command -v $$name >/dev/null 2>&1 \
-		&& $$name -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		&& $$name -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then echo $$name; break; fi; done)
 BIN := .venv/bin
 READY := .venv/.ready

