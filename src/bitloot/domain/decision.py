@@ -21,6 +21,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     unlogged: ClassVar[frozenset[str]] = frozenset()
+    # Whether an order's timeline carries the row. A webhook is a log of its own.
+    in_timeline: ClassVar[bool] = True
 
     id: str
     version: int = 0

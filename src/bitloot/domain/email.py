@@ -8,6 +8,7 @@ from bitloot.domain.decision import Row
 EmailKind: TypeAlias = Literal[
     "order-created",
     "order-underpaid",
+    "order-overpaid",
     "order-failed",
     "order-refunded",
     "order-expired",

@@ -132,6 +132,7 @@ class OrderItem(Row, frozen=True, kw_only=True):
     unit_cost: Eur
     unit_floor: Eur
     is_preorder: bool = False
+    is_wholesale: bool = False
     instructions: str | None = None
 
 
@@ -139,7 +140,8 @@ class Order(Row, frozen=True, kw_only=True):
     """One purchase. `number` is what people, the gateway and the supplier see.
 
     `window_ends_at` is the order's timer (the reservations' too); `event_seq` counts its timeline.
-    `email_person` is the address without its plus-alias, for velocity only.
+    `email_person` is the address without its plus-alias, for velocity only. `settled_by` is the id
+    of the payment row whose money paid for it.
     """
 
     number: str
@@ -159,6 +161,7 @@ class Order(Row, frozen=True, kw_only=True):
     created_at: datetime
     window_ends_at: datetime
     paid_at: datetime | None = None
+    settled_by: str | None = None
     fulfilled_at: datetime | None = None
     completion_mailed: bool = False
     event_seq: int = 0

@@ -79,6 +79,8 @@ class Payment(Row, frozen=True, kw_only=True):
 
     Crypto amounts are in `pay_currency`, as the gateway wrote them; `price_amount` in EUR.
     `call_answered` is False from before the create call until its answer is stored.
+    `is_linked`: we did not open it and it is under no invoice of ours, it only names our order or a
+    payment of it.
     """
 
     order_id: str
@@ -86,6 +88,7 @@ class Payment(Row, frozen=True, kw_only=True):
     gateway_payment_id: str | None = None
     invoice_id: str | None = None
     parent_payment_id: str | None = None
+    is_linked: bool = False
     status: PaymentStatus = "created"
     rank: int = 0
     price_amount: Eur
@@ -117,7 +120,7 @@ class Payment(Row, frozen=True, kw_only=True):
     @property
     def is_child(self) -> bool:
         """A repeated or wrong-asset deposit: never delivers by itself."""
-        return self.parent_payment_id is not None
+        return self.is_linked or self.parent_payment_id is not None
 
 
 class Invoice(Row, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ class QuoteLine(msgspec.Struct, frozen=True, kw_only=True):
     unit_cost: Eur
     unit_floor: Eur
     is_preorder: bool = False
+    is_wholesale: bool = False
     instructions: str | None = None
 
 

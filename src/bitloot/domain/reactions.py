@@ -49,6 +49,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "order_cancelled": (_PUSH,),
     "order_expired": (_PUSH, _mail("order-expired")),
     "window_extended": (Reaction(job="expire_order", timed=True),),
+    "reservations_expired": (),
     # payments
     "payment_requested": (),
     "payment_opened": (
@@ -57,6 +58,8 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
         Reaction(job="apply_payment", on="subject", timed=True),
     ),
     "payment_rejected": (),
+    # The answer came after the order had ended: its address is watched, nobody is written to.
+    "payment_watched": (Reaction(job="apply_payment", on="subject", timed=True),),
     "payment_requoted": (_PUSH,),
     "payment_adopted": (_PUSH, Reaction(job="apply_payment", on="subject", timed=True)),
     "payment_linked": (_PUSH,),
@@ -72,6 +75,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "invoice_rejected": (),
     "funds_seen": (_PUSH,),
     "order_paid": (_PUSH,),
+    "order_overpaid": (_PUSH, _mail("order-overpaid")),
     "order_underpaid": (_PUSH, _mail("order-underpaid")),
     "order_failed": (_PUSH, _mail("order-failed")),
     "order_refunded": (_PUSH, _mail("order-refunded")),

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from bitloot.domain.decision import Row
+import msgspec
+
+from bitloot.domain.decision import Change, Row
 from bitloot.domain.machine import Machine
 
 ReservationState: TypeAlias = Literal["held", "consumed", "released", "expired"]
@@ -38,3 +40,32 @@ class Reservation(Row, frozen=True, kw_only=True):
     state: ReservationState = "held"
     expires_at: datetime
     created_at: datetime
+
+
+class StockMove(msgspec.Struct, frozen=True):
+    """What a written reservation does to the counters of its offer: `held` and `stock`, added.
+
+    The store guards them: neither `stock - held` nor `stock` may fall below zero by a move that
+    takes goods (NoStockLeft); giving back is never refused.
+    """
+
+    offer_row_id: str
+    held: int
+    stock: int
+
+
+def stock_move(change: Change) -> StockMove | None:
+    """The counters that a change of a reservation moves; None for own stock and for other rows.
+
+    A held reservation counts in `held`. A consumed one left the known stock until the supplier's
+    own figure is read again.
+    """
+    after = change.after
+    if not isinstance(after, Reservation) or after.offer_row_id is None:
+        return None
+    before = change.before.state if isinstance(change.before, Reservation) else None
+    held = (after.state == "held") - (before == "held")
+    stock = (before == "consumed") - (after.state == "consumed")
+    if not held and not stock:
+        return None
+    return StockMove(after.offer_row_id, held * after.quantity, stock * after.quantity)

@@ -44,7 +44,8 @@ def seal_events(decision: Decision) -> Sealed:
     changes: dict[str, dict[str, JsonValue]] = {
         row_name(change.after): logged(change)
         for change in save
-        if getattr(change.after, "order_id", None) is not None or change is counted
+        if change is counted
+        or (change.after.in_timeline and getattr(change.after, "order_id", None) is not None)
     }
     events = tuple(
         msgspec.structs.replace(event, seq=last + n, changes=changes if n == 1 else {})

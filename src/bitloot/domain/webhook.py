@@ -28,6 +28,7 @@ class Webhook(Row, frozen=True, kw_only=True):
     """
 
     unlogged: ClassVar[frozenset[str]] = frozenset({"body"})
+    in_timeline: ClassVar[bool] = False
 
     provider: str
     dedupe_key: str

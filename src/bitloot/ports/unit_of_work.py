@@ -83,6 +83,13 @@ class Checkout(Protocol):
         """The facts of placing; the quote's row is locked. None: no such quote."""
         ...
 
+    async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
+        """Today's facts of these products, named by id or by slug, in that order; unknown left out.
+
+        Nothing is locked: stock is guarded when it is taken.
+        """
+        ...
+
     async def once(self, once: Once) -> IdempotencyRecord | None:
         """What was stored under this key, whoever asks with it now."""
         ...
@@ -147,6 +154,10 @@ class Inbox(Protocol):
         """One stored webhook, locked."""
         ...
 
+    async def webhook_by_key(self, provider: str, dedupe_key: str) -> Webhook | None:
+        """The well-signed webhook stored under this key, locked."""
+        ...
+
     async def email(self, key: str) -> Email | None:
         """The mail with this key (`<kind>/<subject id>/<n>`), locked."""
         ...
@@ -184,6 +195,7 @@ class Transaction(Protocol):
         """Write the decision and commit: all of it or nothing.
 
         With `lease` the commit carries its fence, and `outcome` ends or re-arms that job.
+        A written reservation moves the counters of its offer by `domain.reservation.stock_move`.
         Raises Conflict (a version moved on), Duplicate (a unique rule), NoStockLeft, LeaseLost,
         StoreUnavailable.
         """
