@@ -92,7 +92,11 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "fulfilment_moved": (),
     "attempt_intended": (),
     "attempt_resolved": (),
+    "attempt_checked": (),
+    "supplier_reported": (),
     "keys_sealed": (),
+    "key_quarantined": (_PUSH,),
+    "keys_uploaded": (),
     "item_delivered": (_PUSH, _mail("order-partly-ready")),
     "order_fulfilled": (_PUSH, _mail("order-ready")),
     "item_failed": (_PUSH, _mail("order-delayed")),
@@ -102,6 +106,9 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "key_replaced": (_PUSH,),
     "return_requested": (Reaction(job="return_keys", on="subject"),),
     "keys_returned": (),
+    "refund_recorded": (),
+    # the subject is the sealed key
+    "key_shredded": (Reaction(job="delete_object", on="subject"),),
     # reveal: the subject is the grant
     "key_revealed": (),
     "key_downloaded": (),

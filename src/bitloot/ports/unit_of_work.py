@@ -60,7 +60,10 @@ class Orders(Protocol):
         ...
 
     async def order_of(self, kind: str, row_id: str) -> str | None:
-        """The id of the order of a `fulfilment`, `payment`, `hold`, `grant` or `item` row."""
+        """The id of the order of a row.
+
+        `kind` is `fulfilment`, `attempt`, `payment`, `hold`, `grant` or `item`.
+        """
         ...
 
     async def order_of_supplier_order(

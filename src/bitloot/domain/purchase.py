@@ -1,0 +1,330 @@
+"""Buying the units of a fulfilment: which offer, at what price, and what came of the attempt.
+
+Every attempt is written down before the supplier is called and carries our own id, the same for
+every attempt of a round: so an order whose answer was lost is found again instead of bought again.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+from bitloot.domain.decision import NOTHING, Decision
+from bitloot.domain.draft import Draft, standing
+from bitloot.domain.fulfilment import (
+    LIVE_ATTEMPT,
+    BlockedReason,
+    Fulfilment,
+    FulfilmentState,
+    SupplierAttempt,
+)
+from bitloot.domain.fulfilment_plan import WHOLESALE_FROM
+from bitloot.domain.limits import Limits
+from bitloot.domain.money import Eur
+from bitloot.domain.order import PAID, OrderFile
+from bitloot.domain.supply import SupplierOffer, SupplierOrder
+
+# Looked at again after a while, for a bounded time; the other reasons last until they are cleared.
+PATIENT_REASONS: Final = frozenset[BlockedReason]({"price", "stock"})
+# A definite no to this one offer: another may still do.
+_NEXT_OFFER: Final = frozenset({"unavailable", "not_found"})
+_BUYING: Final = frozenset[FulfilmentState](
+    {"pending", "reserving", "blocked", "supplier_refunded"}
+)
+
+Standing: TypeAlias = Literal["go", "wait", "stop", "cancel"]
+
+
+def order_standing(file: OrderFile) -> Standing:
+    """Whether goods may be bought and delivered for this order now.
+
+    `wait`: an open hold stops it until somebody decides. `cancel`: it was refunded. `stop`: it is
+    not a paid order; a retry takes it up again.
+    """
+    if file.order.status == "refunded":
+        return "cancel"
+    if file.open_order_hold() is not None:
+        return "wait"
+    return "go" if file.order.status in PAID else "stop"
+
+
+def is_to_be_bought(fulfilment: Fulfilment) -> bool:
+    """Whether the next thing to do is to place a supplier order (or to bind own keys)."""
+    return standing(fulfilment) in _BUYING
+
+
+def live_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | None:
+    """The attempt that is not at an end, at most one."""
+    return next(
+        (a for a in _attempts(file, fulfilment) if a.state in LIVE_ATTEMPT),
+        None,
+    )
+
+
+def placed_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | None:
+    """The latest attempt whose supplier order serves the fulfilment, or served it last."""
+    serving = [a for a in _attempts(file, fulfilment) if a.state in {"created", "completed"}]
+    return max(serving, key=lambda a: a.gen, default=None)
+
+
+def unit_price(offer: SupplierOffer, quantity: int) -> Eur:
+    """What a unit costs when that many are bought of the offer, EUR."""
+    reached = [tier.price for tier in offer.wholesale if tier.from_units <= quantity]
+    return min([offer.price, *reached])
+
+
+def choose(
+    fulfilment: Fulfilment, offers: Sequence[SupplierOffer]
+) -> SupplierOffer | Literal["price", "stock"]:
+    """The cheapest offer within the ceiling that has all units and was not refused before.
+
+    Otherwise why there is none: `price` when only the ceiling stands in the way, else `stock`.
+    """
+    quantity = fulfilment.quantity
+    able = [
+        offer
+        for offer in offers
+        if offer.stock >= quantity
+        and offer.offer_id not in fulfilment.tried_offers
+        and (quantity < WHOLESALE_FROM or offer.wholesale)
+    ]
+    within = [o for o in able if unit_price(o, quantity) <= fulfilment.max_unit_price]
+    if within:
+        return min(within, key=lambda o: (unit_price(o, quantity), o.offer_id))
+    return "price" if able else "stock"
+
+
+def intend(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    offer: SupplierOffer,
+    *,
+    balance: Eur | None,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """Write down the attempt that is about to be made. `balance` at the supplier before it, EUR."""
+    if live_attempt(file, fulfilment) is not None:
+        return Decision(reason="an attempt is open already")
+    draft = Draft(file, at=at, new_id=new_id)
+    row = _begin(draft, fulfilment)
+    row = draft.set(row, gen=row.gen + 1, updated_at=at)
+    attempt = draft.put(
+        SupplierAttempt(
+            id=new_id(),
+            fulfilment_id=row.id,
+            order_id=row.order_id,
+            gen=row.gen,
+            supplier=row.supplier,
+            external_id=external_id(file, row),
+            supplier_product_id=offer.supplier_product_id,
+            offer_id=offer.offer_id or None,
+            quantity=row.quantity,
+            max_price=row.max_unit_price,
+            balance_before=balance,
+            intent_at=at,
+        )
+    )
+    draft.event("attempt_intended", attempt.id, facts={"gen": attempt.gen, "part": row.part})
+    return draft.decision()
+
+
+def external_id(file: OrderFile, fulfilment: Fulfilment) -> str:
+    """Our own id at the supplier: the same for every attempt of a round."""
+    f = fulfilment
+    return f"{file.order.number}-{f.item_no}-{f.part}-{f.round}"
+
+
+def placed(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    attempt: SupplierAttempt,
+    order: SupplierOrder,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """The supplier took the order: its id is known and its cost is booked."""
+    draft = Draft(file, at=at, new_id=new_id)
+    draft.move_attempt(attempt, "placed")
+    take_up(draft, fulfilment, attempt, order)
+    return draft.decision()
+
+
+def take_up(
+    draft: Draft, fulfilment: Fulfilment, attempt: SupplierAttempt, order: SupplierOrder
+) -> None:
+    """Note the supplier order on attempt and fulfilment, and book what it cost."""
+    draft.set(
+        attempt,
+        supplier_order_id=order.supplier_order_id,
+        created_at=draft.at,
+        next_check_at=None,
+        cost=order.total,
+    )
+    if order.total is not None:
+        book_cost(draft, attempt, order.total)
+    row = draft.resume(fulfilment)
+    if row.state != "reserving":
+        row = draft.move(row, "begin")
+    draft.move(row, "reserved", blocked_since=None, blocked_reason=None, tried_offers=())
+
+
+def book_cost(draft: Draft, attempt: SupplierAttempt, total: Eur) -> None:
+    """What a supplier order took from our balance."""
+    draft.book(f"cost/{attempt.id}", {"cost": total, "supplier": -total})
+
+
+def refused(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    attempt: SupplierAttempt,
+    reason: str,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+    limits: Limits,
+) -> Decision:
+    """A definite no. `reason` is one of the stable words of the supplier port."""
+    draft = Draft(file, at=at, new_id=new_id)
+    _close_refused(draft, attempt, reason)
+    if reason in {"balance", "credentials"}:
+        _block(draft, fulfilment, "balance" if reason == "balance" else "credentials", limits)
+    elif reason in _NEXT_OFFER:
+        row = draft.resume(fulfilment)
+        draft.set(row, tried_offers=(*row.tried_offers, attempt.offer_id or ""), updated_at=at)
+    else:
+        fail(draft, fulfilment, reason)
+    return draft.decision(reason)
+
+
+def unsent(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    attempt: SupplierAttempt,
+    reason: str,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """The call was certainly not carried out: wait, then a new attempt under the same id."""
+    draft = Draft(file, at=at, new_id=new_id)
+    _close_refused(draft, attempt, reason)
+    row = draft.resume(fulfilment)
+    draft.move(row, "wait", waits_in=row.state, last_error=reason)
+    return draft.decision(reason)
+
+
+def _close_refused(draft: Draft, attempt: SupplierAttempt, reason: str) -> None:
+    draft.move_attempt(attempt, "refused", refusal=reason, next_check_at=None)
+
+
+def doubted(
+    file: OrderFile,
+    attempt: SupplierAttempt,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+    limits: Limits,
+) -> Decision:
+    """Nobody can say whether the order was placed: it will be searched for, never placed again."""
+    draft = Draft(file, at=at, new_id=new_id)
+    draft.move_attempt(attempt, "doubt", next_check_at=at + limits.search_delays[0])
+    return draft.decision("unknown")
+
+
+def blocked(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    reason: BlockedReason,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+    limits: Limits,
+) -> Decision:
+    """Nothing can be bought now; NOTHING when it is blocked for that reason already."""
+    over = _patience_over(fulfilment, reason, at, limits)
+    if fulfilment.state == "blocked" and fulfilment.blocked_reason == reason and not over:
+        return NOTHING
+    draft = Draft(file, at=at, new_id=new_id)
+    _block(draft, fulfilment, reason, limits)
+    return draft.decision(reason)
+
+
+def wait(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    reason: str,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """A provider cannot be reached: wait in the present state; NOTHING where it waits already."""
+    row = fulfilment
+    if row.state not in {"reserving", "reserved", "keys_ready", "sealed", "vaulted"}:
+        return NOTHING
+    draft = Draft(file, at=at, new_id=new_id)
+    draft.move(row, "wait", waits_in=row.state, last_error=reason)
+    return draft.decision(reason)
+
+
+def fail(draft: Draft, fulfilment: Fulfilment, error: str) -> None:
+    """Machines give up on this fulfilment: its item waits for a person, the buyer is told."""
+    row = draft.now(fulfilment)
+    if row.state == "pending":
+        row = draft.move(row, "begin")
+    row = draft.move(row, "fail", last_error=error, waits_in=None, blocked_reason=None)
+    draft.event("item_failed", row.id, facts={"item": row.item_no, "error": error})
+    draft.hold("item", row.order_item_id, "fulfilment")
+
+
+def cancelled(
+    file: OrderFile, fulfilment: Fulfilment, *, at: datetime, new_id: Callable[[], str]
+) -> Decision:
+    """The order was refunded before anything was bought for this fulfilment."""
+    draft = Draft(file, at=at, new_id=new_id)
+    cancel(draft, fulfilment)
+    return draft.decision("refunded")
+
+
+def cancel(draft: Draft, fulfilment: Fulfilment) -> None:
+    """End a fulfilment for which nothing is bought and nothing may be any more."""
+    row = draft.now(fulfilment)
+    if row.state in {"reserving", "retry_wait", "supplier_refunded"}:
+        row = draft.move(row, "fail", waits_in=None)
+    draft.move(row, "cancel", blocked_reason=None, blocked_since=None)
+
+
+def _begin(draft: Draft, fulfilment: Fulfilment) -> Fulfilment:
+    row = draft.resume(fulfilment)
+    if row.state == "reserving":
+        return row
+    # Only after a cancelled or refunded supplier order does a new id protect better than the old.
+    following = row.round + 1 if row.state == "supplier_refunded" else row.round
+    return draft.move(row, "begin", round=following, blocked_reason=None, waits_in=None)
+
+
+def _block(draft: Draft, fulfilment: Fulfilment, reason: BlockedReason, limits: Limits) -> None:
+    if _patience_over(fulfilment, reason, draft.at, limits):
+        fail(draft, _begin(draft, fulfilment), reason)
+        return
+    row = _begin(draft, fulfilment)
+    since = row.blocked_since if reason in PATIENT_REASONS else None
+    draft.move(
+        row,
+        "block",
+        blocked_reason=reason,
+        blocked_since=since or (draft.at if reason in PATIENT_REASONS else None),
+        tried_offers=(),
+        last_error=reason,
+    )
+
+
+def _patience_over(
+    fulfilment: Fulfilment, reason: BlockedReason, at: datetime, limits: Limits
+) -> bool:
+    since = fulfilment.blocked_since
+    return reason in PATIENT_REASONS and since is not None and at - since >= limits.blocked_patience
+
+
+def _attempts(file: OrderFile, fulfilment: Fulfilment) -> list[SupplierAttempt]:
+    return [a for a in file.attempts if a.fulfilment_id == fulfilment.id]
