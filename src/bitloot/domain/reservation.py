@@ -45,13 +45,14 @@ class Reservation(Row, frozen=True, kw_only=True):
 class StockMove(msgspec.Struct, frozen=True):
     """What a written reservation does to the counters of its offer: `held` and `stock`, added.
 
-    The store guards them: neither `stock - held` nor `stock` may fall below zero by a move that
-    takes goods (NoStockLeft); giving back is never refused.
+    A `guarded` move takes goods that nothing was keeping: it is refused (NoStockLeft) when
+    `stock - held` would fall below zero. Any other always goes through, `stock` stopping at zero.
     """
 
     offer_row_id: str
     held: int
     stock: int
+    guarded: bool
 
 
 def stock_move(change: Change) -> StockMove | None:
@@ -68,4 +69,9 @@ def stock_move(change: Change) -> StockMove | None:
     stock = (before == "consumed") - (after.state == "consumed")
     if not held and not stock:
         return None
-    return StockMove(after.offer_row_id, held * after.quantity, stock * after.quantity)
+    return StockMove(
+        after.offer_row_id,
+        held * after.quantity,
+        stock * after.quantity,
+        guarded=before != "held" and after.state in {"held", "consumed"},
+    )
