@@ -21,6 +21,7 @@ OFFENCES = {
         "import bitloot_adapters.memory",
     ),
     "one-composition": ("bitloot_web/devservices/faults.py", "import bitloot_adapters.http"),
+    "no-cycles": ("bitloot/usecases/planted_two.py", "import bitloot.usecases.planted_one"),
 }
 """A line for each contract that breaks it."""
 
