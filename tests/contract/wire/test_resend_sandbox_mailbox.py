@@ -1,6 +1,5 @@
 """The Resend stand-in: reading mails back, the mailbox and the inbox page (line 9)."""
 
-import ast
 import asyncio
 import base64
 import re
@@ -188,6 +187,5 @@ def test_every_line_of_what_the_stand_in_must_do_has_a_test() -> None:
     covered: set[int] = set()
     for path in Path(__file__).parent.glob("test_resend_sandbox*.py"):
         source = path.read_text(encoding="utf-8")
-        ast.parse(source)
         covered |= {int(n) for n in re.findall(r'emulator\("resend", (\d+)\)', source)}
     assert covered == set(range(1, 10))

@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -20,9 +21,11 @@ OLD_SECRET = "whsec_" + base64.b64encode(b"old secret of the bench").decode()
 NEW_SECRET = "whsec_" + base64.b64encode(b"new secret of the bench").decode()
 
 
-def configured(**changes: float) -> ResendSandboxConfig:
+def configured(retry_compression: float = 1.0) -> ResendSandboxConfig:
     hook = WebhookEndpoint(url=BENCH_WEBHOOK_URL, secrets=(OLD_SECRET,))
-    return ResendSandboxConfig(rate_limit=1000, webhooks=(hook,), **changes)
+    return ResendSandboxConfig(
+        rate_limit=1000, webhooks=(hook,), retry_compression=retry_compression
+    )
 
 
 async def send(opened: Bench, to: str = "buyer@mail.example", **fields: object) -> str:
@@ -92,9 +95,7 @@ async def test_a_refused_webhook_comes_again_on_the_schedule_with_the_same_id() 
         assert len({item.body for item in opened.received}) == 1
         [notice] = (await opened.client.get("/_control/notices")).json()["notices"]
         moments = [datetime.fromisoformat(item["at"]) for item in notice["attempts"]]
-        waits = [
-            (late - soon).total_seconds() for soon, late in zip(moments, moments[1:], strict=False)
-        ]
+        waits = [(late - soon).total_seconds() for soon, late in pairwise(moments)]
         assert waits == [5, 300, 1800, 7200, 18000, 36000, 36000]
         assert notice["status"] == "failed"
         stamps = [int(item.headers["svix-timestamp"]) for item in opened.received]
@@ -365,3 +366,13 @@ async def test_a_scheduled_mail_waits_and_can_be_moved_or_canceled() -> None:
         assert (late.status_code, late.json()["name"]) == (422, "validation_error")
         read = (await opened.client.get(f"/emails/{moved}")).json()
         assert read["scheduled_at"] == "2026-01-15 10:30:00.123456+00"
+
+
+async def test_a_secret_that_cannot_sign_is_refused_when_it_is_given() -> None:
+    async with bench(configured()) as opened:
+        for secret in ("whsec_", "whsec_not base64"):
+            order = {"url": BENCH_WEBHOOK_URL, "secrets": [secret]}
+            answer = await opened.client.post("/_control/endpoints", json=order)
+            assert answer.status_code == 422
+            answer = await opened.client.post("/_control/rotate", json={"secret": secret})
+            assert answer.status_code == 422

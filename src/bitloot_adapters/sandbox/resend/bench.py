@@ -3,7 +3,7 @@
 For tests: no socket is opened and nothing happens by itself.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from bitloot_adapters.sandbox.resend.config import (
     ResendSandboxConfig,
     WebhookEndpoint,
 )
+from bitloot_adapters.sandbox.resend.stand_in import StandIn
 
 BENCH_START = datetime(2026, 1, 15, 8, 30, 0, 123456, tzinfo=UTC)
 BENCH_WEBHOOK_URL = "https://shop.example/webhooks/resend"
@@ -36,8 +37,9 @@ class Bench:
         self.received: list[Delivered] = []
         self.statuses: list[int] = []
         self.app = build_app(config, clock=lambda: BENCH_START, deliver=self._deliver)
+        application: Callable[..., Awaitable[None]] = self.app
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=self.app),
+            transport=httpx.ASGITransport(app=application),
             base_url="http://resend.test",
             headers={"authorization": f"Bearer {DEFAULT_API_KEY}", "user-agent": "shop/1"},
         )
@@ -54,6 +56,11 @@ class Bench:
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=dict[str, object])
 
+    async def close(self) -> None:
+        stand_in: StandIn = self.app.state.stand_in
+        stand_in.state.close()
+        await self.client.aclose()
+
     async def advance(self, seconds: float) -> None:
         await self.control("advance", seconds=seconds)
 
@@ -68,4 +75,4 @@ async def bench(config: ResendSandboxConfig | None = None) -> AsyncIterator[Benc
     try:
         yield opened
     finally:
-        await opened.client.aclose()
+        await opened.close()

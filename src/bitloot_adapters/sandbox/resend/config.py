@@ -82,3 +82,14 @@ class ResendSandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
     random_seed: int = 0
 
     state_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises:
+        ValueError: a number with which the stand-in could not work.
+        """
+        if self.rate_limit < 1 or self.rate_window_seconds < 1:
+            raise ValueError("rate_limit and rate_window_seconds must be at least 1")
+        if self.retry_compression <= 0:
+            raise ValueError("retry_compression must be above 0")
+        if not 0 <= self.random_fault_rate <= 1:
+            raise ValueError("random_fault_rate must be between 0 and 1")

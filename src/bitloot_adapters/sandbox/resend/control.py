@@ -57,6 +57,7 @@ from bitloot_adapters.sandbox.resend.errors import WireError, invalid
 from bitloot_adapters.sandbox.resend.faults import Fault
 from bitloot_adapters.sandbox.resend.outcomes import OUTCOMES, default_extra
 from bitloot_adapters.sandbox.resend.records import PlannedEvent, Scenario
+from bitloot_adapters.sandbox.resend.signature import check_secret
 from bitloot_adapters.sandbox.resend.stand_in import StandIn
 from bitloot_adapters.sandbox.resend.suppressions import ORIGINS, suppress
 from bitloot_adapters.sandbox.resend.suppressions import written as written_suppression
@@ -200,6 +201,8 @@ async def plan_event(
     order = await _order(request, EventOrder)
     if stand_in.state.mails.get(order.email_id) is None:
         raise WireError("not_found", "control: no such mail")
+    if not 0 <= order.after_seconds <= MAX_ADVANCE_SECONDS:
+        raise invalid(f"control: after_seconds must be 0 to {MAX_ADVANCE_SECONDS}")
     due = stand_in.clock.now() + timedelta(seconds=order.after_seconds)
     extra = default_extra(order.type, due) if order.extra is None else order.extra
     event = PlannedEvent(
@@ -250,7 +253,11 @@ async def set_mode(
 async def add_endpoint(
     request: ControlRequest, stand_in: NamedDependency[StandIn]
 ) -> dict[str, object]:
-    endpoint = stand_in.add_endpoint(await _order(request, WebhookEndpoint))
+    wanted = await _order(request, WebhookEndpoint)
+    try:
+        endpoint = stand_in.add_endpoint(wanted)
+    except ValueError as unusable:
+        raise invalid(f"control: {unusable}") from unusable
     stand_in.state.commit()
     return {"id": endpoint.id, "secrets": endpoint.secrets}
 
@@ -264,6 +271,10 @@ async def list_endpoints(stand_in: NamedDependency[StandIn]) -> dict[str, object
 async def rotate(request: ControlRequest, stand_in: NamedDependency[StandIn]) -> dict[str, object]:
     order = await _order(request, Rotation)
     fresh = order.secret or "whsec_" + fresh_token("")
+    try:
+        check_secret(fresh)
+    except ValueError as unusable:
+        raise invalid(f"control: {unusable}") from unusable
     for endpoint in stand_in.state.endpoints:
         kept = endpoint.secrets[:1]
         endpoint.secrets = kept if order.finish else [fresh, *kept]

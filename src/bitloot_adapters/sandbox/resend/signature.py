@@ -4,6 +4,7 @@ Source: Svix documentation, "Verifying payloads manually"; Standard Webhooks spe
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -12,6 +13,18 @@ from typing import Final
 _ENCODED_AFTER: Final = "whsec_"
 _DECOY: Final = "v1a," + base64.b64encode(b"an asymmetric signature of another version").decode()
 _HEADER_PREFIXES: Final = {"svix": ("svix",), "webhook": ("webhook",), "both": ("svix", "webhook")}
+
+
+def check_secret(secret: str) -> None:
+    """Raises:
+    ValueError: the secret is not base64 behind its prefix, or empty.
+    """
+    try:
+        key = base64.b64decode(secret.removeprefix(_ENCODED_AFTER), validate=True)
+    except binascii.Error as malformed:
+        raise ValueError("a signing secret is base64, after whsec_") from malformed
+    if not key:
+        raise ValueError("a signing secret is not empty")
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:

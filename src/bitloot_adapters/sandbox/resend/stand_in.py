@@ -12,6 +12,7 @@ from bitloot_adapters.sandbox.resend.limits import Quota, RateLimit
 from bitloot_adapters.sandbox.resend.payload import Draft
 from bitloot_adapters.sandbox.resend.records import Endpoint, Mail, PlannedEvent
 from bitloot_adapters.sandbox.resend.schedule import Schedule, release
+from bitloot_adapters.sandbox.resend.signature import check_secret
 from bitloot_adapters.sandbox.resend.state import State
 from bitloot_adapters.sandbox.resend.webhooks import Deliver, Postman, over_http
 
@@ -60,6 +61,13 @@ class StandIn:
         return next((key for key in self.config.api_keys if key.token == token), None)
 
     def add_endpoint(self, wanted: WebhookEndpoint) -> Endpoint:
+        """Raises:
+        ValueError: a secret that cannot sign, or none.
+        """
+        if not wanted.secrets:
+            raise ValueError("an endpoint has at least one signing secret")
+        for secret in wanted.secrets:
+            check_secret(secret)
         endpoint = Endpoint(
             id=fresh_uuid(),
             team=wanted.team,
