@@ -80,17 +80,12 @@ def choose(
     Otherwise why there is none: `price` when only the ceiling stands in the way, else `stock`.
     """
     quantity = fulfilment.quantity
-    able = [
-        offer
-        for offer in offers
-        if offer.stock >= quantity
-        and offer.offer_id not in fulfilment.tried_offers
-        and (quantity < WHOLESALE_FROM or offer.wholesale)
-    ]
+    able = [o for o in offers if o.stock >= quantity and (quantity < WHOLESALE_FROM or o.wholesale)]
     within = [o for o in able if unit_price(o, quantity) <= fulfilment.max_unit_price]
-    if within:
-        return min(within, key=lambda o: (unit_price(o, quantity), o.offer_id))
-    return "price" if able else "stock"
+    untried = [o for o in within if o.offer_id not in fulfilment.tried_offers]
+    if untried:
+        return min(untried, key=lambda o: (unit_price(o, quantity), o.offer_id))
+    return "price" if len(able) > len(within) else "stock"
 
 
 def intend(

@@ -1,0 +1,149 @@
+"""Finding out what became of an attempt whose answer was lost.
+
+The supplier is searched for our own id, again and again, because its search may lag behind. Only
+when the settle window has passed and every search came back empty is the attempt `absent`; then
+it is bought anew once, under the same id, so that a late order still shows up beside it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from bitloot.domain.decision import Decision
+from bitloot.domain.draft import Draft
+from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.limits import Limits
+from bitloot.domain.money import CENT, Eur
+from bitloot.domain.order import OrderFile
+from bitloot.domain.purchase import book_cost, fail, take_up
+from bitloot.domain.supply import SupplierOrder
+
+_DOOMED: Final = frozenset({"canceled", "refunded"})
+
+
+def search_due(attempt: SupplierAttempt, limits: Limits) -> datetime:
+    """When to search next."""
+    return attempt.next_check_at or attempt.intent_at + limits.search_delays[0]
+
+
+def search_pause(checks: int, limits: Limits) -> timedelta:
+    """How long after the search number `checks` the next one follows.
+
+    The first ones fall 2, 5, 15, 30 and 60 s after the doubt, the others two minutes apart.
+    """
+    delays = limits.search_delays
+    if 0 < checks < len(delays):
+        return delays[checks] - delays[checks - 1]
+    return limits.search_interval if checks else delays[0]
+
+
+def searched(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    attempt: SupplierAttempt,
+    found: Sequence[SupplierOrder],
+    *,
+    balance: Eur | None,
+    spent: Eur,
+    at: datetime,
+    new_id: Callable[[], str],
+    limits: Limits,
+) -> Decision:
+    """What a well-formed answer to a search means.
+
+    `found` are the orders that carry exactly our id. `balance` is the supplier's balance now,
+    `spent` what our other orders cost since the attempt, both EUR.
+    """
+    draft = Draft(file, at=at, new_id=new_id)
+    row = attempt
+    if row.state == "intent":
+        row = draft.move_attempt(row, "doubt")
+    known = {a.supplier_order_id for a in file.attempts}
+    fresh = [order for order in found if order.supplier_order_id not in known]
+    if fresh:
+        _adopt(draft, fulfilment, row, fresh)
+        return draft.decision("adopted")
+    row = draft.set(
+        row, checks=row.checks + 1, next_check_at=at + search_pause(row.checks + 1, limits)
+    )
+    draft.event("attempt_checked", row.id, facts={"checks": row.checks})
+    if not is_absent(row, balance=balance, spent=spent, at=at, limits=limits):
+        if at - row.intent_at >= limits.blocked_patience and fulfilment.state != "failed_terminal":
+            fail(draft, fulfilment, "unresolved")
+        return draft.decision("not found yet")
+    draft.move_attempt(row, "not_found", next_check_at=None)
+    if fulfilment.rebuys >= limits.automatic_rebuys:
+        fail(draft, fulfilment, "absent")
+    else:
+        again = draft.resume(fulfilment)
+        draft.set(again, rebuys=again.rebuys + 1, updated_at=at)
+    return draft.decision("absent")
+
+
+def is_absent(
+    attempt: SupplierAttempt, *, balance: Eur | None, spent: Eur, at: datetime, limits: Limits
+) -> bool:
+    """Whether it is certain enough that the order was never placed, after this empty search."""
+    settled = at - attempt.intent_at >= limits.settle_window
+    searched_enough = attempt.checks >= limits.settle_searches
+    return settled and searched_enough and not _money_missing(attempt, balance, spent)
+
+
+def _money_missing(attempt: SupplierAttempt, balance: Eur | None, spent: Eur) -> bool:
+    """Whether the balance fell by more than our other orders explain, or cannot be told."""
+    if attempt.balance_before is None:
+        return False
+    return balance is None or attempt.balance_before - balance - spent >= CENT
+
+
+def _adopt(
+    draft: Draft, fulfilment: Fulfilment, attempt: SupplierAttempt, found: Sequence[SupplierOrder]
+) -> None:
+    """Take the oldest live order as ours; the keys of any other are given back."""
+    ordered = sorted(
+        found, key=lambda o: (o.state in _DOOMED, o.created_at is None, o.created_at or draft.at)
+    )
+    draft.move_attempt(attempt, "found")
+    take_up(draft, fulfilment, attempt, ordered[0])
+    gen = draft.now(fulfilment).gen
+    for extra in ordered[1:]:
+        gen += 1
+        surplus_order(draft, fulfilment, attempt, extra, gen)
+    draft.set(fulfilment, gen=gen)
+
+
+def surplus_order(
+    draft: Draft,
+    fulfilment: Fulfilment,
+    like: SupplierAttempt,
+    order: SupplierOrder,
+    gen: int,
+) -> SupplierAttempt:
+    """Write down a supplier order that nobody needs, and ask for the return of its keys."""
+    doomed = order.state in _DOOMED
+    row = draft.put(
+        SupplierAttempt(
+            id=draft.new_id(),
+            fulfilment_id=fulfilment.id,
+            order_id=fulfilment.order_id,
+            gen=gen,
+            supplier=like.supplier,
+            external_id=like.external_id,
+            supplier_product_id=like.supplier_product_id,
+            offer_id=like.offer_id,
+            quantity=order.quantity,
+            max_price=like.max_price,
+            state="refunded" if order.state == "refunded" else "canceled",
+            supplier_order_id=order.supplier_order_id,
+            refusal="surplus",
+            intent_at=draft.at,
+            created_at=order.created_at or draft.at,
+            cost=order.total,
+            returning="none" if doomed else "wanted",
+        )
+    )
+    if not doomed:
+        if order.total is not None:
+            book_cost(draft, row, order.total)
+        draft.event("return_requested", row.id, facts={"cause": "surplus"})
+    return row
