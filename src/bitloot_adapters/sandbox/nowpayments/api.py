@@ -10,6 +10,7 @@ from typing import Final
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.params import FromPath
 from msgspec.structs import replace
 
 from bitloot_adapters.sandbox.nowpayments import payments, wire
@@ -170,7 +171,7 @@ async def create_invoice_payment(request: ApiRequest) -> Response[bytes]:
 
 
 @post("/payment/{number:str}/update-merchant-estimate", status_code=200)
-async def update_estimate(request: ApiRequest, number: str) -> Response[bytes]:
+async def update_estimate(request: ApiRequest, number: FromPath[str]) -> Response[bytes]:
     world = world_of(request)
     payment = _owned(request, world, number)
     quoted = payments.requoted(world, payment)
@@ -186,7 +187,7 @@ async def update_estimate(request: ApiRequest, number: str) -> Response[bytes]:
 
 
 @get("/payment/{number:str}")
-async def get_payment(request: ApiRequest, number: str) -> Response[bytes]:
+async def get_payment(request: ApiRequest, number: FromPath[str]) -> Response[bytes]:
     world = world_of(request)
     payment = _owned(request, world, number)
     return reply(wire.read_payment(payment, zero_when_finished=world.config.actually_paid_zero))

@@ -53,6 +53,7 @@ from typing import Final
 
 import msgspec
 from litestar import Response, Router, delete, get, post
+from litestar.params import FromPath
 
 from bitloot_adapters.sandbox.nowpayments import deposits
 from bitloot_adapters.sandbox.nowpayments.api import ApiRequest, reply, world_of
@@ -87,7 +88,9 @@ _LANE_WAIT: Final = 0.01
 
 
 @post("/payments/{number:int}/{scenario:str}", status_code=200)
-async def run_scenario(request: ApiRequest, number: int, scenario: str) -> Response[bytes]:
+async def run_scenario(
+    request: ApiRequest, number: FromPath[int], scenario: FromPath[str]
+) -> Response[bytes]:
     world = world_of(request)
     payment = deposits.find(world, number)
     fields = Fields.parse(await request.body())
@@ -171,7 +174,7 @@ async def change_rates(request: ApiRequest) -> Response[bytes]:
 
 
 @post("/currencies/{ticker:str}", status_code=200)
-async def switch_currency(request: ApiRequest, ticker: str) -> Response[bytes]:
+async def switch_currency(request: ApiRequest, ticker: FromPath[str]) -> Response[bytes]:
     world = world_of(request)
     if ticker not in world.rates.coins:
         raise not_found("Currency")

@@ -115,7 +115,7 @@ def resend_callback(world: World, payment: Payment) -> Delivery:
     last = max(earlier, key=lambda sent: sent.id)
     again = replace(
         last,
-        id=world.new_id(),
+        id=world.new_record_id(),
         state="pending",
         reason=None,
         attempts=(),
@@ -160,9 +160,8 @@ def _run(
     world: World, payment: Payment, fields: Fields, steps: tuple[str, ...], *, paid: Decimal | None
 ) -> Payment:
     standing = default_plan(world)
-    orders = fields.choice("ipn", _IPN_ORDERS, standing.order) if _names_order(fields) else None
     plan = IpnPlan(
-        order=msgspec.convert(orders or standing.order, IpnOrder),
+        order=_order(fields, standing.order),
         mode=msgspec.convert(fields.choice("mode", _IPN_MODES, standing.mode), IpnMode),
         copies=fields.count("copies", standing.copies, most=200),
         delay_seconds=fields.seconds("delay_seconds", standing.delay_seconds),
@@ -172,9 +171,13 @@ def _run(
     return find(world, payment.id)
 
 
-def _names_order(fields: Fields) -> bool:
-    """`ipn` is a boolean in some calls and the name of an order in the others."""
-    return fields.has("ipn") and not isinstance(fields.values["ipn"], bool)
+def _order(fields: Fields, standing: IpnOrder) -> IpnOrder:
+    """`ipn`: the name of an order; `true` means the standing one, `false` none at all."""
+    said = fields.values.get("ipn")
+    if isinstance(said, bool):
+        return standing if said else "lost"
+    order: IpnOrder = msgspec.convert(fields.choice("ipn", _IPN_ORDERS, standing), IpnOrder)
+    return order
 
 
 def _amount(world: World, fields: Fields, asked: Decimal, currency: str) -> Decimal:

@@ -65,23 +65,23 @@ class Store:
         kept = self._settings.get(name)
         return None if kept is None else msgspec.json.decode(kept, type=kind)
 
-    def next_id(self, start: int) -> int:
-        """The next number of the one sequence that all ids of this server come from."""
-        kept = self.recall("sequence", dict[str, str])
-        number = max(start, int(kept["next"]) if kept else 0)
-        self.remember("sequence", {"next": str(number + 1)})
+    def next_id(self, sequence: str, start: int) -> int:
+        """The next number of a sequence; numbers go on after a restart and after `clear`."""
+        kept = self.recall("sequences", dict[str, str]) or {}
+        number = max(start, int(kept.get(sequence, "0")))
+        self.remember("sequences", kept | {sequence: str(number + 1)})
         return number
 
     def clear(self) -> None:
-        """Forget everything but the id sequence: an id is never given out twice."""
-        sequence = self.recall("sequence", dict[str, str])
+        """Forget everything but the sequences: an id is never given out twice."""
+        sequences = self.recall("sequences", dict[str, str])
         for table in (self.payments, self.invoices, self.moves, self.deliveries, self.pending):
             table.clear()
         self._settings.clear()
         if self._database is not None:
             self._database.execute("DELETE FROM record")
-        if sequence is not None:
-            self.remember("sequence", sequence)
+        if sequences is not None:
+            self.remember("sequences", sequences)
 
     def close(self) -> None:
         if self._database is not None:

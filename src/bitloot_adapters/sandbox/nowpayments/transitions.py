@@ -68,7 +68,7 @@ def schedule_chain(
             release = end
         world.store.put(
             Move(
-                id=world.new_id(),
+                id=world.new_record_id(),
                 due_at=due,
                 payment_id=payment.id,
                 status=status,
@@ -89,7 +89,7 @@ def schedule_expiry(world: World, payment: Payment, at: datetime) -> None:
     """`expired` when nothing has come by then."""
     world.store.put(
         Move(
-            id=world.new_id(),
+            id=world.new_record_id(),
             due_at=at,
             payment_id=payment.id,
             status="expired",
@@ -164,7 +164,7 @@ def queue_callback(world: World, payment: Payment, move: Move) -> None:
     for lane in move.lanes:
         world.store.put(
             Delivery(
-                id=world.new_id(),
+                id=world.new_record_id(),
                 payment_id=payment.id,
                 payment_status=payment.status,
                 url=payment.ipn_callback_url,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,8 @@ from bitloot_adapters.sandbox.nowpayments.config import NowPaymentsSandboxConfig
 from bitloot_adapters.sandbox.nowpayments.errors import invalid_api_key, invalid_params
 from bitloot_adapters.sandbox.nowpayments.rates import RateBook
 from bitloot_adapters.sandbox.nowpayments.store import Store
+
+_IDS_PER_SECOND: Final = 40
 
 
 @dataclass(slots=True)
@@ -29,9 +32,11 @@ class World:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     runner_active: bool = False
     started_with: NowPaymentsSandboxConfig = field(init=False)
+    started_at: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.started_with = self.config
+        self.started_at = int(self.clock.now().timestamp())
 
     @classmethod
     def open(cls, config: NowPaymentsSandboxConfig, base: Callable[[], datetime]) -> "World":
@@ -77,8 +82,12 @@ class World:
         self.advance_to(self.clock.now())
 
     def new_id(self) -> int:
-        """A ten-digit number that also a server started anew does not repeat."""
-        return self.store.next_id(4 * int(self.clock.now().timestamp()))
+        """An eleven-digit number that also a server started anew does not repeat."""
+        return self.store.next_id("public", _IDS_PER_SECOND * self.started_at)
+
+    def new_record_id(self) -> int:
+        """The number of a move or a delivery: never on the wire."""
+        return self.store.next_id("record", 1)
 
     def owner_of(self, api_key: str | None) -> str:
         """The digest under which this key's payments are kept.
