@@ -1,0 +1,208 @@
+"""What the state of a supplier order, and of each unit in it, means for a fulfilment.
+
+Kinguin eCommerce API, "Order", "Keys" and "Webhooks": orders are `processing`, `completed`,
+`canceled` or `refunded`; keys come one by one; notices arrive in any order, so only `updatedAt`
+tells what is newer.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from bitloot.domain.decision import Decision
+from bitloot.domain.draft import Draft, standing
+from bitloot.domain.fulfilment import Fulfilment, FulfilmentState, SupplierAttempt
+from bitloot.domain.key_inventory import SealedKey
+from bitloot.domain.limits import Limits
+from bitloot.domain.order import OrderFile
+from bitloot.domain.purchase import book_cost
+from bitloot.domain.supply import LOST_UNIT, SupplierOrder
+
+_HOUR: Final = timedelta(hours=1)
+_BEFORE_SEAL: Final = frozenset[FulfilmentState]({"reserved", "awaiting_release", "keys_ready"})
+_PAST_HELP: Final = frozenset[FulfilmentState]({"returned", "replaced", "cancelled"})
+_COUNTED: Final = frozenset({"live", "quarantined"})
+
+
+def poll_after(
+    attempt: SupplierAttempt, *, at: datetime, is_preorder: bool, limits: Limits
+) -> timedelta:
+    """How long to wait before the order is read again; a webhook shortens it.
+
+    2 s doubling to 60 s, each 5 min after the first hour, hourly for a preorder.
+    """
+    if is_preorder:
+        return limits.supplier_poll_preorder
+    age = max(at - (attempt.created_at or attempt.intent_at), timedelta())
+    if age >= _HOUR:
+        return limits.supplier_poll_after_hour
+    return min(limits.supplier_poll_cap, age + limits.supplier_poll_first)
+
+
+def is_stale(attempt: SupplierAttempt, report: SupplierOrder) -> bool:
+    """Whether something newer is known already."""
+    seen = attempt.supplier_updated_at
+    return report.updated_at is not None and seen is not None and report.updated_at < seen
+
+
+def has_new_keys(report: SupplierOrder, sealed: Sequence[SealedKey]) -> bool:
+    """Whether the order holds keys that can be read and are not sealed yet."""
+    if report.state in {"canceled", "refunded"}:
+        return False
+    ours = {key.supplier_key_id for key in sealed}
+    readable = {unit.key_id for unit in report.keys if unit.state == "delivered"}
+    return bool(readable - ours) or (report.state == "completed" and not report.keys)
+
+
+def observe(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    attempt: SupplierAttempt,
+    report: SupplierOrder,
+    sealed: Sequence[SealedKey],
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """What a fresh reading of the supplier order changes. `sealed` are the fulfilment's keys."""
+    if is_stale(attempt, report):
+        return Decision(reason="stale")
+    draft = Draft(file, at=at, new_id=new_id)
+    _note(draft, attempt, report)
+    if report.state in {"canceled", "refunded"}:
+        _order_lost(draft, fulfilment, attempt, report.state, sealed)
+        return draft.decision(report.state)
+    _units_lost(draft, fulfilment, attempt, report, sealed)
+    row = draft.now(fulfilment)
+    if report.is_preorder and file.item(row.order_item_id).is_preorder:
+        row = draft.resume(row)
+        if row.state == "reserved":
+            draft.move(row, "preorder")
+    return draft.decision(report.state)
+
+
+def _note(draft: Draft, attempt: SupplierAttempt, report: SupplierOrder) -> None:
+    row = draft.now(attempt)
+    if report.updated_at is not None and report.updated_at != row.supplier_updated_at:
+        draft.set(row, supplier_updated_at=report.updated_at)
+        draft.event("supplier_reported", row.id, facts={"state": report.state})
+    if row.cost is None and report.total is not None:
+        draft.set(row, cost=report.total)
+        book_cost(draft, row, report.total)
+        draft.event("supplier_reported", row.id, facts={"state": report.state})
+
+
+def _order_lost(
+    draft: Draft,
+    fulfilment: Fulfilment,
+    attempt: SupplierAttempt,
+    state: str,
+    sealed: Sequence[SealedKey],
+) -> None:
+    """Our money came back: the buyer is still owed, unless the keys were already at hand."""
+    row = draft.now(fulfilment)
+    if attempt.state not in {"created", "completed"}:
+        return
+    _book_refund(draft, attempt, row.quantity, f"refund/{attempt.id}")
+    is_cancelled = state == "canceled" and attempt.state == "created"
+    draft.move_attempt(attempt, "cancel" if is_cancelled else "refund")
+    if standing(row) in _BEFORE_SEAL:
+        row = draft.resume(row)
+        for key in sealed:
+            if key.state in _COUNTED:
+                _take_back(draft, key)
+        draft.move(row, "supplier_refund", last_error=state)
+    elif row.state not in _PAST_HELP:
+        # The key may be in the buyer's hands already: a person decides.
+        draft.hold("item", row.order_item_id, "supplier_refund")
+
+
+def _units_lost(
+    draft: Draft,
+    fulfilment: Fulfilment,
+    attempt: SupplierAttempt,
+    report: SupplierOrder,
+    sealed: Sequence[SealedKey],
+) -> None:
+    """Units that the supplier took back move to a linked fulfilment, which buys them anew."""
+    row = draft.now(fulfilment)
+    lost = {unit.key_id for unit in report.keys if unit.state in LOST_UNIT}
+    moved = attempt.quantity - row.quantity
+    missing = len(lost) - moved
+    if missing <= 0 or row.state in _PAST_HELP:
+        return
+    ours = [key for key in sealed if key.state in _COUNTED]
+    if standing(row) not in _BEFORE_SEAL:
+        if any(key.supplier_key_id in lost for key in ours):
+            draft.hold("item", row.order_item_id, "supplier_refund")
+        return
+    if missing >= row.quantity:
+        _order_lost(draft, row, attempt, "refunded", sealed)
+        return
+    taken = [key for key in ours if key.supplier_key_id in lost][:missing]
+    for key in taken:
+        _take_back(draft, key)
+    held = {key.slot for key in ours}
+    free = [slot for slot in row.slots if slot not in held]
+    gone = sorted(
+        [key.slot for key in taken if key.slot is not None] + free[::-1][: missing - len(taken)]
+    )
+    _split_off(draft, row, attempt, tuple(gone))
+
+
+def _split_off(
+    draft: Draft, fulfilment: Fulfilment, attempt: SupplierAttempt, gone: tuple[int, ...]
+) -> None:
+    row = draft.set(
+        fulfilment,
+        slots=tuple(slot for slot in fulfilment.slots if slot not in gone),
+        updated_at=draft.at,
+    )
+    linked = linked_fulfilment(draft, row, gone, state="supplier_refunded")
+    _book_refund(draft, attempt, len(gone), f"refund/{linked.id}")
+
+
+def linked_fulfilment(
+    draft: Draft, fulfilment: Fulfilment, slots: tuple[int, ...], *, state: FulfilmentState
+) -> Fulfilment:
+    """A new fulfilment of the same item for these units, and the job that works on it."""
+    item_parts = [
+        f.part for f in draft.fulfilments() if f.order_item_id == fulfilment.order_item_id
+    ]
+    linked = draft.put(
+        Fulfilment(
+            id=draft.new_id(),
+            order_id=fulfilment.order_id,
+            order_item_id=fulfilment.order_item_id,
+            item_no=fulfilment.item_no,
+            part=max(item_parts) + 1,
+            slots=slots,
+            supplier=fulfilment.supplier,
+            own_stock=fulfilment.own_stock,
+            supplier_product_id=fulfilment.supplier_product_id,
+            offer_id=fulfilment.offer_id,
+            max_unit_price=fulfilment.max_unit_price,
+            state=state,
+            replaces=fulfilment.id,
+            created_at=draft.at,
+            updated_at=draft.at,
+        )
+    )
+    draft.event(
+        "fulfilment_planned", linked.id, facts={"item": linked.item_no, "part": linked.part}
+    )
+    return linked
+
+
+def _take_back(draft: Draft, key: SealedKey) -> None:
+    draft.set(key, state="returned", ciphertext=None)
+    draft.event("key_shredded", key.id, facts={"slot": key.slot})
+
+
+def _book_refund(draft: Draft, attempt: SupplierAttempt, units: int, name: str) -> None:
+    """What the supplier gave back for that many units of the attempt."""
+    cost = draft.now(attempt).cost
+    if cost is None or not units:
+        return
+    share = cost * units / attempt.quantity
+    draft.book(name, {"supplier": share, "cost": -share})
