@@ -1,0 +1,106 @@
+"""Every table of the shop, and which noun of the core is kept in which."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import Table
+
+from bitloot.domain.decision import Row
+from bitloot.domain.email import Email, Suppression
+from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.hold import Hold
+from bitloot.domain.idempotency import IdempotencyRecord
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.order import Order, OrderItem
+from bitloot.domain.payment import Invoice, Payment
+from bitloot.domain.product import Offer, Product
+from bitloot.domain.quote import Quote
+from bitloot.domain.reservation import Reservation
+from bitloot.domain.reveal import Grant
+from bitloot.domain.webhook import Webhook
+from bitloot_adapters.postgres.tables.catalogue import product_offers, products, quotes
+from bitloot_adapters.postgres.tables.fulfilment import (
+    fulfilments,
+    grants,
+    inventory_keys,
+    sealed_keys,
+    supplier_attempts,
+)
+from bitloot_adapters.postgres.tables.records import (
+    audit_head,
+    audit_logs,
+    breakers,
+    emails,
+    events,
+    idempotency_keys,
+    jobs,
+    reconciliation_breaks,
+    scheduler_ticks,
+    suppressions,
+    webhook_logs,
+)
+from bitloot_adapters.postgres.tables.schema import METADATA
+from bitloot_adapters.postgres.tables.selling import (
+    holds,
+    invoices,
+    ledger_lines,
+    order_items,
+    orders,
+    payments,
+    reservations,
+)
+
+# In the order in which rows of several kinds are locked.
+TABLES: Final[Mapping[type[Row], Table]] = {
+    Quote: quotes,
+    Order: orders,
+    OrderItem: order_items,
+    Invoice: invoices,
+    Payment: payments,
+    Fulfilment: fulfilments,
+    SupplierAttempt: supplier_attempts,
+    Reservation: reservations,
+    SealedKey: sealed_keys,
+    InventoryKey: inventory_keys,
+    Grant: grants,
+    Hold: holds,
+    LedgerLine: ledger_lines,
+    Product: products,
+    Offer: product_offers,
+    Webhook: webhook_logs,
+    Email: emails,
+    Suppression: suppressions,
+    IdempotencyRecord: idempotency_keys,
+}
+
+__all__ = [
+    "METADATA",
+    "TABLES",
+    "audit_head",
+    "audit_logs",
+    "breakers",
+    "emails",
+    "events",
+    "fulfilments",
+    "grants",
+    "holds",
+    "idempotency_keys",
+    "inventory_keys",
+    "invoices",
+    "jobs",
+    "ledger_lines",
+    "order_items",
+    "orders",
+    "payments",
+    "product_offers",
+    "products",
+    "quotes",
+    "reconciliation_breaks",
+    "reservations",
+    "scheduler_ticks",
+    "sealed_keys",
+    "supplier_attempts",
+    "suppressions",
+    "webhook_logs",
+]
