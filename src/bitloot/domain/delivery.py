@@ -3,7 +3,8 @@
 An item is delivered when every unit of it was; the order is fulfilled with its last item.
 """
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final
 
@@ -34,14 +35,13 @@ def item_is_held(file: OrderFile, item_id: str) -> bool:
 
 
 def may_deliver(file: OrderFile, fulfilment: Fulfilment, keys: Sequence[SealedKey]) -> bool:
-    """Whether the fulfilment may be handed over now: paid, nothing held, a good key for each unit."""
+    """Whether it may be handed over now: paid, nothing held, a good key for each unit."""
     live = {key.slot for key in keys if key.state == "live" and key.fulfilment_id == fulfilment.id}
-    taken_over = {slot for f in file.fulfilments if f.replaces == fulfilment.id for slot in f.slots}
     return (
         file.order.status in PAID
         and file.open_order_hold() is None
         and not item_is_held(file, fulfilment.order_item_id)
-        and (live | taken_over).issuperset(fulfilment.slots)
+        and live.issuperset(fulfilment.slots)
     )
 
 
@@ -54,7 +54,7 @@ def uploaded(
     file: OrderFile,
     fulfilment: Fulfilment,
     keys: Sequence[SealedKey],
-    stored: Set[str],
+    stored: AbstractSet[str],
     *,
     at: datetime,
     new_id: Callable[[], str],

@@ -4,7 +4,8 @@ A key is sealed for one unit and committed as ciphertext; it is never encrypted 
 was seen before, belongs to another product or cannot be read is kept aside and its item is held.
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
@@ -98,8 +99,8 @@ def seal(
     new: Sequence[NewKey],
     sealed: Sequence[SealedKey],
     *,
-    known_fingerprints: Set[str],
-    known_key_ids: Set[str],
+    known_fingerprints: AbstractSet[str],
+    known_key_ids: AbstractSet[str],
     at: datetime,
     new_id: Callable[[], str],
 ) -> Decision:
@@ -130,7 +131,9 @@ def seal(
     return draft.decision()
 
 
-def _fault(key: NewKey, attempt: SupplierAttempt, prints: Set[str], ids: Set[str]) -> Fault | None:
+def _fault(
+    key: NewKey, attempt: SupplierAttempt, prints: AbstractSet[str], ids: AbstractSet[str]
+) -> Fault | None:
     if key.sealed.fingerprint in prints or key.supplier_key_id in ids:
         return "repeated"
     if key.supplier_product_id and key.supplier_product_id != attempt.supplier_product_id:
