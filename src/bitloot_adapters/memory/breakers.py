@@ -18,7 +18,7 @@ class _Breaker(msgspec.Struct):
 
 
 class MemoryBreakers:
-    """Opens at `breaker_failures` within `breaker_window`, lets one call through each probe time."""
+    """Opens at so many failures within a window; open, it lets one call through each probe time."""
 
     def __init__(self, *, clock: Clock, limits: Limits) -> None:
         self._clock = clock

@@ -9,11 +9,12 @@ import msgspec
 
 from bitloot.domain.email import Email, Suppression
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.hold import Hold
 from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.money import ZERO, Eur
-from bitloot.domain.order import Order, OrderFile, OrderItem
+from bitloot.domain.order import BEFORE_PAYMENT, Order, OrderFile, OrderItem
 from bitloot.domain.payment import Invoice, Payment
 from bitloot.domain.product import Offer, Product, Sellable
 from bitloot.domain.quote import Quote, QuoteLine
@@ -25,7 +26,6 @@ from bitloot.ports.unit_of_work import Placing
 from bitloot_adapters.memory.job_table import JobTable
 from bitloot_adapters.memory.tables import Tables, order_by_number
 
-_UNPAID: Final = frozenset({"created", "waiting"})
 _OF_AN_ORDER: Final[dict[str, type[Fulfilment | Payment | Hold | Grant | OrderItem]]] = {
     "fulfilment": Fulfilment,
     "payment": Payment,
@@ -61,13 +61,13 @@ class MemoryOrders(msgspec.Struct, frozen=True):
 
     async def file_of_payment(self, gateway: str, gateway_payment_id: str) -> OrderFile | None:
         """By the gateway's payment id."""
-        rule = "uq_payments_gateway_payment_id"
+        rule = "payments_gateway_payment"
         payment = self.tables.by_key(Payment, rule, gateway, gateway_payment_id)
         return await self.file(payment.order_id) if payment else None
 
     async def file_of_invoice(self, gateway: str, gateway_invoice_id: str) -> OrderFile | None:
         """By the gateway's invoice id."""
-        rule = "uq_invoices_gateway_invoice_id"
+        rule = "invoices_gateway_invoice"
         invoice = self.tables.by_key(Invoice, rule, gateway, gateway_invoice_id)
         return await self.file(invoice.order_id) if invoice else None
 
@@ -87,7 +87,7 @@ class MemoryOrders(msgspec.Struct, frozen=True):
         """(order, fulfilment) of an attempt; the latest one where an id of ours was used again."""
         found: SupplierAttempt | None = None
         if supplier_order_id is not None:
-            rule = "uq_supplier_attempts_supplier_order"
+            rule = "supplier_attempts_supplier_order"
             found = self.tables.by_key(SupplierAttempt, rule, supplier, supplier_order_id)
         if found is None and external_id is not None:
             same = (
@@ -122,11 +122,11 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
         quote = self.tables.get(Quote, quote_id)
         if quote is None:
             return None
-        unpaid = [order for order in self.tables.all(Order) if order.status in _UNPAID]
+        unpaid = [order for order in self.tables.all(Order) if order.status in BEFORE_PAYMENT]
         return Placing(
             quote=quote,
             sellables=tuple(
-                found for line in quote.lines if (found := self._sellable(line)) is not None
+                found for line in quote.lines if (found := self._of_line(line)) is not None
             ),
             open_by_address=sum(order.email_person == email_person for order in unpaid),
             open_by_ip=sum(order.placed_from == placed_from for order in unpaid),
@@ -136,28 +136,46 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
     async def once(self, once: Once) -> IdempotencyRecord | None:
         """What was stored under this key."""
         return self.tables.by_key(
-            IdempotencyRecord, "uq_idempotency_keys", once.route, once.caller, once.key
+            IdempotencyRecord, "idempotency_keys_key", once.route, once.caller, once.key
         )
 
-    def _sellable(self, line: QuoteLine) -> Sellable | None:
+    async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
+        """Today's facts of products named by id or slug; the cheapest offer with units left."""
+        found = (
+            self.tables.get(Product, reference)
+            or self.tables.by_key(Product, "products_slug", reference)
+            for reference in references
+        )
+        return [self._sellable(product, None) for product in found if product is not None]
+
+    def _of_line(self, line: QuoteLine) -> Sellable | None:
         product = self.tables.get(Product, line.product_id)
-        if product is None:
-            return None
-        if line.offer_row_id is not None:
-            offer = self.tables.get(Offer, line.offer_row_id)
+        return self._sellable(product, line.offer_row_id) if product else None
+
+    def _sellable(self, product: Product, offer_row_id: str | None) -> Sellable:
+        if product.source == OWN_STOCK:
+            free = free_keys(self.tables, product.id, at=self.clock())
             return Sellable(
                 product=product,
-                offer=offer,
-                available=max(0, offer.stock - offer.held) if offer else 0,
-                unit_cost=offer.cost if offer else None,
+                offer=None,
+                available=len(free),
+                unit_cost=max((key.cost for key in free), default=None),
             )
-        free = free_keys(self.tables, product.id, at=self.clock())
+        offer = (
+            self.tables.get(Offer, offer_row_id)
+            if offer_row_id is not None
+            else self._best_offer(product.id)
+        )
         return Sellable(
             product=product,
-            offer=None,
-            available=len(free),
-            unit_cost=max((key.cost for key in free), default=None),
+            offer=offer,
+            available=_left(offer) if offer else 0,
+            unit_cost=offer.cost if offer else None,
         )
+
+    def _best_offer(self, product_id: str) -> Offer | None:
+        offers = (offer for offer in self.tables.all(Offer) if offer.product_id == product_id)
+        return min(offers, key=lambda offer: (not _left(offer), offer.cost, offer.id), default=None)
 
     def _backlog(self) -> float:
         now = self.clock()
@@ -167,6 +185,10 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
             if job.kind == "fulfil" and job.is_due(now)
         ]
         return (now - min(waiting)).total_seconds() if waiting else 0.0
+
+
+def _left(offer: Offer) -> int:
+    return max(0, offer.stock - offer.held)
 
 
 def free_keys(tables: Tables, product_id: str, *, at: datetime) -> list[InventoryKey]:
@@ -179,7 +201,7 @@ def free_keys(tables: Tables, product_id: str, *, at: datetime) -> list[Inventor
             and key.state == "available"
             and (key.expires_at is None or key.expires_at > at)
         ),
-        key=lambda key: (key.cost, key.batch, key.id),
+        key=lambda key: (key.cost, key.id),
     )
 
 
@@ -287,20 +309,17 @@ class MemoryInbox(msgspec.Struct, frozen=True):
         """One stored webhook."""
         return self.tables.get(Webhook, webhook_id)
 
+    async def webhook_by_key(self, provider: str, dedupe_key: str) -> Webhook | None:
+        """The well-signed webhook with this key."""
+        return self.tables.by_key(Webhook, "webhook_logs_dedupe_key", provider, dedupe_key)
+
     async def email(self, key: str) -> Email | None:
         """By its key."""
-        return self.tables.by_key(Email, "uq_emails_key", key)
+        return self.tables.by_key(Email, "emails_key", key)
 
     async def email_by_provider_id(self, provider: str, provider_id: str) -> Email | None:
         """By the provider's id."""
-        return next(
-            (
-                mail
-                for mail in self.tables.all(Email)
-                if mail.provider == provider and mail.provider_id == provider_id
-            ),
-            None,
-        )
+        return self.tables.by_key(Email, "emails_provider_id", provider, provider_id)
 
     async def is_suppressed(self, address_key: str) -> bool:
         """Whether this address is not to be written to."""

@@ -1,7 +1,6 @@
 """Moving windows on the clock that was passed in."""
 
 from collections import defaultdict, deque
-from datetime import datetime
 
 from bitloot.ports.clock import Clock
 from bitloot.ports.errors import StoreUnavailable
@@ -13,7 +12,7 @@ class MemoryRateLimiter:
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
-        self._hits: dict[tuple[str, str], deque[datetime]] = defaultdict(deque)
+        self._hits: dict[tuple[str, str], deque[float]] = defaultdict(deque)
         self.is_down = False
 
     async def hit(self, quota: Quota, subject: str) -> Verdict:
@@ -22,14 +21,14 @@ class MemoryRateLimiter:
             if quota.fails_closed:
                 raise StoreUnavailable
             return Verdict(allowed=True, remaining=quota.limit, retry_after=0.0)
-        now = self._clock()
+        now = self._clock().timestamp()
+        window = quota.window.total_seconds()
         hits = self._hits[quota.scope, subject]
-        while hits and now - hits[0] >= quota.window:
+        while hits and now - hits[0] >= window:
             hits.popleft()
         if len(hits) >= quota.limit:
             # Room comes when so many of the oldest have left that one more fits.
-            leaves = hits[len(hits) - quota.limit] + quota.window
-            wait = (leaves - now).total_seconds()
-            return Verdict(allowed=False, remaining=0, retry_after=wait)
+            leaves = hits[len(hits) - quota.limit] + window
+            return Verdict(allowed=False, remaining=0, retry_after=leaves - now)
         hits.append(now)
         return Verdict(allowed=True, remaining=quota.limit - len(hits), retry_after=0.0)

@@ -7,9 +7,10 @@ from typing import TypeVar
 import msgspec
 
 from bitloot.domain.decision import Change, Row, changed_fields
+from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.order import Order
 from bitloot.domain.product import Offer
-from bitloot.domain.reservation import Reservation
+from bitloot.domain.reservation import stock_move
 from bitloot.ports.errors import Conflict, Duplicate, NoStockLeft
 from bitloot_adapters.memory.unique_rules import TABLES, UNIQUE_RULES, UniqueKey
 
@@ -81,7 +82,7 @@ class Tables:
         stored = draft.rows.get(name) or self.get(*name)
         if change.before is None:
             if stored is not None:
-                raise Duplicate(f"pk_{TABLES[name[0]]}")
+                raise Duplicate(id_rule(name[0]))
             after = change.after
         else:
             if stored is None or stored.version != change.before.version:
@@ -111,32 +112,25 @@ class Tables:
                 draft.taken[rule.name, now] = after.id
 
     def _count(self, draft: _Draft, change: Change) -> None:
-        """Keep the counters of the offer whose units a reservation keeps, takes or gives back."""
-        after = change.after
-        if not isinstance(after, Reservation) or after.offer_row_id is None:
+        """Move the counters of the offer whose units a reservation keeps, takes or gives back."""
+        move = stock_move(change)
+        if move is None:
             return
-        before = change.before if isinstance(change.before, Reservation) else None
-        held = _held(after) - (_held(before) if before else 0)
-        sold = _sold(after) - (_sold(before) if before else 0)
-        name: RowName = (Offer, after.offer_row_id)
+        name: RowName = (Offer, move.offer_row_id)
         offer = draft.rows.get(name) or self.get(*name)
         if not isinstance(offer, Offer):
             raise NoStockLeft
-        if held + sold > 0 and offer.held + held + sold > offer.stock:
+        held, stock = offer.held + move.held, offer.stock + move.stock
+        if move.guarded and stock < held:
             raise NoStockLeft
-        draft.rows[name] = msgspec.structs.replace(
-            offer, held=offer.held + held, stock=max(0, offer.stock - sold)
-        )
+        draft.rows[name] = msgspec.structs.replace(offer, held=max(0, held), stock=max(0, stock))
 
 
-def _held(reservation: Reservation) -> int:
-    return reservation.quantity if reservation.state == "held" else 0
-
-
-def _sold(reservation: Reservation) -> int:
-    return reservation.quantity if reservation.state == "consumed" else 0
+def id_rule(row: type[Row]) -> str:
+    """The name of the rule that an id stands in a table once."""
+    return "supplier_attempts_id" if row is SupplierAttempt else f"{TABLES[row]}_pkey"
 
 
 def order_by_number(tables: Tables, number: str) -> Order | None:
     """The order that people know by this number."""
-    return tables.by_key(Order, "uq_orders_number", number)
+    return tables.by_key(Order, "orders_number", number)

@@ -20,7 +20,7 @@ from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
 
-# The table of each row: `pk_<table>` is the rule that an id stands there once.
+# The table of each row: `<table>_pkey` is the rule that an id stands there once.
 TABLES: Final[dict[type[Row], str]] = {
     Order: "orders",
     OrderItem: "order_items",
@@ -71,64 +71,60 @@ def _known(*parts: Hashable) -> UniqueKey | None:
     return None if None in parts else parts
 
 
-_BOUGHT: Final = LIVE_ATTEMPT | {"completed"}
-
 UNIQUE_RULES: Final[tuple[AnyRule, ...]] = (
-    UniqueRule("uq_orders_number", Order, lambda r: (r.number,)),
-    UniqueRule("uq_orders_quote_id", Order, lambda r: (r.quote_id,)),
-    UniqueRule("uq_order_items_no", OrderItem, lambda r: (r.order_id, r.item_no)),
+    UniqueRule("orders_number", Order, lambda r: (r.number,)),
+    UniqueRule("orders_quote", Order, lambda r: (r.quote_id,)),
+    UniqueRule("order_items_item_no", OrderItem, lambda r: (r.order_id, r.item_no)),
     UniqueRule(
-        "uq_payments_gateway_payment_id",
+        "payments_gateway_payment",
         Payment,
         lambda r: _known(r.gateway, r.gateway_payment_id),
     ),
     UniqueRule(
-        "uq_invoices_gateway_invoice_id",
+        "invoices_gateway_invoice",
         Invoice,
         lambda r: _known(r.gateway, r.gateway_invoice_id),
     ),
     UniqueRule(
-        "uq_webhook_logs_dedupe",
+        "webhook_logs_dedupe_key",
         Webhook,
         lambda r: (r.provider, r.dedupe_key) if r.signature_ok else None,
     ),
-    UniqueRule("uq_ledger_lines_entry_account", LedgerLine, lambda r: (r.entry, r.account)),
-    UniqueRule("uq_fulfilments_item_part", Fulfilment, lambda r: (r.order_item_id, r.part)),
-    UniqueRule("uq_supplier_attempts_gen", SupplierAttempt, lambda r: (r.fulfilment_id, r.gen)),
-    # An absent or refused one is tried again under the same id of ours.
+    UniqueRule("ledger_lines_entry_account", LedgerLine, lambda r: (r.entry, r.account)),
+    UniqueRule("fulfilments_item_part", Fulfilment, lambda r: (r.order_item_id, r.part)),
+    UniqueRule("supplier_attempts_pkey", SupplierAttempt, lambda r: (r.fulfilment_id, r.gen)),
     UniqueRule(
-        "uq_supplier_attempts_external",
-        SupplierAttempt,
-        lambda r: (r.supplier, r.external_id) if r.state in _BOUGHT else None,
-    ),
-    UniqueRule(
-        "uq_supplier_attempts_live",
+        "supplier_attempts_one_live",
         SupplierAttempt,
         lambda r: (r.fulfilment_id,) if r.state in LIVE_ATTEMPT else None,
     ),
     UniqueRule(
-        "uq_supplier_attempts_supplier_order",
+        "supplier_attempts_supplier_order",
         SupplierAttempt,
         lambda r: _known(r.supplier, r.supplier_order_id),
     ),
     UniqueRule(
-        "uq_sealed_keys_live_slot",
+        "sealed_keys_slot",
         SealedKey,
         lambda r: _known(r.order_item_id, r.slot) if r.state == "live" else None,
     ),
     UniqueRule(
-        "uq_sealed_keys_supplier_key",
+        "sealed_keys_supplier_key",
         SealedKey,
-        lambda r: None if r.state == "quarantined" else _known(r.supplier, r.supplier_key_id),
+        lambda r: _known(r.supplier, r.supplier_key_id),
     ),
     UniqueRule(
-        "uq_sealed_keys_fingerprint",
+        "sealed_keys_fingerprint",
         SealedKey,
         lambda r: None if r.state == "quarantined" else (r.fingerprint,),
     ),
-    UniqueRule("uq_sealed_keys_object_name", SealedKey, lambda r: (r.object_name,)),
-    UniqueRule("uq_emails_key", Email, lambda r: (r.key,)),
-    UniqueRule("uq_idempotency_keys", IdempotencyRecord, lambda r: (r.route, r.caller, r.key)),
-    UniqueRule("uq_products_slug", Product, lambda r: (r.slug,)),
-    UniqueRule("uq_product_offers_offer", Offer, lambda r: (r.supplier, r.offer_id)),
+    UniqueRule("sealed_keys_object_name", SealedKey, lambda r: (r.object_name,)),
+    UniqueRule("emails_key", Email, lambda r: (r.key,)),
+    UniqueRule("emails_provider_id", Email, lambda r: _known(r.provider, r.provider_id)),
+    UniqueRule("idempotency_keys_key", IdempotencyRecord, lambda r: (r.route, r.caller, r.key)),
+    UniqueRule("products_slug", Product, lambda r: (r.slug,)),
+    UniqueRule(
+        "products_source_product", Product, lambda r: _known(r.source, r.supplier_product_id)
+    ),
+    UniqueRule("product_offers_offer", Offer, lambda r: (r.supplier, r.offer_id)),
 )
