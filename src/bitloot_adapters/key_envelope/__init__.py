@@ -1,0 +1,1 @@
+"""Envelope encryption of keys, shared by every vault that stores ciphertext."""

@@ -1,0 +1,1 @@
+"""Cloudflare R2, or any other S3-compatible store, for ciphertext."""
