@@ -58,6 +58,7 @@ def build_app(
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
+            await outbox.close()
             store.close()
 
     app = Litestar(

@@ -1,9 +1,11 @@
 """How a Kinguin stand-in behaves unless a test says otherwise through the control door."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+from bitloot_adapters.sandbox.kinguin.faults import Fault
 
 DeliveryMode = Literal["immediate", "delayed", "partial", "canceled", "refunded", "stuck"]
 ErrorVariant = Literal["type", "title", "alternate"]
@@ -38,8 +40,8 @@ class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     delivery: DeliveryMode = "immediate"
-    seconds: float = 0.0
-    first: int | None = None
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    first: Annotated[int, msgspec.Meta(ge=0)] | None = None
     rest: bool = True
     key_media: Literal["text/plain", "image/jpeg", "image/png", "image/gif"] | None = None
     serial_style: Literal["dashes", "uuid", "licence", "url"] | None = None
@@ -57,6 +59,7 @@ class KinguinSandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
     the HTTP status of an error kind: the vendor documents the kinds, not all of their statuses.
     `webhook_retry_seconds` are the pauses between attempts; when they are used up the webhook is
     dropped. `reads_per_minute` and `writes_per_minute` make the gateway answer 429.
+    `faults` wait from the start for the first calls that they are about.
     """
 
     api_keys: tuple[str, ...] = ("kinguin-sandbox-api-key",)
@@ -84,6 +87,7 @@ class KinguinSandboxConfig(msgspec.Struct, frozen=True, kw_only=True):
     reads_per_minute: int | None = None
     writes_per_minute: int | None = None
     max_body_bytes: int = 256 * 1024
+    faults: tuple[Fault, ...] = ()
 
     webhook_url: str | None = None
     webhook_secret: str = msgspec.field(default="kinguin-sandbox-webhook-secret")

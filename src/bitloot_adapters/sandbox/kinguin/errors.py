@@ -2,6 +2,8 @@
 
 from http import HTTPStatus
 
+import msgspec
+
 
 class EsaError(Exception):
     """A refusal of a kind named in the ESA reference, "Errors".
@@ -33,8 +35,17 @@ def violation(property_path: str, detail: str, invalid_value: object = None) -> 
         "ConstraintViolation",
         f'Invalid "{property_path}" property. {detail}',
         property_path=property_path,
-        invalid_value=invalid_value,
+        invalid_value=_writable(invalid_value),
     )
+
+
+def _writable(value: object) -> object:
+    """The value itself, or its text when JSON numbers of 64 bits cannot hold it."""
+    try:
+        msgspec.json.encode(value)
+    except (OverflowError, TypeError, ValueError):
+        return str(value)
+    return value
 
 
 def unauthorised() -> dict[str, object]:

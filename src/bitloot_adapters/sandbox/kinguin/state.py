@@ -227,6 +227,7 @@ def _initial(config: KinguinSandboxConfig) -> Switches:
         payment_price_as_text=config.payment_price_as_text,
         webhook_url=config.webhook_url,
         webhook_secret=config.webhook_secret,
+        faults=config.faults,
     )
 
 

@@ -26,6 +26,7 @@ class Outbox:
     def __init__(self, store: Store, deliver: Deliver | None) -> None:
         self._store = store
         self._deliver = deliver or self._post
+        self._client: httpx.AsyncClient | None = None
         self._sending = asyncio.Lock()
 
     def order_status(self, order: Order) -> None:
@@ -146,13 +147,19 @@ class Outbox:
         return "valid"
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        async with httpx.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,
-            timeout=self._store.config.webhook_timeout_seconds,
-        ) as client:
-            answer = await client.post(url, headers=dict(headers), content=body)
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                trust_env=False,
+                follow_redirects=False,
+                timeout=self._store.config.webhook_timeout_seconds,
+            )
+        answer = await self._client.post(url, headers=dict(headers), content=body)
         return answer.status_code, answer.content
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
 
 
 def order_payload(order: Order) -> dict[str, object]:
