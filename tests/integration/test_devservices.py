@@ -252,9 +252,9 @@ def test_servers_end_when_the_process_that_watches_over_them_is_killed(tmp_path:
         assert database.owns()
 
 
-@pytest.mark.parametrize("who", ["mapped", "nobody"] if os.geteuid() == 0 else ["self"])
+@pytest.mark.parametrize("who", ["mapped", "nobody"] if os.geteuid() == 0 else [None])
 @pytest.mark.parametrize("mode", [0o755, 0o700])
-def test_the_database_runs_without_the_rights_of_root(who: str, mode: int) -> None:
+def test_the_database_runs_without_the_rights_of_root(who: str | None, mode: int) -> None:
     """Inside folders that are open to others, and inside closed ones such as root's home."""
     with tempfile.TemporaryDirectory(prefix="bitloot-test-") as home:
         Path(home).chmod(mode)

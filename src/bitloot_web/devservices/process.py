@@ -156,21 +156,33 @@ def release_socket_folder(folder: Path, sockets: Path) -> None:
 
 
 def unprivileged_identity(data: Path, programs: Path, log: Path, lock: int) -> str:
-    """As whom a server that refuses root runs: as we are, mapped, or as another user.
+    """As whom a server that refuses root, and users without a name, runs.
+
+    As we are when that will do, else in a user namespace, else as another user.
 
     An existing folder decides by its owner, so that a second start reads what the first wrote.
     """
-    if os.geteuid() != 0:
+    root = os.geteuid() == 0
+    if not root and _is_listed(os.geteuid()):
         return SELF
-    if data.exists() and data.stat().st_uid != 0:
+    if root and data.exists() and data.stat().st_uid != 0:
         return _with_reach(data.stat().st_uid, data.stat().st_gid, programs, data.parent)
     try:
         launch(
             ["/bin/true"], identity=MAPPED, log=log, lock=lock, stop_signal=signal.SIGTERM
         ).stop()
     except DevServiceError:
-        return other_user(programs, data.parent)
+        return other_user(programs, data.parent) if root else SELF
     return MAPPED
+
+
+def _is_listed(user: int) -> bool:
+    """Whether the machine knows the user: initdb refuses to run for one without a name."""
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def other_user(*paths: Path) -> str:

@@ -7,7 +7,7 @@ server when this process itself is killed (prctl(2), PR_SET_PDEATHSIG; set here 
 signal follows the *thread* that forked, and this process has one).
 
 PostgreSQL refuses to run as root. Started as root it is given a user namespace of its own in
-which it is user 1000 (user_namespaces(7)), or, where the kernel forbids that, another user.
+which it is an ordinary user (user_namespaces(7)), or, where the kernel forbids that, another user.
 
 Speaks one line on its standard output: ``started PID`` or ``refused REASON``.
 """
@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import json
 import os
+import pwd
 import select
 import signal
 import sys
@@ -30,7 +31,7 @@ PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
 CAPABILITY_VERSION_3 = 0x20080522
-MAPPED_ID = 1000
+UNLISTED_ID = 1000
 POLL_SECONDS = 0.02
 
 
@@ -118,11 +119,19 @@ def _become(identity: str) -> None:
             number = ctypes.get_errno()
             raise OSError(number, f"no user namespace: {os.strerror(number)}")
         _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"{MAPPED_ID} {user} 1")
-        _write("/proc/self/gid_map", f"{MAPPED_ID} {group} 1")
+        inside = _listed_user()
+        _write("/proc/self/uid_map", f"{inside} {user} 1")
+        _write("/proc/self/gid_map", f"{inside} {group} 1")
     elif identity != "self":
         uid, gid, *reach = identity.split(":")
         _switch_user(int(uid), int(gid), reach=bool(reach))
+
+
+def _listed_user() -> int:
+    """A user that the machine knows and that is not root: initdb looks its own name up."""
+    listed = {entry.pw_name: entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid != 0}
+    last = listed.pop("nobody", UNLISTED_ID)
+    return next(iter(listed.values()), last)
 
 
 def _switch_user(user: int, group: int, *, reach: bool) -> None:
