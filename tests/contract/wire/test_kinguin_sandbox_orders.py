@@ -234,6 +234,7 @@ async def test_v2_orders_by_product_id_and_the_201_has_no_keys() -> None:
 
 async def test_an_order_and_its_keys_have_exactly_the_documented_fields() -> None:
     async with bench() as opened:
+        await opened.control(f"products/{GAME}", stock=5, release_date="2024-05-06")
         order_id = (await opened.order(line(keyType="text"), orderExternalId="a")).json()["orderId"]
         order = (await opened.get(f"/v1/order/{order_id}")).json()
         always = {"orderId", "kinguinOrderId", "status", "totalPrice", "requestTotalPrice"}
