@@ -1,5 +1,6 @@
 """The NOWPayments stand-in: shapes, refusals, keys, quotes, lists (lines 1, 2, 8, 12 to 14)."""
 
+import json
 import re
 from decimal import Decimal
 
@@ -395,3 +396,10 @@ def test_amounts_asked_are_never_less_than_the_price() -> None:
             Decimal("17.5"), "eur", ticker, fixed_rate=False, fee_by_payer=False
         )
         assert asked * book.usd(ticker) >= Decimal("17.5") * book.usd("eur")
+
+
+async def test_a_text_with_half_a_character_is_kept_as_the_replacement_character() -> None:
+    async with bench() as opened:
+        body = json.dumps(ORDER | {"order_id": "\ud800!"})
+        answer = await opened.client.post("/v1/payment", content=body)
+        assert (answer.status_code, answer.json()["order_id"]) == (201, "\ufffd!")

@@ -1,5 +1,6 @@
 """One stand-in opened in the caller's process, with a still clock and a captured receiver."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import msgspec
 from bitloot_adapters.sandbox.nowpayments.app import build_app
 from bitloot_adapters.sandbox.nowpayments.config import NowPaymentsSandboxConfig
 from bitloot_adapters.sandbox.nowpayments.js_json import Json
+from bitloot_adapters.sandbox.nowpayments.world import World
 
 NOON: Final = datetime(2026, 1, 15, 12, 0, 0, 456000, tzinfo=UTC)
 CALLBACK: Final = "https://shop.example/webhooks/nowpayments"
@@ -36,15 +38,23 @@ class _Reported(msgspec.Struct):
 
 @dataclass(slots=True)
 class Receiver:
-    """Answers 200, or the next of `answers`: a status, or an exception to raise."""
+    """Answers 200, or the next of `answers` (a status, or an exception to raise).
+
+    Before that it waits for the next of `pauses`, in real seconds.
+    """
 
     got: list[Callback] = field(default_factory=list)
     answers: list[int | Exception] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(
         self, url: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, bytes]:
         self.got.append(Callback(url, dict(headers), body))
+        self.arrived.set()
+        if self.pauses:
+            await asyncio.sleep(self.pauses.pop(0))
         answer = self.answers.pop(0) if self.answers else 200
         if isinstance(answer, Exception):
             raise answer
@@ -58,6 +68,8 @@ class Bench:
     client: httpx.AsyncClient
     receiver: Receiver
     config: NowPaymentsSandboxConfig
+    app: Callable[..., Awaitable[None]]
+    """The ASGI application, to mount another client on."""
 
     async def create(self, **fields: Json) -> str:
         """A payment of 17.5 EUR in Litecoin unless `fields` says otherwise; its id."""
@@ -91,10 +103,13 @@ async def bench(config: NowPaymentsSandboxConfig | None = None) -> AsyncIterator
     """Open a stand-in on a clock that stands still at `NOON` unless it is advanced."""
     config = config or NowPaymentsSandboxConfig()
     receiver = Receiver()
-    app: Callable[..., Awaitable[None]] = build_app(config, clock=lambda: NOON, deliver=receiver)
+    server = build_app(config, clock=lambda: NOON, deliver=receiver)
+    app: Callable[..., Awaitable[None]] = server
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app),
         base_url="http://nowpayments.example",
         headers={"x-api-key": config.api_keys[0]},
     ) as client:
-        yield Bench(client=client, receiver=receiver, config=config)
+        yield Bench(client=client, receiver=receiver, config=config, app=app)
+    world: World = server.state.world
+    world.store.close()

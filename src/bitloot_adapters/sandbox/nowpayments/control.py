@@ -125,7 +125,8 @@ async def payments(request: ApiRequest) -> Response[bytes]:
 async def ipns(request: ApiRequest) -> Response[bytes]:
     world = world_of(request)
     wanted = request.query_params.get("payment_id")
-    return reply({"ipns": _deliveries(world, None if wanted is None else int(wanted))})
+    number = None if wanted is None else Fields({"payment_id": wanted}).number_id("payment_id")
+    return reply({"ipns": _deliveries(world, number)})
 
 
 @post("/ipns/run", status_code=200)

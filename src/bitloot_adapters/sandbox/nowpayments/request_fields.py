@@ -3,12 +3,14 @@
 import json
 from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
+from typing import Final
 from urllib.parse import urlsplit
 
 from bitloot_adapters.sandbox.nowpayments.errors import ApiError, invalid_params
 from bitloot_adapters.sandbox.nowpayments.js_json import Json
 
-_LONGEST_TEXT = 4096
+_LONGEST_TEXT: Final = 4096
+_LONGEST_SPAN: Final = 1_000_000_000
 
 
 class Fields:
@@ -41,7 +43,8 @@ class Fields:
             raise invalid_params(f"{name} must be a string")
         if len(value) > _LONGEST_TEXT:
             raise invalid_params(f"{name} must not be longer than {_LONGEST_TEXT} characters")
-        return value
+        # What is no character becomes U+FFFD, as in the vendor's database.
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def required_text(self, name: str) -> str:
         value = self.text(name)
@@ -117,6 +120,8 @@ class Fields:
 
     def seconds(self, name: str, default: float) -> float:
         value = self.exact(name)
+        if value is not None and value > _LONGEST_SPAN:
+            raise invalid_params(f"{name} must not be more than {_LONGEST_SPAN} seconds")
         return default if value is None else float(value)
 
     def count(self, name: str, default: int, *, most: int = 1000) -> int:

@@ -50,7 +50,7 @@ class Store:
         if isinstance(record, Payment) and len(self.payments) >= KEPT_PAYMENTS:
             raise StoreFullError(f"more than {KEPT_PAYMENTS} payments")
         self._place(record)
-        self._write(type(record).__name__, str(record.id), msgspec.json.encode(record))
+        self._write(type(record).__name__, str(record.id), record)
 
     def drop_move(self, move: Move) -> None:
         del self.moves[move.id]
@@ -59,7 +59,7 @@ class Store:
     def remember(self, name: str, value: msgspec.Struct | dict[str, str] | dict[str, bool]) -> None:
         """Keep a named setting (clock offset, rates, configuration) across restarts."""
         self._settings[name] = msgspec.json.encode(value)
-        self._write("Setting", name, self._settings[name])
+        self._write("Setting", name, msgspec.Raw(self._settings[name]))
 
     def recall(self, name: str, kind: type[T]) -> T | None:
         kept = self._settings.get(name)
@@ -94,8 +94,9 @@ class Store:
                 "DELETE FROM record WHERE kind = ? AND id = ?", (kind, str(number))
             )
 
-    def _write(self, kind: str, name: str, body: bytes) -> None:
+    def _write(self, kind: str, name: str, value: Record | msgspec.Raw) -> None:
         if self._database is not None:
+            body = msgspec.json.encode(value)
             self._database.execute("REPLACE INTO record VALUES (?, ?, ?)", (kind, name, body))
 
     def _load(self, database: sqlite3.Connection) -> None:
