@@ -99,7 +99,7 @@ def bind(
             wrapped_dek=wrapped[key.id].wrapped_dek,
             kek_id=wrapped[key.id].kek_id,
         )
-        draft.book(f"cost/{key.id}", {"cost": key.cost, "inventory": -key.cost})
+        draft.book(f"cost/{key.id}/{fulfilment.id}", {"cost": key.cost, "inventory": -key.cost})
     row = draft.resume(fulfilment)
     begin = () if standing(row) == "reserving" else ("begin",)
     draft.move(row, *begin, "reserved", "keys", "seal", blocked_reason=None, blocked_since=None)
