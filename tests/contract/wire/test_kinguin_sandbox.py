@@ -236,6 +236,16 @@ async def test_a_product_out_of_stock_is_a_404_until_restocked() -> None:
         assert refused(await opened.get("/v1/products/20000"), 404, "HttpClient")
 
 
+async def test_search_lists_what_is_sold_out_unless_told_not_to() -> None:
+    async with bench() as opened:
+        await opened.control("products/20000", stock=0)
+        (gone,) = await search(opened, kinguinId="20000")
+        assert (gone["qty"], gone["totalQty"]) == (0, 0)
+    async with bench(KinguinSandboxConfig(search_lists_out_of_stock=False)) as opened:
+        await opened.control("products/20000", stock=0)
+        assert await search(opened, kinguinId="20000") == []
+
+
 @pytest.mark.emulator("kinguin", 4)
 async def test_optional_fields_are_missing_on_some_products_only() -> None:
     """Line 4: omitted fields, HTML entities, CR LF, non-ASCII text."""

@@ -355,10 +355,12 @@ async def test_the_control_door_forces_key_and_order_statuses() -> None:
 async def test_reset_forgets_orders_changes_and_faults() -> None:
     async with bench(KinguinSandboxConfig(webhook_url=HOOK_URL)) as opened:
         before = (await opened.get(f"/v1/products/{GAME}")).json()
-        await buy(opened)
+        order_id = await buy(opened)
         await opened.control("faults", op="*", fault="429")
         await opened.control("reset")
         assert (await opened.get(f"/v1/products/{GAME}")).json() == before
         assert (await opened.get("/v1/order")).json()["item_count"] == 0
         state = (await opened.client.get("/_control/state")).json()
         assert (state["orders"], state["balance"], state["webhooks"]) == (0, "10000.00", 0)
+        assert await buy(opened) != order_id
+        assert (await opened.client.get("/_control/health")).json()["status"] == "ok"

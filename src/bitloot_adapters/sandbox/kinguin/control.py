@@ -5,7 +5,9 @@ Fields that are absent stay as they are. Prices and balances are numbers or deci
 
 Time and faults
 
-* `POST /_control/reset` `{}`: forget orders, changes, faults, webhooks; start from the settings.
+* `GET /_control/health`: `{"status": "ok", "now": ISO}`.
+* `POST /_control/reset` `{}`: forget orders, changes, faults, webhooks; start from the
+  configuration, but never use an order or key id again.
 * `GET /_control/state`: `{"now", "balance", "orders", "tasks", "webhooks", "switches"}`.
 * `POST /_control/advance` `{"seconds": 30}`: move virtual time, doing what falls due on the way
   (deliveries, refunds, webhooks and their retries) in the order of the times. 0 does what is due.
@@ -101,6 +103,10 @@ def control_routes(store: Store, engine: DeliveryEngine, outbox: Outbox) -> list
 
 
 def _time_routes(store: Store, engine: DeliveryEngine, outbox: Outbox) -> list[HTTPRouteHandler]:
+    @get(f"{PREFIX}/health")
+    async def health() -> Response[bytes]:
+        return done({"status": "ok", "now": store.now()})
+
     @post(f"{PREFIX}/reset")
     async def reset() -> Response[bytes]:
         with store.acting():
@@ -141,7 +147,7 @@ def _time_routes(store: Store, engine: DeliveryEngine, outbox: Outbox) -> list[H
             store.go_to(until)
         return done({"now": store.now()})
 
-    return [reset, state, advance]
+    return [health, reset, state, advance]
 
 
 def _fault_routes(store: Store) -> list[HTTPRouteHandler]:

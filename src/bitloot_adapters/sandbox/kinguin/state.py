@@ -155,15 +155,17 @@ class Store:
             self._delete("hook", str(oldest))
 
     def reset(self) -> None:
-        """Forget everything, on disk too, and start again from the configuration."""
+        """Start again from the configuration, on disk too, without using an id a second time."""
         self.catalogue.forget_changes()
         self.orders.clear()
         self.tasks.clear()
         self.hooks.clear()
         self._by_external.clear()
-        self.switches = _initial(self.config)
         if self._db is not None:
             self._db.execute("DELETE FROM rows")
+        used = self.switches.counter
+        self.switches = _initial(self.config)
+        self.switch(counter=used)
 
     def close(self) -> None:
         if self._db is not None:
