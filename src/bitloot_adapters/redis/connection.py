@@ -1,0 +1,47 @@
+"""How every client of Redis is made.
+
+No socket time-out: with one, redis-py on Python 3.11 swallows cancellations. No silent retries: a
+counter or a stream entry would be written twice. Deadlines are set around calls instead.
+"""
+
+from typing import Final, TypedDict
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+CONNECT_SECONDS: Final = 2.0
+CALL_SECONDS: Final = 2.0
+POOL: Final = 20
+
+# What a lost, restarting or full server raises, besides the deadline itself.
+LOST: Final = (RedisError, OSError, TimeoutError)
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """What connection pools are told."""
+
+    socket_timeout: None
+    retry: Retry
+    socket_connect_timeout: float
+    socket_keepalive: bool
+
+
+def connection_options(url: str) -> ConnectionOptions:
+    """Options for a connection pool to this address."""
+    options = ConnectionOptions(socket_timeout=None, retry=Retry(NoBackoff(), 0))
+    if urlsplit(url).scheme != "unix":
+        # A local socket neither needs nor takes TCP's own settings.
+        options["socket_connect_timeout"] = CONNECT_SECONDS
+        options["socket_keepalive"] = True
+    return options
+
+
+def open_redis(url: str) -> Redis:
+    """A client with a bounded pool of its own; bytes in, bytes out. Close it with `aclose`."""
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+        url, max_connections=POOL, timeout=CALL_SECONDS, **connection_options(url)
+    )
+    return Redis.from_pool(pool)

@@ -1,0 +1,79 @@
+"""Ticks: work that is due by the clock rather than by an event.
+
+A tick is a row with a unique (name, time), so any number of schedulers may run, and one that was
+away makes up for the last tick it missed of each kind.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+import structlog
+
+from bitloot.domain.limits import Limits
+from bitloot.ports.clock import Clock
+from bitloot.ports.errors import StoreUnavailable
+from bitloot.ports.jobs import Jobs
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS: Final = 5.0
+_EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """A sweep named `name`, due at every multiple of `every`."""
+
+    name: str
+    every: timedelta
+
+
+def ticks(limits: Limits, suppliers: Sequence[str]) -> tuple[Tick, ...]:
+    """All sweeps of the shop; one reconciliation for each supplier."""
+    return (
+        Tick("redrive", timedelta(minutes=1)),
+        Tick("invariants", timedelta(minutes=5)),
+        Tick("housekeeping", timedelta(hours=1)),
+        *(Tick(f"reconcile-{name}", limits.reconcile_interval) for name in suppliers),
+    )
+
+
+def last_due(tick: Tick, at: datetime) -> datetime:
+    """The latest time at or before `at` at which the tick was due."""
+    return at - (at - _EPOCH) % tick.every
+
+
+class Scheduler:
+    """Inserts the job of each tick once, whoever comes first."""
+
+    def __init__(self, jobs: Jobs, clock: Clock, plan: Sequence[Tick]) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._plan = plan
+        self._done: dict[str, datetime] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set."""
+        while not stop.is_set():
+            try:
+                await self.step()
+            except StoreUnavailable:
+                log.warning("scheduler_waits_for_database")
+            try:
+                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def step(self) -> int:
+        """Insert what is due and not yet inserted by this process. Gives how many were new."""
+        new = 0
+        for tick in self._plan:
+            due = last_due(tick, self._clock())
+            if self._done.get(tick.name) == due:
+                continue
+            ref = f"{tick.name}/{due:%Y-%m-%dT%H:%M:%SZ}"
+            new += await self._jobs.tick(tick.name, due, "sweep", ref)
+            self._done[tick.name] = due
+        return new
