@@ -104,6 +104,11 @@ def update(before: R, **fields: object) -> Change:
     )
 
 
+def also(decision: Decision, *changes: Change) -> Decision:
+    """The decision with more rows to save: an idempotency record, a webhook."""
+    return msgspec.structs.replace(decision, save=(*decision.save, *changes))
+
+
 def changed_fields(change: Change) -> dict[str, object]:
     """The fields of the row that the change writes, with their new values."""
     if change.before is None:

@@ -173,7 +173,13 @@ class Draft:
         )
         self.put(opened)
         kind = {"order": "order_held", "item": "item_held", "payment": "payment_held"}[subject]
-        self.event(kind, opened.id, facts={"reason": reason, "on": subject_id})
+        # `n` tells the mails of an order's holds apart.
+        facts: dict[str, str | int | None] = {
+            "reason": reason,
+            "on": subject_id,
+            "n": len(rows) + 1,
+        }
+        self.event(kind, opened.id, facts=facts)
 
     def book(self, name: str, amounts: Mapping[Account, Eur]) -> None:
         """Write a ledger entry that sums to zero."""

@@ -1,0 +1,68 @@
+"""What a report of the gateway does to the payment row: the rank rule.
+
+A report is applied only when its rank is above the stored one. Equal is a duplicate, lower is
+stale; both are harmless. So the order in which reports arrive does not matter.
+"""
+
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+from bitloot.domain.draft import Draft
+from bitloot.domain.payment import GATEWAY_STATUS, WRONG_ASSET, Payment, PaymentReport
+
+Seen: TypeAlias = Literal[
+    "applied",
+    "duplicate",
+    "stale",
+    "late_sighting",
+    "wrong_asset",
+    "unknown_status",
+]
+
+# Money is on its way: seen on the chain, confirmed, or being paid out to the shop.
+FUNDS_SEEN: Final = frozenset({"confirming", "confirmed", "sending"})
+
+# What a report may still tell after the row was made; None never overwrites.
+_LEARNT: Final = (
+    "parent_payment_id",
+    "payin_extra_id",
+    "network",
+    "purchase_id",
+    "actually_paid",
+    "outcome_amount",
+    "outcome_currency",
+    "payin_hash",
+    "valid_until",
+)
+
+
+def classify(payment: Payment, report: PaymentReport) -> Seen:
+    """How the report stands to what is stored."""
+    if report.status == WRONG_ASSET:
+        return "wrong_asset"
+    if report.status not in GATEWAY_STATUS:
+        return "unknown_status"
+    if report.rank > payment.rank:
+        return "applied"
+    if report.rank == payment.rank:
+        return "duplicate"
+    if report.status in FUNDS_SEEN and payment.status == "expired":
+        return "late_sighting"
+    return "stale"
+
+
+def observe(draft: Draft, payment: Payment, report: PaymentReport) -> Payment:
+    """Move the payment to the status of a report that rises above it, with all that it tells.
+
+    The amount asked stays the stored one: only a new quote that was shown to the buyer changes it.
+    """
+    row = draft.now(payment)
+    following, rank = GATEWAY_STATUS[report.status]
+    told = {name: value for name in _LEARNT if (value := getattr(report, name)) is not None}
+    seen_at: datetime | None = draft.at if following in FUNDS_SEEN else row.last_seen_at
+    facts = {"from": row.status, "to": following}
+    row = draft.set(
+        row, status=following, rank=rank, last_seen_at=seen_at, updated_at=draft.at, **told
+    )
+    draft.event("payment_moved", row.id, facts=facts)
+    return row

@@ -1,0 +1,119 @@
+"""An order becomes paid: goods, ledger, fulfilments and what follows, in one decision."""
+
+from collections.abc import Callable, Mapping
+from decimal import localcontext
+
+import msgspec
+
+from bitloot.domain.draft import Draft
+from bitloot.domain.fulfilment_plan import plan
+from bitloot.domain.goods import Today, take
+from bitloot.domain.ledger import Account
+from bitloot.domain.limits import Limits
+from bitloot.domain.money import CENT, ZERO, Eur, money_context, price_ceiling, surplus
+from bitloot.domain.order import Order, Remark
+from bitloot.domain.payment import Payment
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the shop is set up with, and fresh ids.
+
+    `wholesale_limits` gives the most units of a wholesale order by supplier; `zero_paid_is_fine`
+    names the gateway's own sandbox.
+    """
+
+    limits: Limits
+    new_id: Callable[[], str]
+    wholesale_limits: Mapping[str, int] = {}
+    zero_paid_is_fine: bool = False
+
+
+def with_remark(order: Order, *remarks: Remark) -> tuple[Remark, ...]:
+    """The remarks of an order and these, each once, in the order of their coming."""
+    return (*order.remarks, *(r for r in dict.fromkeys(remarks) if r not in order.remarks))
+
+
+def become_paid(
+    draft: Draft,
+    payment: Payment,
+    *,
+    signal: str,
+    terms: Terms,
+    today: Today | None = None,
+    at_todays_cost: bool = False,
+    remarks: tuple[Remark, ...] = (),
+) -> None:
+    """Everything that a paid order brings; what it has already is not brought twice.
+
+    With `today` the goods of ended reservations are taken anew. `at_todays_cost`: the ceilings of
+    the purchases follow today's cost, which the guard (or a signed loss) has let through.
+    """
+    order, paid = draft.order, draft.now(payment)
+    over = _paid_over(order, paid)
+    if over:
+        remarks = (*remarks, "paid_over")
+    draft.move_order(
+        signal,
+        failure_reason=None,
+        paid_at=order.paid_at or draft.at,
+        settled_by=paid.id,
+        paid_over=over or order.paid_over,
+        remarks=with_remark(order, *remarks),
+    )
+    draft.event("order_paid", order.id, facts={"payment": paid.id, "from": order.status})
+    if over:
+        draft.event("order_overpaid", order.id, facts={"surplus": str(over)})
+    take(draft, today)
+    if order.paid_at is None:
+        draft.book(f"sale/{order.id}", {"gateway": order.total, "sale": -order.total})
+    if order.settled_by != paid.id:
+        draft.book(f"payment/{paid.id}", _received(order, paid, over))
+    _plan_fulfilments(draft, terms, today if at_todays_cost else None)
+
+
+def _paid_over(order: Order, payment: Payment) -> Eur:
+    if payment.actually_paid is None or payment.pay_amount is None or payment.is_child:
+        return ZERO
+    over = surplus(order.total, payment.actually_paid, payment.pay_amount)
+    return over if over >= CENT else ZERO
+
+
+def _received(order: Order, payment: Payment, over: Eur) -> dict[Account, Eur]:
+    """What the gateway kept, as far as it tells in EUR, else as the fee says; and the surplus."""
+    outcome = payment.outcome_amount
+    with localcontext(money_context()):
+        gross = order.total + over
+        fee = gross * order.gateway_fee
+        if outcome is not None and payment.outcome_currency == payment.price_currency:
+            fee = max(ZERO, gross - outcome)
+        return {"gateway": over - fee, "fee": fee, "surplus": -over}
+
+
+def _plan_fulfilments(draft: Draft, terms: Terms, today: Today | None) -> None:
+    file = draft.file
+    wholesale = {
+        item.offer_id: terms.wholesale_limits.get(item.supplier, 0)
+        for item in file.items
+        if item.is_wholesale and item.offer_id is not None
+    }
+    planned = plan(
+        file,
+        at=draft.at,
+        new_id=draft.new_id,
+        limits=terms.limits,
+        wholesale_units=wholesale,
+        signed_ceilings=_ceilings(draft, today) if today else {},
+    )
+    for fulfilment in planned:
+        row = draft.put(fulfilment)
+        draft.event("fulfilment_planned", row.id, facts={"item": row.item_no, "part": row.part})
+
+
+def _ceilings(draft: Draft, today: Today) -> dict[str, Eur]:
+    ceilings = {}
+    for item in draft.file.items:
+        own = price_ceiling(item.unit_price, draft.order.gateway_fee)
+        sellable = today.sellable(item)
+        cost = sellable.unit_cost if sellable else None
+        ceilings[item.id] = max(own, cost or ZERO)
+    return ceilings
