@@ -28,12 +28,13 @@ MAX_DOUBLINGS: Final = 20
 
 def back_off(attempts: int, limits: Limits, jitter: float) -> timedelta:
     """Full jitter: anything from nothing to the doubled wait, never above the cap."""
-    doubled = limits.job_backoff_first * 2 ** min(attempts - 1, MAX_DOUBLINGS)
+    doublings = max(0, min(attempts - 1, MAX_DOUBLINGS))
+    doubled: timedelta = limits.job_backoff_first * (1 << doublings)
     return min(limits.job_backoff_cap, doubled) * jitter
 
 
 class JobRunner:
-    """Runs jobs by id. Ringing twice for one job is harmless: the second finds it leased or done."""
+    """Runs jobs by id. Ringing twice is harmless: the second finds the job leased or done."""
 
     def __init__(
         self,
@@ -69,24 +70,25 @@ class JobRunner:
         if handler is None:
             # A newer release wrote it: its own workers will know the kind.
             return await self._again(lease, "unknown_kind")
+        ended = "done"
         try:
             await handler(lease)
         except LeaseLost:
+            ended = "lease_lost"
             log.info("lease_lost")
-            return "lease_lost"
         except StoreUnavailable:
+            ended = "database_away"
             log.warning("job_interrupted_database_away")
-            return "database_away"
         except Unavailable as error:
-            return await self._again(
-                lease, f"{error.provider}_{error.reason}", at_least=error.retry_after
-            )
+            word = f"{error.provider}_{error.reason}"
+            ended = await self._again(lease, word, at_least=error.retry_after)
         except Conflict:
-            return await self._again(lease, "conflict")
-        except Exception as error:  # noqa: BLE001 - a bug must not take the worker down with it
+            ended = await self._again(lease, "conflict")
+        except Exception as error:
+            # A bug must not take the worker down: the job waits, and ends as a dead letter.
             log.exception("job_failed")
-            return await self._again(lease, type(error).__name__)
-        return "done"
+            ended = await self._again(lease, type(error).__name__)
+        return ended
 
     async def _again(self, lease: Lease, error: str, *, at_least: float | None = None) -> str:
         """Wait for another attempt; the last one leaves a dead letter."""
