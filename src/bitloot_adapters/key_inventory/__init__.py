@@ -1,0 +1,1 @@
+"""The shop's own keys, behind the same port as every supplier."""
