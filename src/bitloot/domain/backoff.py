@@ -17,6 +17,6 @@ def pause(attempts: int, jitter: float, limits: Limits) -> timedelta:
     return min(limits.job_backoff_cap, limits.job_backoff_first * (1 << doublings)) * jitter
 
 
-def fraction(random: bytes) -> float:
+def fraction(noise: bytes) -> float:
     """Random bytes as a share of one, in [0, 1)."""
-    return int.from_bytes(random) / (1 << 8 * len(random))
+    return int.from_bytes(noise) / (1 << 8 * len(noise))

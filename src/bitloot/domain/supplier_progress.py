@@ -74,11 +74,17 @@ def observe(
         return draft.decision(report.state)
     _units_lost(draft, fulfilment, attempt, report, sealed)
     row = draft.now(fulfilment)
-    if report.is_preorder and file.item(row.order_item_id).is_preorder:
+    if standing(row) in _BEFORE_SEAL:
         row = draft.resume(row)
-        if row.state == "reserved":
-            draft.move(row, "preorder")
+    if row.state == "reserved" and _waits_for_release(file, row, report):
+        draft.move(row, "preorder")
     return draft.decision(report.state)
+
+
+def _waits_for_release(file: OrderFile, fulfilment: Fulfilment, report: SupplierOrder) -> bool:
+    """Whether the keys come at a release date; only a preorder was sold with that promise."""
+    is_promised = file.item(fulfilment.order_item_id).is_preorder
+    return report.is_preorder and is_promised and report.state == "processing"
 
 
 def _note(draft: Draft, attempt: SupplierAttempt, report: SupplierOrder) -> None:

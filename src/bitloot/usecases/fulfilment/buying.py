@@ -1,0 +1,277 @@
+"""Placing a supplier order: offer, intent, the call, and finding out when its answer was lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bitloot.domain import purchase, resolution
+from bitloot.domain.decision import NOTHING, Decision
+from bitloot.domain.failpoints import (
+    AFTER_INTENT_COMMIT,
+    AFTER_OUTCOME_COMMIT,
+    REPLY_BEFORE_OUTCOME,
+    SUPPLIER_DONE_NO_REPLY,
+)
+from bitloot.domain.fulfilment import BlockedReason, SupplierAttempt
+from bitloot.domain.money import ZERO, Eur
+from bitloot.domain.supply import SupplierOffer, SupplierOrder
+from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
+from bitloot.ports.jobs import Again, Done, Lease, Outcome
+from bitloot.ports.supplier import Supplier, SupplierRequest
+from bitloot.ports.unit_of_work import Transaction
+from bitloot.usecases.fulfilment.desk import NOW, Case, Decided, Desk, after, written_attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Buying:
+    """Each method does one leg; True means that the job goes on, False that it has its outcome."""
+
+    desk: Desk
+
+    async def buy(self, lease: Lease, case: Case) -> bool:
+        """Read the offers, write down the attempt, place the order, write down what came of it."""
+        desk, fulfilment = self.desk, case.fulfilment
+        supplier = desk.suppliers.get(fulfilment.supplier)
+        if supplier is None or not await desk.breakers.allows(fulfilment.supplier):
+            await self._block(lease, "breaker")
+            return False
+        try:
+            offers, balance = await self._market(supplier, fulfilment.supplier_product_id or "")
+        except Unavailable as error:
+            await desk.unavailable(lease, error)
+            return False
+        except Rejected as error:
+            await self._block(lease, "balance" if error.reason == "balance" else "credentials")
+            return False
+        await desk.breakers.succeeded(fulfilment.supplier)
+        offer = purchase.choose(fulfilment, offers)
+        if isinstance(offer, str):
+            await self._block(lease, offer)
+            return False
+        attempt = await self._intend(lease, offer, balance)
+        desk.failpoint(AFTER_INTENT_COMMIT)
+        if attempt is None:
+            return True
+        is_preorder = case.file.item(fulfilment.order_item_id).is_preorder
+        return await self._place(lease, supplier, attempt, is_preorder=is_preorder)
+
+    async def resolve(self, lease: Lease, attempt: SupplierAttempt) -> bool:
+        """Search for an order of which nobody knows whether it was placed."""
+        desk = self.desk
+        at = desk.clock()
+        due = resolution.search_due(attempt, desk.limits)
+        supplier = desk.suppliers.get(attempt.supplier)
+        if at < due:
+            await desk.jobs.finish(lease, Again(after=due - at))
+            return False
+        if supplier is None or not await desk.breakers.allows(attempt.supplier):
+            await desk.jobs.finish(lease, Again(after=desk.limits.breaker_probe))
+            return False
+        try:
+            found = await supplier.find(attempt.external_id)
+            balance = None if found else await supplier.balance()
+        except Unavailable as error:
+            await desk.unavailable(lease, error)
+            return False
+        except Rejected as error:
+            pause = desk.limits.search_interval
+            await desk.jobs.finish(lease, Again(after=pause, error=error.reason))
+            return False
+        await desk.breakers.succeeded(attempt.supplier)
+        return await self._searched(lease, found, balance)
+
+    async def _market(
+        self, supplier: Supplier, supplier_product_id: str
+    ) -> tuple[Sequence[SupplierOffer], Eur | None]:
+        try:
+            offers = await supplier.offers(supplier_product_id)
+        except Rejected as error:
+            if error.reason not in {"not_found", "unavailable"}:
+                raise
+            offers = ()
+        return offers, await supplier.balance() if offers else None
+
+    async def _block(self, lease: Lease, reason: BlockedReason) -> None:
+        desk = self.desk
+        pause = desk.limits.breaker_probe if reason == "breaker" else desk.limits.blocked_recheck
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            del tx
+            if purchase.order_standing(case.file) != "go":
+                return NOTHING, Again(after=NOW)
+            decision = purchase.blocked(
+                case.file,
+                case.fulfilment,
+                reason,
+                at=desk.clock(),
+                new_id=desk.new_id,
+                limits=desk.limits,
+            )
+            gave_up = after(decision, case.fulfilment).state == "failed_terminal"
+            return decision, Done() if gave_up else Again(after=pause, error=reason)
+
+        await desk.commit(lease, decide)
+
+    async def _intend(
+        self, lease: Lease, offer: SupplierOffer, balance: Eur | None
+    ) -> SupplierAttempt | None:
+        desk = self.desk
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            del tx
+            is_wanted = purchase.is_to_be_bought(case.fulfilment)
+            if purchase.order_standing(case.file) != "go" or not is_wanted:
+                return NOTHING, None
+            at, new_id = desk.clock(), desk.new_id
+            return (
+                purchase.intend(
+                    case.file, case.fulfilment, offer, balance=balance, at=at, new_id=new_id
+                ),
+                None,
+            )
+
+        return written_attempt(await desk.commit(lease, decide))
+
+    async def _place(
+        self, lease: Lease, supplier: Supplier, attempt: SupplierAttempt, *, is_preorder: bool
+    ) -> bool:
+        desk = self.desk
+        request = SupplierRequest(
+            external_id=attempt.external_id,
+            supplier_product_id=attempt.supplier_product_id,
+            offer_id=attempt.offer_id,
+            quantity=attempt.quantity,
+            max_price=attempt.max_price,
+            is_preorder=is_preorder,
+        )
+        # Nothing may come between this check and the call: a worker that was frozen here could
+        # otherwise buy what its successor buys too.
+        if desk.half_spent(lease):
+            await self._unsent(lease, "lease", Again(after=NOW))
+            return False
+        try:
+            order = await supplier.place(request)
+        except Unavailable as error:
+            await desk.breakers.failed(error.provider)
+            await self._unsent(lease, error.reason, desk.back_off(lease, error))
+            return False
+        except OutcomeUnknown:
+            await desk.breakers.failed(attempt.supplier)
+            await self._doubted(lease)
+            return False
+        except Rejected as error:
+            desk.failpoint(REPLY_BEFORE_OUTCOME)
+            return await self._refused(lease, error.reason)
+        desk.failpoint(SUPPLIER_DONE_NO_REPLY)
+        await desk.breakers.succeeded(attempt.supplier)
+        desk.failpoint(REPLY_BEFORE_OUTCOME)
+        await self._placed(lease, order)
+        desk.failpoint(AFTER_OUTCOME_COMMIT)
+        return True
+
+    async def _placed(self, lease: Lease, order: SupplierOrder) -> None:
+        desk = self.desk
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            del tx
+            attempt = purchase.live_attempt(case.file, case.fulfilment)
+            if attempt is None:
+                return NOTHING, None
+            at, new_id = desk.clock(), desk.new_id
+            return (
+                purchase.placed(case.file, case.fulfilment, attempt, order, at=at, new_id=new_id),
+                None,
+            )
+
+        await desk.commit(lease, decide)
+
+    async def _unsent(self, lease: Lease, reason: str, outcome: Outcome) -> None:
+        desk = self.desk
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            del tx
+            attempt = purchase.live_attempt(case.file, case.fulfilment)
+            if attempt is None:
+                return NOTHING, outcome
+            at, new_id = desk.clock(), desk.new_id
+            return (
+                purchase.unsent(case.file, case.fulfilment, attempt, reason, at=at, new_id=new_id),
+                outcome,
+            )
+
+        await desk.commit(lease, decide)
+
+    async def _doubted(self, lease: Lease) -> None:
+        desk = self.desk
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            del tx
+            outcome = Again(after=desk.limits.search_delays[0], error="outcome unknown")
+            attempt = purchase.live_attempt(case.file, case.fulfilment)
+            if attempt is None or attempt.state != "intent":
+                return NOTHING, outcome
+            decision = purchase.doubted(
+                case.file, attempt, at=desk.clock(), new_id=desk.new_id, limits=desk.limits
+            )
+            return decision, outcome
+
+        await desk.commit(lease, decide)
+
+    async def _refused(self, lease: Lease, reason: str) -> bool:
+        desk = self.desk
+        outcomes: list[Outcome | None] = []
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            del tx
+            attempt = purchase.live_attempt(case.file, case.fulfilment)
+            if attempt is None:
+                return NOTHING, Again(after=NOW)
+            decision = purchase.refused(
+                case.file,
+                case.fulfilment,
+                attempt,
+                reason,
+                at=desk.clock(),
+                new_id=desk.new_id,
+                limits=desk.limits,
+            )
+            outcome: Outcome | None = None
+            state = after(decision, case.fulfilment).state
+            if state == "blocked":
+                outcome = Again(after=desk.limits.blocked_recheck, error=reason)
+            outcomes.append(outcome)
+            return decision, outcome
+
+        await desk.commit(lease, decide)
+        desk.failpoint(AFTER_OUTCOME_COMMIT)
+        return bool(outcomes) and outcomes[-1] is None
+
+    async def _searched(
+        self, lease: Lease, found: Sequence[SupplierOrder], balance: Eur | None
+    ) -> bool:
+        desk = self.desk
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            attempt = purchase.live_attempt(case.file, case.fulfilment)
+            if attempt is None:
+                return Decision(reason="adopted"), None
+            since = attempt.intent_at - desk.limits.job_lease
+            spent = ZERO if found else await tx.orders.spent_at(attempt.supplier, since=since)
+            at = desk.clock()
+            decision = resolution.searched(
+                case.file,
+                case.fulfilment,
+                attempt,
+                found,
+                balance=balance,
+                spent=spent,
+                at=at,
+                new_id=desk.new_id,
+                limits=desk.limits,
+            )
+            if decision.reason != "not found yet":
+                return decision, None
+            checked = written_attempt(decision) or attempt
+            return decision, Again(after=resolution.search_due(checked, desk.limits) - at)
+
+        decision = await desk.commit(lease, decide)
+        return decision.reason != "not found yet"
