@@ -39,8 +39,10 @@ TABLES = (
         CONSTRAINT orders_pkey PRIMARY KEY (id),
         CONSTRAINT orders_number UNIQUE (number),
         CONSTRAINT orders_quote UNIQUE (quote_id),
-        CONSTRAINT orders_status CHECK ("status" IN ('created', 'waiting', 'confirming', 'paid', 'partially_fulfilled', 'fulfilled', 'failed', 'expired', 'cancelled', 'refunded')),
-        CONSTRAINT orders_failure_reason CHECK ("failure_reason" IN ('underpaid', 'wrong_asset', 'amount_mismatch', 'late_payment', 'provider_failed', 'fulfilment_failed')),
+        CONSTRAINT orders_status CHECK ("status" IN ('created', 'waiting', 'confirming', 'paid',
+            'partially_fulfilled', 'fulfilled', 'failed', 'expired', 'cancelled', 'refunded')),
+        CONSTRAINT orders_failure_reason CHECK ("failure_reason" IN ('underpaid', 'wrong_asset',
+            'amount_mismatch', 'late_payment', 'provider_failed', 'fulfilment_failed')),
         CONSTRAINT orders_total CHECK (total >= 0),
         CONSTRAINT orders_event_seq CHECK (event_seq >= 0),
         CONSTRAINT orders_quote_id_fkey FOREIGN KEY(quote_id) REFERENCES quotes (id)
@@ -49,10 +51,12 @@ TABLES = (
     "CREATE INDEX orders_email_key ON orders (email_key, id)",
     "CREATE INDEX orders_status ON orders (status, id)",
     """
-    CREATE INDEX orders_unpaid_from ON orders (placed_from) WHERE status IN ('created', 'waiting', 'confirming')
+    CREATE INDEX orders_unpaid_from ON orders (placed_from) WHERE status IN ('created', 'waiting',
+        'confirming')
     """,
     """
-    CREATE INDEX orders_unpaid_person ON orders (email_person) WHERE status IN ('created', 'waiting', 'confirming')
+    CREATE INDEX orders_unpaid_person ON orders (email_person) WHERE status IN ('created',
+        'waiting', 'confirming')
     """,
     """
     CREATE TABLE order_items (
@@ -98,12 +102,15 @@ TABLES = (
         expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
         created_at TIMESTAMP WITH TIME ZONE NOT NULL,
         CONSTRAINT reservations_pkey PRIMARY KEY (id),
-        CONSTRAINT reservations_state CHECK ("state" IN ('held', 'consumed', 'released', 'expired')),
+        CONSTRAINT reservations_state CHECK ("state" IN ('held', 'consumed', 'released',
+            'expired')),
         CONSTRAINT reservations_quantity CHECK (quantity > 0),
         CONSTRAINT reservations_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id),
-        CONSTRAINT reservations_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES order_items (id),
+        CONSTRAINT reservations_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES
+            order_items (id),
         CONSTRAINT reservations_product_id_fkey FOREIGN KEY(product_id) REFERENCES products (id),
-        CONSTRAINT reservations_offer_row_id_fkey FOREIGN KEY(offer_row_id) REFERENCES product_offers (id)
+        CONSTRAINT reservations_offer_row_id_fkey FOREIGN KEY(offer_row_id) REFERENCES
+            product_offers (id)
     )
     """,
     "CREATE INDEX reservations_offer_row_id ON reservations (offer_row_id)",
@@ -163,7 +170,9 @@ TABLES = (
         updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
         CONSTRAINT payments_pkey PRIMARY KEY (id),
         CONSTRAINT payments_gateway_payment UNIQUE (gateway, gateway_payment_id),
-        CONSTRAINT payments_status CHECK ("status" IN ('created', 'rejected', 'waiting', 'confirming', 'confirmed', 'sending', 'expired', 'failed', 'underpaid', 'finished', 'refunded')),
+        CONSTRAINT payments_status CHECK ("status" IN ('created', 'rejected', 'waiting',
+            'confirming', 'confirmed', 'sending', 'expired', 'failed', 'underpaid', 'finished',
+            'refunded')),
         CONSTRAINT payments_rank CHECK (rank >= 0),
         CONSTRAINT payments_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id),
         CONSTRAINT payments_invoice_id_fkey FOREIGN KEY(invoice_id) REFERENCES invoices (id)
@@ -186,7 +195,9 @@ TABLES = (
         decision_reason TEXT,
         CONSTRAINT holds_pkey PRIMARY KEY (id),
         CONSTRAINT holds_subject CHECK ("subject" IN ('order', 'item', 'payment')),
-        CONSTRAINT holds_reason CHECK ("reason" IN ('amount_mismatch', 'wrong_asset', 'paid_late', 'paid_after_end', 'gateway_refund', 'fulfilment', 'duplicate_payment', 'redeposit', 'repeated_key', 'supplier_refund')),
+        CONSTRAINT holds_reason CHECK ("reason" IN ('amount_mismatch', 'wrong_asset', 'paid_late',
+            'paid_after_end', 'gateway_refund', 'fulfilment', 'duplicate_payment', 'redeposit',
+            'repeated_key', 'supplier_refund')),
         CONSTRAINT holds_state CHECK ("state" IN ('open', 'accepted', 'rejected')),
         CONSTRAINT holds_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id)
     )
@@ -204,7 +215,8 @@ TABLES = (
         at TIMESTAMP WITH TIME ZONE NOT NULL,
         CONSTRAINT ledger_lines_pkey PRIMARY KEY (id),
         CONSTRAINT ledger_lines_entry_account UNIQUE (entry, account),
-        CONSTRAINT ledger_lines_account CHECK ("account" IN ('gateway', 'fee', 'sale', 'surplus', 'inventory', 'supplier', 'cost', 'refund', 'rounding')),
+        CONSTRAINT ledger_lines_account CHECK ("account" IN ('gateway', 'fee', 'sale', 'surplus',
+            'inventory', 'supplier', 'cost', 'refund', 'rounding')),
         CONSTRAINT ledger_lines_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id)
     )
     """,

@@ -39,18 +39,27 @@ TABLES = (
         updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
         CONSTRAINT fulfilments_pkey PRIMARY KEY (id),
         CONSTRAINT fulfilments_item_part UNIQUE (order_item_id, part),
-        CONSTRAINT fulfilments_state CHECK ("state" IN ('pending', 'reserving', 'reserved', 'awaiting_release', 'keys_ready', 'sealed', 'vaulted', 'delivered', 'retry_wait', 'blocked', 'supplier_refunded', 'failed_terminal', 'returned', 'replaced', 'cancelled')),
-        CONSTRAINT fulfilments_waits_in CHECK ("waits_in" IN ('pending', 'reserving', 'reserved', 'awaiting_release', 'keys_ready', 'sealed', 'vaulted', 'delivered', 'retry_wait', 'blocked', 'supplier_refunded', 'failed_terminal', 'returned', 'replaced', 'cancelled')),
-        CONSTRAINT fulfilments_blocked_reason CHECK ("blocked_reason" IN ('balance', 'credentials', 'breaker', 'price', 'stock')),
+        CONSTRAINT fulfilments_state CHECK ("state" IN ('pending', 'reserving', 'reserved',
+            'awaiting_release', 'keys_ready', 'sealed', 'vaulted', 'delivered', 'retry_wait',
+            'blocked', 'supplier_refunded', 'failed_terminal', 'returned', 'replaced',
+            'cancelled')),
+        CONSTRAINT fulfilments_waits_in CHECK ("waits_in" IN ('pending', 'reserving', 'reserved',
+            'awaiting_release', 'keys_ready', 'sealed', 'vaulted', 'delivered', 'retry_wait',
+            'blocked', 'supplier_refunded', 'failed_terminal', 'returned', 'replaced',
+            'cancelled')),
+        CONSTRAINT fulfilments_blocked_reason CHECK ("blocked_reason" IN ('balance',
+            'credentials', 'breaker', 'price', 'stock')),
         CONSTRAINT fulfilments_slots CHECK (cardinality(slots) > 0),
         CONSTRAINT fulfilments_part CHECK (part > 0),
         CONSTRAINT fulfilments_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id),
-        CONSTRAINT fulfilments_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES order_items (id),
+        CONSTRAINT fulfilments_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES
+            order_items (id),
         CONSTRAINT fulfilments_replaces_fkey FOREIGN KEY(replaces) REFERENCES fulfilments (id)
     )
     """,
     """
-    CREATE INDEX fulfilments_open ON fulfilments (updated_at, id) WHERE state NOT IN ('delivered', 'failed_terminal', 'returned', 'replaced', 'cancelled')
+    CREATE INDEX fulfilments_open ON fulfilments (updated_at, id) WHERE state NOT IN ('delivered',
+        'failed_terminal', 'returned', 'replaced', 'cancelled')
     """,
     "CREATE INDEX fulfilments_order_id ON fulfilments (order_id)",
     "CREATE INDEX fulfilments_replaces ON fulfilments (replaces)",
@@ -81,18 +90,22 @@ TABLES = (
         CONSTRAINT supplier_attempts_pkey PRIMARY KEY (fulfilment_id, gen),
         CONSTRAINT supplier_attempts_id UNIQUE (id),
         CONSTRAINT supplier_attempts_supplier_order UNIQUE (supplier, supplier_order_id),
-        CONSTRAINT supplier_attempts_state CHECK ("state" IN ('intent', 'created', 'rejected', 'unknown', 'absent', 'completed', 'canceled', 'refunded')),
-        CONSTRAINT supplier_attempts_returning CHECK ("returning" IN ('none', 'wanted', 'asked', 'refused')),
+        CONSTRAINT supplier_attempts_state CHECK ("state" IN ('intent', 'created', 'rejected',
+            'unknown', 'absent', 'completed', 'canceled', 'refunded')),
+        CONSTRAINT supplier_attempts_returning CHECK ("returning" IN ('none', 'wanted', 'asked',
+            'refused')),
         CONSTRAINT supplier_attempts_quantity CHECK (quantity > 0),
         CONSTRAINT supplier_attempts_gen CHECK (gen > 0),
-        CONSTRAINT supplier_attempts_fulfilment_id_fkey FOREIGN KEY(fulfilment_id) REFERENCES fulfilments (id),
+        CONSTRAINT supplier_attempts_fulfilment_id_fkey FOREIGN KEY(fulfilment_id) REFERENCES
+            fulfilments (id),
         CONSTRAINT supplier_attempts_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id)
     )
     """,
     "CREATE INDEX supplier_attempts_external_id ON supplier_attempts (supplier, external_id)",
     "CREATE INDEX supplier_attempts_intent_at ON supplier_attempts (supplier, intent_at)",
     """
-    CREATE UNIQUE INDEX supplier_attempts_one_live ON supplier_attempts (fulfilment_id) WHERE state IN ('intent', 'unknown', 'created')
+    CREATE UNIQUE INDEX supplier_attempts_one_live ON supplier_attempts (fulfilment_id) WHERE
+        state IN ('intent', 'unknown', 'created')
     """,
     "CREATE INDEX supplier_attempts_order_id ON supplier_attempts (order_id)",
     """
@@ -124,17 +137,21 @@ TABLES = (
         CONSTRAINT sealed_keys_pkey PRIMARY KEY (id),
         CONSTRAINT sealed_keys_object_name UNIQUE (object_name),
         CONSTRAINT sealed_keys_supplier_key UNIQUE (supplier, supplier_key_id),
-        CONSTRAINT sealed_keys_state CHECK ("state" IN ('live', 'quarantined', 'replaced', 'returned', 'shredded')),
+        CONSTRAINT sealed_keys_state CHECK ("state" IN ('live', 'quarantined', 'replaced',
+            'returned', 'shredded')),
         CONSTRAINT sealed_keys_size CHECK (size >= 0),
         CONSTRAINT sealed_keys_slot CHECK (slot > 0),
         CONSTRAINT sealed_keys_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id),
-        CONSTRAINT sealed_keys_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES order_items (id),
-        CONSTRAINT sealed_keys_fulfilment_id_fkey FOREIGN KEY(fulfilment_id) REFERENCES fulfilments (id),
+        CONSTRAINT sealed_keys_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES
+            order_items (id),
+        CONSTRAINT sealed_keys_fulfilment_id_fkey FOREIGN KEY(fulfilment_id) REFERENCES
+            fulfilments (id),
         CONSTRAINT sealed_keys_product_id_fkey FOREIGN KEY(product_id) REFERENCES products (id)
     )
     """,
     """
-    CREATE UNIQUE INDEX sealed_keys_fingerprint ON sealed_keys (fingerprint) WHERE state <> 'quarantined'
+    CREATE UNIQUE INDEX sealed_keys_fingerprint ON sealed_keys (fingerprint) WHERE state <>
+        'quarantined'
     """,
     "CREATE INDEX sealed_keys_fulfilment_id ON sealed_keys (fulfilment_id)",
     "CREATE INDEX sealed_keys_kek_id ON sealed_keys (kek_id, id)",
@@ -158,20 +175,27 @@ TABLES = (
         order_item_id UUID,
         created_at TIMESTAMP WITH TIME ZONE NOT NULL,
         CONSTRAINT inventory_keys_pkey PRIMARY KEY (id),
-        CONSTRAINT inventory_keys_state CHECK ("state" IN ('available', 'reserved', 'sold', 'burned', 'expired')),
+        CONSTRAINT inventory_keys_state CHECK ("state" IN ('available', 'reserved', 'sold',
+            'burned', 'expired')),
         CONSTRAINT inventory_keys_cost CHECK (cost >= 0),
-        CONSTRAINT inventory_keys_free CHECK (state <> 'available' OR (reservation_id IS NULL AND order_item_id IS NULL)),
+        CONSTRAINT inventory_keys_free CHECK (state <> 'available' OR (reservation_id IS NULL AND
+            order_item_id IS NULL)),
         CONSTRAINT inventory_keys_id_fkey FOREIGN KEY(id) REFERENCES sealed_keys (id),
-        CONSTRAINT inventory_keys_product_id_fkey FOREIGN KEY(product_id) REFERENCES products (id),
-        CONSTRAINT inventory_keys_reservation_id_fkey FOREIGN KEY(reservation_id) REFERENCES reservations (id),
-        CONSTRAINT inventory_keys_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES order_items (id)
+        CONSTRAINT inventory_keys_product_id_fkey FOREIGN KEY(product_id) REFERENCES products
+            (id),
+        CONSTRAINT inventory_keys_reservation_id_fkey FOREIGN KEY(reservation_id) REFERENCES
+            reservations (id),
+        CONSTRAINT inventory_keys_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES
+            order_items (id)
     )
     """,
     """
-    CREATE INDEX inventory_keys_available ON inventory_keys (product_id, cost, id) WHERE state = 'available'
+    CREATE INDEX inventory_keys_available ON inventory_keys (product_id, cost, id) WHERE state =
+        'available'
     """,
     """
-    CREATE INDEX inventory_keys_expiry ON inventory_keys (expires_at, id) WHERE state = 'available' AND expires_at IS NOT NULL
+    CREATE INDEX inventory_keys_expiry ON inventory_keys (expires_at, id) WHERE state =
+        'available' AND expires_at IS NOT NULL
     """,
     "CREATE INDEX inventory_keys_order_item_id ON inventory_keys (order_item_id)",
     "CREATE INDEX inventory_keys_product_id ON inventory_keys (product_id)",
@@ -191,7 +215,8 @@ TABLES = (
         CONSTRAINT grants_pkey PRIMARY KEY (id),
         CONSTRAINT grants_downloads CHECK (downloads >= 0),
         CONSTRAINT grants_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id),
-        CONSTRAINT grants_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES order_items (id)
+        CONSTRAINT grants_order_item_id_fkey FOREIGN KEY(order_item_id) REFERENCES order_items
+            (id)
     )
     """,
     "CREATE INDEX grants_order_id ON grants (order_id)",

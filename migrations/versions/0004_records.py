@@ -29,12 +29,15 @@ TABLES = (
         received_at TIMESTAMP WITH TIME ZONE NOT NULL,
         handled_at TIMESTAMP WITH TIME ZONE,
         CONSTRAINT webhook_logs_pkey PRIMARY KEY (id),
-        CONSTRAINT webhook_logs_classification CHECK ("classification" IN ('received', 'applied', 'duplicate', 'stale', 'early', 'linked', 'unmatched', 'unknown_status', 'ignored', 'invalid_signature', 'malformed')),
+        CONSTRAINT webhook_logs_classification CHECK ("classification" IN ('received', 'applied',
+            'duplicate', 'stale', 'early', 'linked', 'unmatched', 'unknown_status', 'ignored',
+            'invalid_signature', 'malformed')),
         CONSTRAINT webhook_logs_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id)
     )
     """,
     """
-    CREATE UNIQUE INDEX webhook_logs_dedupe_key ON webhook_logs (provider, dedupe_key) WHERE signature_ok
+    CREATE UNIQUE INDEX webhook_logs_dedupe_key ON webhook_logs (provider, dedupe_key) WHERE
+        signature_ok
     """,
     "CREATE INDEX webhook_logs_order_id ON webhook_logs (order_id)",
     "CREATE INDEX webhook_logs_received_at ON webhook_logs (received_at, id)",
@@ -61,7 +64,10 @@ TABLES = (
         CONSTRAINT emails_pkey PRIMARY KEY (id),
         CONSTRAINT emails_key UNIQUE (key),
         CONSTRAINT emails_provider_id UNIQUE (provider, provider_id),
-        CONSTRAINT emails_kind CHECK ("kind" IN ('order-created', 'order-underpaid', 'order-overpaid', 'order-failed', 'order-refunded', 'order-expired', 'payment-held', 'hold-rejected', 'order-ready', 'order-partly-ready', 'order-delayed', 'reentry-code')),
+        CONSTRAINT emails_kind CHECK ("kind" IN ('order-created', 'order-underpaid',
+            'order-overpaid', 'order-failed', 'order-refunded', 'order-expired', 'payment-held',
+            'hold-rejected', 'order-ready', 'order-partly-ready', 'order-delayed',
+            'reentry-code')),
         CONSTRAINT emails_state CHECK ("state" IN ('sending', 'sent', 'refused', 'suppressed')),
         CONSTRAINT emails_order_id_fkey FOREIGN KEY(order_id) REFERENCES orders (id)
     )

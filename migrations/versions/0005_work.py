@@ -68,7 +68,8 @@ TABLES = (
     )
     """,
     """
-    CREATE UNIQUE INDEX reconciliation_breaks_open ON reconciliation_breaks (kind, subject) WHERE state = 'open'
+    CREATE UNIQUE INDEX reconciliation_breaks_open ON reconciliation_breaks (kind, subject) WHERE
+        state = 'open'
     """,
 )
 

@@ -3,7 +3,8 @@
 Names of constraints are given, never generated: a broken unique rule is told to the core by name.
 """
 
-from typing import TypeAlias
+from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import (
     BigInteger,
@@ -27,8 +28,6 @@ METADATA = MetaData(
         "ck": "%(table_name)s_%(constraint_name)s",
     }
 )
-
-ColumnOfAny: TypeAlias = Column[object]
 
 
 def ident(name: str = "id") -> Column[str]:
@@ -74,17 +73,17 @@ def flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False)
 
 
-def eur(name: str, *, optional: bool = False) -> "Column[Numeric]":
+def eur(name: str, *, optional: bool = False) -> Column[Decimal]:
     """EUR with the eight decimals of the ledger."""
     return Column(name, Numeric(20, 8), nullable=optional)
 
 
-def crypto(name: str) -> "Column[Numeric]":
+def crypto(name: str) -> Column[Decimal]:
     """A crypto amount as the gateway wrote it."""
     return Column(name, Numeric(48, 18), nullable=True)
 
 
-def moment(name: str, *, optional: bool = False) -> "Column[DateTime]":
+def moment(name: str, *, optional: bool = False) -> Column[datetime]:
     return Column(name, DateTime(timezone=True), nullable=optional)
 
 

@@ -1,0 +1,234 @@
+"""The facts of placing an order, and today's facts of products."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    ScalarSelect,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    extract,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.sql.selectable import LateralFromClause
+
+from bitloot.domain.fulfilment_plan import OWN_STOCK
+from bitloot.domain.idempotency import IdempotencyRecord, Once
+from bitloot.domain.order import BEFORE_PAYMENT
+from bitloot.domain.product import Offer, Product, Sellable
+from bitloot.domain.quote import Quote
+from bitloot.ports.unit_of_work import Placing
+from bitloot_adapters.postgres.job_statements import IS_PENDING, NOW
+from bitloot_adapters.postgres.order_reads import ID, locked_by_id
+from bitloot_adapters.postgres.rows import codec
+from bitloot_adapters.postgres.session import Session
+from bitloot_adapters.postgres.statements import Statement, Values, ask, compiled, is_id
+from bitloot_adapters.postgres.tables import (
+    idempotency_keys,
+    inventory_keys,
+    jobs,
+    orders,
+    product_offers,
+    products,
+    quotes,
+)
+
+QUOTE: Final = codec(Quote)
+PRODUCT: Final = codec(Product)
+OFFER: Final = codec(Offer)
+RECORD: Final = codec(IdempotencyRecord)
+
+# The class of advisory locks that order the unpaid orders of one person.
+PERSON_LOCKS: Final = 1
+
+
+def _free_keys() -> LateralFromClause:
+    """How many keys of the product are free, and what the dearest of them cost."""
+    keys = inventory_keys
+    return (
+        select(func.count().label("free"), func.max(keys.c.cost).label("cost"))
+        .where(
+            keys.c.product_id == products.c.id,
+            keys.c.state == literal_column("'available'"),
+            or_(keys.c.expires_at.is_(None), keys.c.expires_at > NOW),
+        )
+        .lateral("stock")
+    )
+
+
+def _best_offer() -> LateralFromClause:
+    """The cheapest offer that has something left, else the cheapest."""
+    offers = product_offers
+    return (
+        select(*OFFER.columns)
+        .where(offers.c.product_id == products.c.id)
+        .order_by((offers.c.stock > offers.c.held).desc(), offers.c.cost, offers.c.id)
+        .limit(literal_column("1"))
+        .lateral("offer")
+    )
+
+
+def _facts(
+    source: FromClause,
+    offer: FromClause,
+    place: ColumnElement[int],
+    only: ColumnElement[bool],
+) -> Statement:
+    stock = _free_keys()
+    columns = (*PRODUCT.columns, *(offer.c[name] for name in OFFER.names), *stock.c)
+    return compiled(
+        select(*columns).select_from(source.outerjoin(stock, true())).where(only).order_by(place)
+    )
+
+
+def _of_quote() -> Statement:
+    lines = (
+        func.jsonb_array_elements(quotes.c.lines)
+        .table_valued(column("value", JSONB), with_ordinality="place", joins_implicitly=True)
+        .render_derived(name="line")
+    )
+    product_id = cast(lines.c.value.op("->>")(literal_column("'product_id'")), ID)
+    offer_id = cast(lines.c.value.op("->>")(literal_column("'offer_row_id'")), ID)
+    source = (
+        quotes.join(lines, true())
+        .join(products, products.c.id == product_id)
+        .outerjoin(product_offers, product_offers.c.id == offer_id)
+    )
+    this_quote = quotes.c.id == bindparam("quote_id", type_=ID)
+    return _facts(source, product_offers, lines.c.place, this_quote)
+
+
+def _of_references() -> Statement:
+    wanted = (
+        func.unnest(bindparam("names", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(ID)))
+        .table_valued(column("name", Text), column("id", ID), with_ordinality="place")
+        .render_derived(name="wanted")
+    )
+    named = or_(products.c.slug == wanted.c.name, products.c.id == wanted.c.id)
+    offer = _best_offer()
+    source = wanted.join(products, named).outerjoin(offer, true())
+    return _facts(source, offer, wanted.c.place, true())
+
+
+def _unpaid(by: ColumnElement[str], name: str) -> ScalarSelect[int]:
+    words = ", ".join(f"'{status}'" for status in sorted(BEFORE_PAYMENT))
+    return (
+        select(func.count())
+        .where(by == bindparam(name, type_=Text), orders.c.status.in_([literal_column(words)]))
+        .scalar_subquery()
+    )
+
+
+_LOCKED_QUOTE: Final = locked_by_id(QUOTE, "quote_id")
+_SELLABLES_OF_QUOTE: Final = _of_quote()
+_SELLABLES: Final = _of_references()
+# Two orders of one person are placed one after the other, so that the count is exact.
+_ONE_BY_ONE: Final = compiled(
+    select(
+        func.pg_advisory_xact_lock(
+            literal_column(str(PERSON_LOCKS), Integer),
+            func.hashtext(bindparam("email_person", type_=Text)),
+        )
+    )
+)
+_COUNTS: Final = compiled(
+    select(
+        _unpaid(orders.c.email_person, "email_person"),
+        _unpaid(orders.c.placed_from, "placed_from"),
+        select(extract("epoch", NOW - func.min(jobs.c.available_at)))
+        .where(
+            IS_PENDING,
+            jobs.c.kind == literal_column("'fulfil'"),
+            jobs.c.available_at <= NOW,
+            jobs.c.lease_until < NOW,
+        )
+        .scalar_subquery(),
+    )
+)
+_ONCE: Final = compiled(
+    select(*RECORD.columns)
+    .where(
+        and_(
+            idempotency_keys.c.route == bindparam("route", type_=Text),
+            idempotency_keys.c.caller == bindparam("caller", type_=Text),
+            idempotency_keys.c.key == bindparam("key", type_=Text),
+        )
+    )
+    .with_for_update()
+)
+
+
+class CheckoutReads:
+    """The port `Checkout`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def placing(
+        self, quote_id: str, *, email_person: str, placed_from: str
+    ) -> Placing | None:
+        if not is_id(quote_id):
+            return None
+        found, sellables, _, counts = await self._session.ask(
+            ask(_LOCKED_QUOTE, quote_id=quote_id),
+            ask(_SELLABLES_OF_QUOTE, quote_id=quote_id),
+            ask(_ONE_BY_ONE, email_person=email_person),
+            ask(_COUNTS, email_person=email_person, placed_from=placed_from),
+        )
+        quote = QUOTE.first(found)
+        if quote is None:
+            return None
+        by_address, by_ip, waited = counts[0]
+        return Placing(
+            quote=quote,
+            sellables=tuple(_sellable(values) for values in sellables),
+            open_by_address=_whole(by_address),
+            open_by_ip=_whole(by_ip),
+            backlog_seconds=float(waited) if isinstance(waited, Decimal) else 0.0,
+        )
+
+    async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
+        ids = [reference if is_id(reference) else None for reference in references]
+        (rows,) = await self._session.ask(ask(_SELLABLES, names=list(references), ids=ids))
+        return tuple(_sellable(values) for values in rows)
+
+    async def once(self, once: Once) -> IdempotencyRecord | None:
+        (rows,) = await self._session.ask(
+            ask(_ONCE, route=once.route, caller=once.caller, key=once.key)
+        )
+        return RECORD.first(rows)
+
+
+def _sellable(values: Values) -> Sellable:
+    width = len(PRODUCT.names)
+    product = PRODUCT.row(values[:width])
+    *offered, free, dearest = values[width:]
+    if product.source == OWN_STOCK:
+        cost = dearest if isinstance(dearest, Decimal) else None
+        return Sellable(product=product, offer=None, available=_whole(free), unit_cost=cost)
+    if offered[0] is None:
+        return Sellable(product=product, offer=None, available=0, unit_cost=None)
+    offer = OFFER.row(tuple(offered))
+    return Sellable(
+        product=product,
+        offer=offer,
+        available=max(offer.stock - offer.held, 0),
+        unit_cost=offer.cost,
+    )
+
+
+def _whole(value: object) -> int:
+    assert isinstance(value, int)
+    return value

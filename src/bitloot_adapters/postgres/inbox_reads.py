@@ -1,0 +1,116 @@
+"""Incoming webhooks, outgoing mails, and the permissions to download."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Text, bindparam, func, literal_column, select
+
+from bitloot.domain.email import Email
+from bitloot.domain.reveal import Grant
+from bitloot.domain.webhook import Webhook
+from bitloot_adapters.postgres.job_statements import MOMENT
+from bitloot_adapters.postgres.order_reads import ID, locked_by_id
+from bitloot_adapters.postgres.rows import codec
+from bitloot_adapters.postgres.session import Session
+from bitloot_adapters.postgres.statements import Rows, Statement, ask, compiled, is_id
+from bitloot_adapters.postgres.tables import emails, grants, suppressions, webhook_logs
+
+WEBHOOK: Final = codec(Webhook)
+EMAIL: Final = codec(Email)
+GRANT: Final = codec(Grant)
+
+_WEBHOOK: Final = locked_by_id(WEBHOOK, "row_id")
+_WEBHOOK_BY_KEY: Final = compiled(
+    select(*WEBHOOK.columns)
+    .where(
+        webhook_logs.c.provider == bindparam("provider", type_=Text),
+        webhook_logs.c.dedupe_key == bindparam("key", type_=Text),
+        webhook_logs.c.signature_ok,
+    )
+    .with_for_update()
+)
+_EMAIL: Final = compiled(
+    select(*EMAIL.columns).where(emails.c.key == bindparam("key", type_=Text)).with_for_update()
+)
+_EMAIL_BY_PROVIDER_ID: Final = compiled(
+    select(*EMAIL.columns)
+    .where(
+        emails.c.provider == bindparam("provider", type_=Text),
+        emails.c.provider_id == bindparam("key", type_=Text),
+    )
+    .with_for_update()
+)
+_SUPPRESSED: Final = compiled(
+    select(literal_column("1")).where(suppressions.c.id == bindparam("key", type_=Text))
+)
+_CODES: Final = compiled(
+    select(func.count()).where(
+        func.lower(emails.c.to) == bindparam("key", type_=Text),
+        emails.c.kind == literal_column("'reentry-code'"),
+        emails.c.created_at >= bindparam("since", type_=MOMENT),
+    )
+)
+_GRANT: Final = locked_by_id(GRANT, "row_id")
+_USABLE: Final = compiled(
+    select(*GRANT.columns)
+    .where(
+        grants.c.order_id == bindparam("row_id", type_=ID),
+        grants.c.revoked_at.is_(None),
+        grants.c.expires_at > bindparam("at", type_=MOMENT),
+    )
+    .order_by(grants.c.id)
+    .with_for_update()
+)
+
+
+class InboxReads:
+    """The port `Inbox`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def webhook(self, webhook_id: str) -> Webhook | None:
+        if not is_id(webhook_id):
+            return None
+        return WEBHOOK.first(await _rows(self._session, _WEBHOOK, row_id=webhook_id))
+
+    async def webhook_by_key(self, provider: str, dedupe_key: str) -> Webhook | None:
+        rows = await _rows(self._session, _WEBHOOK_BY_KEY, provider=provider, key=dedupe_key)
+        return WEBHOOK.first(rows)
+
+    async def email(self, key: str) -> Email | None:
+        return EMAIL.first(await _rows(self._session, _EMAIL, key=key))
+
+    async def email_by_provider_id(self, provider: str, provider_id: str) -> Email | None:
+        rows = await _rows(self._session, _EMAIL_BY_PROVIDER_ID, provider=provider, key=provider_id)
+        return EMAIL.first(rows)
+
+    async def is_suppressed(self, address_key: str) -> bool:
+        return bool(await _rows(self._session, _SUPPRESSED, key=address_key))
+
+    async def codes_sent(self, address_key: str, *, since: datetime) -> int:
+        rows = await _rows(self._session, _CODES, key=address_key, since=since)
+        count = rows[0][0]
+        assert isinstance(count, int)
+        return count
+
+
+class GrantReads:
+    """The port `Grants`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def get(self, grant_id: str) -> Grant | None:
+        if not is_id(grant_id):
+            return None
+        return GRANT.first(await _rows(self._session, _GRANT, row_id=grant_id))
+
+    async def usable(self, order_id: str, *, at: datetime) -> Sequence[Grant]:
+        return GRANT.rows(await _rows(self._session, _USABLE, row_id=order_id, at=at))
+
+
+async def _rows(session: Session, statement: Statement, **values: object) -> Rows:
+    (rows,) = await session.ask(ask(statement, **values))
+    return rows

@@ -1,0 +1,189 @@
+"""One pool of autocommit connections, and the only place where statements are sent.
+
+A statement sent alone is one round trip; several are sent in one pipeline and are one round trip
+too. Every wait has a limit: for a connection, for a lock, for a statement, and for a transaction
+that nobody goes on with.
+"""
+
+import select
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
+
+import psycopg
+from psycopg.adapt import AdaptersMap
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+from psycopg.types.string import TextLoader
+from psycopg_pool import AsyncConnectionPool
+
+from bitloot.domain.limits import Limits
+from bitloot.ports.errors import StoreUnavailable
+from bitloot_adapters.postgres.faults import translated, was_lost
+from bitloot_adapters.postgres.statements import Question, Rows
+
+Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
+
+CONNECT_SECONDS: Final = 3
+LIFETIME_SECONDS: Final = 1800
+KEPT_OPEN: Final = 2
+PREPARE_AFTER: Final = 5
+KEEPALIVE: Final = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
+
+
+def adapters() -> AdaptersMap:
+    """Ids are read as text, and JSON as the text that its own decoder reads."""
+    own = AdaptersMap(psycopg.adapters)
+    own.register_loader("uuid", TextLoader)
+    own.register_loader("jsonb", TextLoader)
+    return own
+
+
+class Database:
+    """Connections on loan. `round_trips` counts the waits for an answer of the server."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+        self.round_trips = 0
+
+    async def take(self) -> Connection:
+        """A connection that is not known to be dead. Raises StoreUnavailable.
+
+        An idle connection has nothing to tell us: if its socket can be read, the server closed it,
+        and it is replaced before anything is sent on it.
+        """
+        with translated():
+            for _ in range(self._pool.max_size + 1):
+                connection = await self._pool.getconn()
+                if not _is_stale(connection):
+                    return connection
+                await self.drop(connection)
+        raise StoreUnavailable("every connection was closed by the server")
+
+    async def give(self, connection: Connection) -> None:
+        """Return a connection; a transaction left open is rolled back."""
+        if connection.closed:
+            await self._pool.putconn(connection)
+            return
+        status = connection.info.transaction_status
+        try:
+            if status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
+                self.round_trips += 1
+                await connection.rollback()
+            elif status != TransactionStatus.IDLE:
+                await connection.close()
+        except psycopg.Error:
+            await connection.close()
+        finally:
+            await self._pool.putconn(connection)
+
+    async def drop(self, connection: Connection) -> None:
+        """Close a connection for good; the pool opens another when it needs one."""
+        await connection.close()
+        await self._pool.putconn(connection)
+
+    async def send(self, connection: Connection, questions: Sequence[Question]) -> list[Rows]:
+        """Run statements in one round trip; the rows of each. Raises errors of psycopg."""
+        self.round_trips += 1
+        if len(questions) == 1:
+            cursor = await connection.execute(questions[0].statement.sql, questions[0].parameters)
+            return [await _rows(cursor)]
+        async with connection.pipeline():
+            cursors = [
+                await connection.execute(question.statement.sql, question.parameters)
+                for question in questions
+            ]
+        return [await _rows(cursor) for cursor in cursors]
+
+    async def read(self, *questions: Question) -> list[Rows]:
+        """Statements that change nothing, each seeing what is committed. Asked again once if the
+        connection breaks. Raises StoreUnavailable.
+        """
+        with translated():
+            connection = await self.take()
+            try:
+                return await self.send(connection, questions)
+            except psycopg.OperationalError as fault:
+                if not was_lost(fault, closed=connection.closed):
+                    raise
+            finally:
+                await self.give(connection)
+            connection = await self.take()
+            try:
+                return await self.send(connection, questions)
+            finally:
+                await self.give(connection)
+
+    async def write(self, question: Question) -> Rows:
+        """One statement in a transaction of its own. Raises what `faults.meaning` says."""
+        with translated():
+            connection = await self.take()
+            try:
+                return (await self.send(connection, (question,)))[0]
+            finally:
+                await self.give(connection)
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[Connection]:
+        """A connection for work that is no single statement, such as COPY."""
+        with translated():
+            connection = await self.take()
+            try:
+                yield connection
+            finally:
+                await self.give(connection)
+
+
+async def _rows(cursor: psycopg.AsyncCursor[TupleRow]) -> Rows:
+    if cursor.description is None:
+        return []
+    return list(await cursor.fetchall())
+
+
+def _is_stale(connection: Connection) -> bool:
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    return bool(poll.poll(0))
+
+
+@asynccontextmanager
+async def open_database(
+    url: str, limits: Limits, *, prepared_statements: bool = True
+) -> AsyncIterator[Database]:
+    """The pool, until the block is left. It opens even while the server is away.
+
+    `prepared_statements` off is for a pooler that lends connections by transaction.
+    """
+    options = {
+        "timezone": "UTC",
+        "statement_timeout": _milliseconds(limits.database_statement.total_seconds()),
+        "lock_timeout": _milliseconds(limits.database_lock.total_seconds()),
+        "idle_in_transaction_session_timeout": _milliseconds(
+            limits.database_idle_in_transaction.total_seconds()
+        ),
+    }
+    pool = AsyncConnectionPool[Connection](
+        url,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": PREPARE_AFTER if prepared_statements else None,
+            "context": adapters(),
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "bitloot",
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+            **KEEPALIVE,
+        },
+        min_size=min(KEPT_OPEN, limits.database_pool),
+        max_size=limits.database_pool,
+        timeout=limits.database_wait.total_seconds(),
+        max_lifetime=LIFETIME_SECONDS,
+        open=False,
+    )
+    async with pool:
+        yield Database(pool)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

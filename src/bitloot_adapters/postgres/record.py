@@ -1,0 +1,248 @@
+"""A whole decision as one statement.
+
+Every decision of the same shape (which tables, which columns, which parts) is the same text, made
+once. Rows travel as one JSON document for each table. The guards are evaluated first: the lease,
+then the versions; only then are rows inserted, so that a decision taken on old rows is told so and
+not that some key exists already.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    ScalarSelect,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import BYTEA, JSON
+from sqlalchemy.sql.selectable import TableValuedAlias
+
+from bitloot.domain.decision import AuditEntry, Change, Decision, JobRequest, changed_fields
+from bitloot.domain.reactions import all_jobs
+from bitloot.domain.timeline import seal_events
+from bitloot.ports.clock import NewId
+from bitloot.ports.jobs import Lease, Outcome
+from bitloot_adapters.postgres.faults import LEASE_GONE, VERSION_MOVED
+from bitloot_adapters.postgres.job_statements import (
+    Ending,
+    asked_for,
+    ended,
+    ending_of,
+    ending_values,
+    still_held,
+    wishes,
+)
+from bitloot_adapters.postgres.statements import Question, Statement, compiled
+from bitloot_adapters.postgres.tables import METADATA, TABLES, audit_logs, events
+
+SHAPES_KEPT: Final = 1024
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What the text of a decision's statement depends on. An update names its columns."""
+
+    inserts: tuple[str, ...]
+    updates: tuple[tuple[str, tuple[str, ...]], ...]
+    has_events: bool
+    has_jobs: bool
+    has_audit: bool
+    ending: Ending | None
+
+
+def recording(
+    decision: Decision,
+    *,
+    lease: Lease | None,
+    outcome: Outcome | None,
+    new_id: NewId,
+    max_attempts: int,
+) -> Question | None:
+    """The statement that writes a decision, None where there is nothing to write.
+
+    Raises ValueError for a decision that names a row twice, or has an outcome without a lease.
+    """
+    if outcome is not None and lease is None:
+        raise ValueError("an outcome without the lease that it ends")
+    sealed = seal_events(decision)
+    _refuse_repeats(sealed.save)
+    inserts, updates = _sorted(sealed.save)
+    requests, own = _without_own(all_jobs(decision), lease)
+    values: dict[str, object] = {}
+    for place, rows in enumerate(inserts.values()):
+        values[f"new_{place}"] = _json([change.after for change in rows])
+    for place, rows in enumerate(updates.values()):
+        values[f"set_{place}"] = _json([_written(change) for change in rows])
+        values[f"count_{place}"] = len(rows)
+    if sealed.events:
+        values["order_id"] = decision.order_id
+        values["events"] = _json(sealed.events)
+    if requests:
+        values["wishes"] = wishes(requests, new_id)
+        values["max_attempts"] = max_attempts
+    if decision.audit:
+        values["audit"] = _json([_audit_row(entry) for entry in decision.audit])
+    if lease is not None:
+        values.update(ending_values(lease, outcome, own))
+    shape = Shape(
+        inserts=tuple(inserts),
+        updates=tuple(updates),
+        has_events=bool(sealed.events),
+        has_jobs=bool(requests),
+        has_audit=bool(decision.audit),
+        ending=ending_of(outcome) if lease is not None else None,
+    )
+    return Question(statement_of(shape), values) if values else None
+
+
+def audit_payload(entry: AuditEntry) -> bytes:
+    """The bytes of an audit line that the chain is made of: its JSON with sorted names."""
+    return msgspec.json.encode(entry, order="sorted")
+
+
+@lru_cache(maxsize=SHAPES_KEPT)
+def statement_of(shape: Shape) -> Statement:
+    """The text for a shape."""
+    guards: list[ColumnElement[object]] = []
+    if shape.ending is not None:
+        leased = still_held() if shape.ending == "held" else ended(shape.ending)
+        guards.append(_required(leased.cte("leased"), literal_column("1", Integer), LEASE_GONE))
+    for place, (name, columns) in enumerate(shape.updates):
+        expected = bindparam(f"count_{place}", type_=Integer)
+        guards.append(_required(_updating(place, name, columns), expected, VERSION_MOVED))
+    unguarded = [
+        _inserting(place, METADATA.tables[name]) for place, name in enumerate(shape.inserts)
+    ]
+    if shape.has_events:
+        unguarded.append(_telling())
+    if shape.has_jobs:
+        unguarded.append(asked_for().cte("asked"))
+    if shape.has_audit:
+        unguarded.append(_auditing())
+    whole = select(*guards) if guards else select(literal_column("1"))
+    return compiled(whole.add_cte(*unguarded))
+
+
+def _required(found: CTE, expected: ColumnElement[int], code: str) -> ColumnElement[object]:
+    counted: ScalarSelect[int] = select(func.count()).select_from(found).scalar_subquery()
+    return func.bitloot_require(counted, expected, literal_column(f"'{code}'", Text))
+
+
+def _updating(place: int, name: str, columns: Sequence[str]) -> CTE:
+    table = METADATA.tables[name]
+    given = _recordset(table, ("id", *columns), f"set_{place}")
+    return (
+        update(table)
+        .values({table.c[c]: _value(table, given, c) for c in columns})
+        .where(
+            table.c.id == given.c.id,
+            table.c.version == given.c.version - literal_column("1", Integer),
+        )
+        .returning(table.c.id)
+        .cte(f"updated_{place}")
+    )
+
+
+def _inserting(place: int, table: Table) -> CTE:
+    names = list(table.c.keys())
+    given = _recordset(table, names, f"new_{place}")
+    rows = select(*(_value(table, given, name) for name in names))
+    return insert(table).from_select(names, rows, include_defaults=False).cte(f"inserted_{place}")
+
+
+def _telling() -> CTE:
+    names = ["seq", "kind", "at", "subject", "facts", "due", "changes"]
+    given = _recordset(events, names, "events")
+    rows = select(
+        bindparam("order_id", type_=Uuid(as_uuid=False)), *(given.c[name] for name in names)
+    )
+    return (
+        insert(events).from_select(["order_id", *names], rows, include_defaults=False).cte("told")
+    )
+
+
+def _auditing() -> CTE:
+    names = ["at", "actor", "action", "subject", "reason", "facts", "payload"]
+    given = _recordset(audit_logs, names, "audit")
+    rows = select(*(_value(audit_logs, given, name) for name in names))
+    return insert(audit_logs).from_select(names, rows, include_defaults=False).cte("audited")
+
+
+def _recordset(table: Table, names: Iterable[str], parameter: str) -> TableValuedAlias:
+    """The rows of a JSON parameter, with the types of the table; bytes come as base64 text."""
+    columns = [
+        column(name, Text() if _is_bytes(table, name) else table.c[name].type) for name in names
+    ]
+    return (
+        func.json_to_recordset(bindparam(parameter, type_=JSON))
+        .table_valued(*columns)
+        .render_derived(name=f"given_{parameter}", with_types=True)
+    )
+
+
+def _value(table: Table, given: TableValuedAlias, name: str) -> ColumnElement[object]:
+    if _is_bytes(table, name):
+        return func.decode(given.c[name], literal_column("'base64'"), type_=LargeBinary())
+    return given.c[name]
+
+
+def _is_bytes(table: Table, name: str) -> bool:
+    return isinstance(table.c[name].type, BYTEA)
+
+
+def _sorted(
+    changes: Iterable[Change],
+) -> tuple[dict[str, list[Change]], dict[tuple[str, tuple[str, ...]], list[Change]]]:
+    """Inserts by table and updates by table and columns, in the order in which rows are locked."""
+    places = {kind: place for place, kind in enumerate(TABLES)}
+    ordered = sorted(changes, key=lambda change: (places[type(change.after)], change.after.id))
+    inserts: dict[str, list[Change]] = {}
+    updates: dict[tuple[str, tuple[str, ...]], list[Change]] = {}
+    for change in ordered:
+        name = TABLES[type(change.after)].name
+        if change.before is None:
+            inserts.setdefault(name, []).append(change)
+        else:
+            updates.setdefault((name, tuple(changed_fields(change))), []).append(change)
+    return inserts, updates
+
+
+def _written(change: Change) -> dict[str, object]:
+    return {"id": change.after.id, **changed_fields(change)}
+
+
+def _audit_row(entry: AuditEntry) -> Mapping[str, object]:
+    return {**msgspec.structs.asdict(entry), "payload": audit_payload(entry)}
+
+
+def _without_own(
+    requests: tuple[JobRequest, ...], lease: Lease | None
+) -> tuple[tuple[JobRequest, ...], JobRequest | None]:
+    """The wishes for other jobs, and the one for the job that is being ended."""
+    if lease is None:
+        return requests, None
+    own = next((r for r in requests if (r.kind, r.ref) == (lease.kind, lease.ref)), None)
+    return tuple(request for request in requests if request is not own), own
+
+
+def _refuse_repeats(changes: Sequence[Change]) -> None:
+    names = {(type(change.after), change.after.id) for change in changes}
+    if len(names) != len(changes):
+        raise ValueError("a decision writes a row twice")
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

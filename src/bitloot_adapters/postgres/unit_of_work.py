@@ -1,0 +1,62 @@
+"""The unit of work on PostgreSQL: reads under locks, then one decision, written and committed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bitloot.domain.decision import Decision
+from bitloot.ports.clock import NewId
+from bitloot.ports.jobs import Lease, Outcome
+from bitloot.ports.unit_of_work import Transaction
+from bitloot_adapters.postgres.checkout_reads import CheckoutReads
+from bitloot_adapters.postgres.inbox_reads import GrantReads, InboxReads
+from bitloot_adapters.postgres.key_reads import KeyReads
+from bitloot_adapters.postgres.order_reads import OrderReads
+from bitloot_adapters.postgres.pool import Database
+from bitloot_adapters.postgres.record import recording
+from bitloot_adapters.postgres.session import CURRENT, Session
+
+
+class PostgresTransaction:
+    """The port `Transaction`."""
+
+    def __init__(self, session: Session, new_id: NewId, max_attempts: int) -> None:
+        self._session = session
+        self._new_id = new_id
+        self._max_attempts = max_attempts
+        self.orders = OrderReads(session)
+        self.checkout = CheckoutReads(session)
+        self.keys = KeyReads(session)
+        self.grants = GrantReads(session)
+        self.inbox = InboxReads(session)
+
+    async def record(
+        self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
+    ) -> None:
+        question = recording(
+            decision,
+            lease=lease,
+            outcome=outcome,
+            new_id=self._new_id,
+            max_attempts=self._max_attempts,
+        )
+        await self._session.write(question)
+
+
+class PostgresUnitOfWork:
+    """The port `UnitOfWork`. `max_attempts` is what a new job may fail before it is given up."""
+
+    def __init__(self, database: Database, *, new_id: NewId, max_attempts: int) -> None:
+        self._database = database
+        self._new_id = new_id
+        self._max_attempts = max_attempts
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        """A transaction; nothing is sent before its first question."""
+        session = Session(self._database)
+        token = CURRENT.set(session)
+        try:
+            yield PostgresTransaction(session, self._new_id, self._max_attempts)
+        finally:
+            CURRENT.reset(token)
+            await session.leave()
