@@ -15,7 +15,7 @@ from bitloot.ports.mailer import Mailer
 from bitloot.ports.payment_gateway import PaymentGateway
 from bitloot.ports.plugin import GATEWAYS, KEY_VAULTS, MAILERS, SUPPLIERS, Plugin
 from bitloot.ports.supplier import Supplier
-from bitloot_web.settings import PREFIX, Environment, Settings
+from bitloot_web.settings import PREFIX, Choice, Environment, Settings, SettingsError, read_settings
 
 P = TypeVar("P")
 
@@ -38,25 +38,42 @@ class ChosenPlugins(msgspec.Struct, frozen=True, kw_only=True):
     mailer: Chosen[Mailer]
 
 
+class Configuration(msgspec.Struct, frozen=True):
+    """Everything that the environment says, checked."""
+
+    settings: Settings
+    plugins: ChosenPlugins
+
+
+def configure(environment: Environment) -> Configuration:
+    """Read and check everything. Raises SettingsError with a line for each thing that is wrong."""
+    settings, choice = read_settings(environment)
+    plugins = choose(choice, environment)
+    faults = [*environment.faults, *environment.unknown()]
+    if faults or settings is None or plugins is None:
+        raise SettingsError(faults)
+    return Configuration(settings, plugins)
+
+
 def installed(group: str) -> tuple[str, ...]:
     """The names that can be chosen in a group."""
     return tuple(sorted(point.name for point in entry_points(group=group)))
 
 
-def choose(settings: Settings, environment: Environment) -> ChosenPlugins | None:
+def choose(choice: Choice, environment: Environment) -> ChosenPlugins | None:
     """The plugins that the settings name; None with faults collected in the environment.
 
     Settings of installed plugins that were not chosen are known names, but not read.
     """
     gateways: list[Chosen[PaymentGateway] | None] = [
-        _choose(GATEWAYS, name, settings, environment) for name in settings.gateways
+        _choose(GATEWAYS, name, choice, environment) for name in choice.gateways
     ]
     suppliers: list[Chosen[Supplier] | None] = [
-        _choose(SUPPLIERS, name, settings, environment) for name in settings.suppliers
+        _choose(SUPPLIERS, name, choice, environment) for name in choice.suppliers
     ]
-    vault: Chosen[KeyVault] | None = _choose(KEY_VAULTS, settings.key_vault, settings, environment)
-    mailer: Chosen[Mailer] | None = _choose(MAILERS, settings.mailer, settings, environment)
-    _know_the_others(settings, environment)
+    vault: Chosen[KeyVault] | None = _choose(KEY_VAULTS, choice.key_vault, choice, environment)
+    mailer: Chosen[Mailer] | None = _choose(MAILERS, choice.mailer, choice, environment)
+    _know_the_others(choice, environment)
     if environment.faults or vault is None or mailer is None:
         return None
     return ChosenPlugins(
@@ -67,9 +84,7 @@ def choose(settings: Settings, environment: Environment) -> ChosenPlugins | None
     )
 
 
-def _choose(
-    group: str, name: str, settings: Settings, environment: Environment
-) -> Chosen[P] | None:
+def _choose(group: str, name: str, choice: Choice, environment: Environment) -> Chosen[P] | None:
     plugin: Plugin[P] | None = _load(group, name)
     if plugin is None:
         known = ", ".join(installed(group)) or "none"
@@ -81,7 +96,7 @@ def _choose(
     if len(environment.faults) > before:
         return None
     read = msgspec.convert(values, plugin.settings)
-    environment.faults += plugin.faults(read, is_production=settings.is_production)
+    environment.faults += plugin.faults(read, is_production=choice.is_production)
     return Chosen(plugin, read)
 
 
@@ -90,9 +105,9 @@ def _load(group: str, name: str) -> Plugin[P] | None:
     return found[0] if found else None
 
 
-def _know_the_others(settings: Settings, environment: Environment) -> None:
+def _know_the_others(choice: Choice, environment: Environment) -> None:
     """Variables of installed but unchosen plugins are no mistakes: several shops share one file."""
-    chosen = {*settings.gateways, *settings.suppliers, settings.key_vault, settings.mailer}
+    chosen = {*choice.gateways, *choice.suppliers, choice.key_vault, choice.mailer}
     for group in GROUPS:
         for name in installed(group):
             if name not in chosen:

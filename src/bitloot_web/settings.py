@@ -69,6 +69,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.environment == "production"
 
 
+_CHOICE_DEFAULTS: Final = {
+    field.name: field.default
+    for field in msgspec.structs.fields(Settings)
+    if field.name in {"gateways", "suppliers", "key_vault", "mailer"}
+}
 _OWN_SECRETS: Final = ("secret_key", "admin_token")
 _SCHEMES: Final = {
     "public_url": ("http://", "https://"),
@@ -193,17 +198,31 @@ def _read_secret_file(path: Path) -> str:
         return file.read(MAX_SECRET_FILE).decode()
 
 
-def read_settings(environment: Environment) -> Settings | None:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which plugins are wanted: known even where other settings cannot be used."""
+
+    gateways: tuple[str, ...]
+    suppliers: tuple[str, ...]
+    key_vault: str
+    mailer: str
+    is_production: bool
+
+
+def read_settings(environment: Environment) -> tuple[Settings | None, Choice]:
     """The shop's own settings, None (with faults collected) when they cannot be used."""
     values = environment.struct(Settings, PREFIX, SECRETS)
     limit_values = environment.struct(Limits, LIMIT_PREFIX)
+    wanted = {name: values.get(name, default) for name, default in _CHOICE_DEFAULTS.items()}
+    choice = msgspec.convert(
+        {**wanted, "is_production": values.get("environment") == "production"}, Choice
+    )
     if environment.faults:
-        return None
+        return None, choice
     limits = msgspec.convert(limit_values, Limits)
     settings = msgspec.structs.replace(msgspec.convert(values, Settings), limits=limits)
     environment.faults += [f"limits: {fault}" for fault in limit_faults(limits)]
     environment.faults += settings_faults(settings)
-    return settings
+    return settings, choice
 
 
 def settings_faults(settings: Settings) -> list[str]:
