@@ -67,6 +67,18 @@ def unit_bound(fulfilment: Fulfilment, key_id: str, slot: int) -> Bound:
     )
 
 
+def unit_of(key: SealedKey) -> Bound:
+    """What a sealed key is bound to: its unit, or the shelf."""
+    if key.order_id is None:
+        return stock_bound(key)
+    return Bound(
+        sealed_key_id=key.id,
+        order_id=key.order_id,
+        order_item_id=key.order_item_id,
+        slot=key.slot,
+    )
+
+
 def bind(
     file: OrderFile,
     fulfilment: Fulfilment,

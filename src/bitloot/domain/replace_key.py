@@ -1,0 +1,66 @@
+"""A bad key is replaced: the old one stays in the history, a linked fulfilment gets a new one."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from bitloot.domain.decision import Decision
+from bitloot.domain.draft import Draft
+from bitloot.domain.errors import Refused
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.order import PAID, OrderFile
+from bitloot.domain.retry import close_item_holds
+from bitloot.domain.supplier_progress import linked_fulfilment
+
+_AT_HAND: Final = frozenset({"sealed", "vaulted"})
+
+
+def replace_key(
+    file: OrderFile,
+    key: SealedKey,
+    inventory: Mapping[str, InventoryKey],
+    *,
+    actor: str,
+    reason: str,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """Start getting another key for the unit of `key`.
+
+    A unit that was handed over leaves its order as it is: the buyer had a key once. A key that was
+    kept aside before delivery gives its unit to the new fulfilment. `inventory` holds the
+    own-stock row of the key, if it has one. Raises Refused(`key-not-replaceable`).
+    """
+    fulfilment = next((f for f in file.fulfilments if f.id == key.fulfilment_id), None)
+    slot = key.slot
+    is_counted = key.state in {"live", "quarantined"}
+    if fulfilment is None or slot is None or not is_counted or file.order.status not in PAID:
+        raise Refused("key-not-replaceable")
+    draft = Draft(file, at=at, new_id=new_id)
+    is_only_unit = fulfilment.slots == (slot,)
+    if fulfilment.state == "delivered":
+        if is_only_unit:
+            draft.move(fulfilment, "replace")
+    elif fulfilment.state in _AT_HAND:
+        if is_only_unit:
+            draft.move(fulfilment, "return")
+        else:
+            rest = tuple(each for each in fulfilment.slots if each != slot)
+            draft.set(fulfilment, slots=rest, updated_at=at)
+            draft.event("fulfilment_resumed", fulfilment.id)
+    else:
+        raise Refused("key-not-replaceable")
+    draft.set(key, state="replaced")
+    if key.id in inventory:
+        draft.set(inventory[key.id], state="burned")
+    linked = linked_fulfilment(draft, fulfilment, (slot,), state="pending")
+    close_item_holds(
+        draft,
+        {fulfilment.order_item_id},
+        {"repeated_key", "supplier_refund", "fulfilment"},
+        actor=actor,
+        reason=reason,
+    )
+    draft.audit(actor, "key.replace", key.id, reason=reason, facts={"slot": slot})
+    draft.event("key_replaced", key.id, facts={"slot": slot, "part": linked.part})
+    return draft.decision()
