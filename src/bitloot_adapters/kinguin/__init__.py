@@ -1,0 +1,1 @@
+"""Kinguin: a supplier of keys, over its eCommerce API (ESA)."""
