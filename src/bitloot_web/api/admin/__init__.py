@@ -1,0 +1,1 @@
+"""What the people behind the counter do over HTTP: one resource a file."""
