@@ -70,7 +70,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "invoice_opened": (
         _PUSH,
         _mail("order-created"),
-        Reaction(job="adopt_invoice", on="subject", timed=True),
+        Reaction(job="adopt_invoice", timed=True),
     ),
     "invoice_rejected": (),
     "funds_seen": (_PUSH,),
