@@ -26,8 +26,11 @@ from bitloot.ports.unit_of_work import Placing
 from bitloot_adapters.memory.job_table import JobTable
 from bitloot_adapters.memory.tables import Tables, order_by_number
 
-_OF_AN_ORDER: Final[dict[str, type[Fulfilment | Payment | Hold | Grant | OrderItem]]] = {
+_OF_AN_ORDER: Final[
+    dict[str, type[Fulfilment | SupplierAttempt | Payment | Hold | Grant | OrderItem]]
+] = {
     "fulfilment": Fulfilment,
+    "attempt": SupplierAttempt,
     "payment": Payment,
     "hold": Hold,
     "grant": Grant,
