@@ -14,10 +14,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bitloot_adapters.postgres.migrate import upgrade
 from bitloot_web.devservices import Databases, ValkeyStore, start_postgres, start_valkey
 
 DATABASE_URL = os.environ.get("BITLOOT_TEST_DATABASE_URL")
@@ -54,6 +56,23 @@ def postgres_server(services_folder: Path) -> Iterator[Databases]:
         return
     with start_postgres(services_folder / "postgres", durable=False) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shop_template(postgres_server: Databases) -> Iterator[str]:
+    """A database at the newest revision, made once and copied for each test that needs one."""
+    name = f"bitloot_template_{os.getpid()}"
+    upgrade(postgres_server.create_database(name))
+    yield name
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def shop_url(postgres_server: Databases, shop_template: str) -> Iterator[str]:
+    """The URL of an empty, migrated database of this test's own."""
+    name = f"bitloot_{uuid4().hex}"
+    yield postgres_server.create_database(name, shop_template)
+    postgres_server.drop_database(name)
 
 
 @pytest.fixture(scope="session")

@@ -238,41 +238,49 @@ RULES = (
     """
     CREATE FUNCTION bitloot_reservations_counted() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
-        touched uuid[];
+        offers uuid[];
+        helds bigint[];
+        stocks bigint[];
+        guards boolean[];
         counted integer;
     BEGIN
         IF TG_OP = 'INSERT' THEN
-            SELECT array_agg(DISTINCT offer_row_id) INTO touched
-            FROM after_rows WHERE state = 'held' AND offer_row_id IS NOT NULL;
+            SELECT array_agg(m.offer), array_agg(m.held), array_agg(m.stock), array_agg(m.guarded)
+            INTO offers, helds, stocks, guards
+            FROM (
+                SELECT a.offer_row_id AS offer,
+                       sum((a.state = 'held')::int * a.quantity) AS held,
+                       -sum((a.state = 'consumed')::int * a.quantity) AS stock,
+                       true AS guarded
+                FROM after_rows a
+                WHERE a.offer_row_id IS NOT NULL AND a.state IN ('held', 'consumed')
+                GROUP BY 1
+            ) m;
         ELSE
-            SELECT array_agg(DISTINCT a.offer_row_id) INTO touched
-            FROM after_rows a JOIN before_rows b USING (id)
-            WHERE a.offer_row_id IS NOT NULL AND (a.state = 'held') <> (b.state = 'held');
+            SELECT array_agg(m.offer), array_agg(m.held), array_agg(m.stock), array_agg(m.guarded)
+            INTO offers, helds, stocks, guards
+            FROM (
+                SELECT a.offer_row_id AS offer,
+                       sum(((a.state = 'held')::int - (b.state = 'held')::int) * a.quantity)
+                           AS held,
+                       sum(((b.state = 'consumed')::int - (a.state = 'consumed')::int) * a.quantity)
+                           AS stock,
+                       bool_or(b.state <> 'held' AND a.state IN ('held', 'consumed')) AS guarded
+                FROM after_rows a JOIN before_rows b USING (id)
+                WHERE a.offer_row_id IS NOT NULL AND a.state <> b.state
+                GROUP BY 1
+            ) m;
         END IF;
-        IF touched IS NULL THEN
+        IF offers IS NULL THEN
             RETURN NULL;
         END IF;
-        PERFORM 1 FROM product_offers WHERE id = ANY (touched) ORDER BY id FOR UPDATE;
-        IF TG_OP = 'INSERT' THEN
-            UPDATE product_offers o SET held = o.held + r.units
-            FROM (
-                SELECT offer_row_id, sum(quantity) AS units
-                FROM after_rows WHERE state = 'held' GROUP BY 1
-            ) r
-            WHERE o.id = r.offer_row_id AND o.stock >= o.held + r.units;
-            GET DIAGNOSTICS counted = ROW_COUNT;
-        ELSE
-            UPDATE product_offers o SET held = o.held + r.units
-            FROM (
-                SELECT a.offer_row_id,
-                       sum(CASE WHEN a.state = 'held' THEN a.quantity ELSE -b.quantity END) AS units
-                FROM after_rows a JOIN before_rows b USING (id)
-                WHERE (a.state = 'held') <> (b.state = 'held') GROUP BY 1
-            ) r
-            WHERE o.id = r.offer_row_id AND (r.units <= 0 OR o.stock >= o.held + r.units);
-            GET DIAGNOSTICS counted = ROW_COUNT;
-        END IF;
-        IF counted <> cardinality(touched) THEN
+        PERFORM 1 FROM product_offers WHERE id = ANY (offers) ORDER BY id FOR NO KEY UPDATE;
+        UPDATE product_offers o
+        SET held = greatest(o.held + m.held, 0), stock = greatest(o.stock + m.stock, 0)
+        FROM unnest(offers, helds, stocks, guards) AS m (offer, held, stock, guarded)
+        WHERE o.id = m.offer AND (NOT m.guarded OR o.stock + m.stock >= o.held + m.held);
+        GET DIAGNOSTICS counted = ROW_COUNT;
+        IF counted <> cardinality(offers) THEN
             RAISE EXCEPTION 'not enough units are left' USING ERRCODE = 'BL002';
         END IF;
         RETURN NULL;

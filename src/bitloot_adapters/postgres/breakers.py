@@ -68,8 +68,7 @@ def _failed() -> Statement:
             set_={
                 "failures": case((or_(_IS_OPEN, opens), _NONE), else_=counted),
                 "opened_at": case((opens, NOW), else_=breakers.c.opened_at),
-                # A failed probe starts the wait anew.
-                "probe_at": case((or_(_IS_OPEN, opens), _PROBE_AT)),
+                "probe_at": case((opens, _PROBE_AT), else_=breakers.c.probe_at),
             },
         ).returning(func.coalesce(breakers.c.opened_at == NOW, literal_column("false")))
     )
@@ -80,7 +79,7 @@ _FAILED: Final = _failed()
 _SUCCEEDED: Final = compiled(
     update(breakers)
     .values(failures=_NONE, opened_at=null(), probe_at=null())
-    .where(breakers.c.provider == _PROVIDER, _IS_OPEN)
+    .where(breakers.c.provider == _PROVIDER, or_(_IS_OPEN, breakers.c.failures != _NONE))
 )
 
 

@@ -166,7 +166,7 @@ _ONCE: Final = compiled(
             idempotency_keys.c.key == bindparam("key", type_=Text),
         )
     )
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 
 

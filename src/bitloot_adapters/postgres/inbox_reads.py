@@ -28,10 +28,12 @@ _WEBHOOK_BY_KEY: Final = compiled(
         webhook_logs.c.dedupe_key == bindparam("key", type_=Text),
         webhook_logs.c.signature_ok,
     )
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 _EMAIL: Final = compiled(
-    select(*EMAIL.columns).where(emails.c.key == bindparam("key", type_=Text)).with_for_update()
+    select(*EMAIL.columns)
+    .where(emails.c.key == bindparam("key", type_=Text))
+    .with_for_update(key_share=True)
 )
 _EMAIL_BY_PROVIDER_ID: Final = compiled(
     select(*EMAIL.columns)
@@ -39,7 +41,7 @@ _EMAIL_BY_PROVIDER_ID: Final = compiled(
         emails.c.provider == bindparam("provider", type_=Text),
         emails.c.provider_id == bindparam("key", type_=Text),
     )
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 _SUPPRESSED: Final = compiled(
     select(literal_column("1")).where(suppressions.c.id == bindparam("key", type_=Text))
@@ -60,7 +62,7 @@ _USABLE: Final = compiled(
         grants.c.expires_at > bindparam("at", type_=MOMENT),
     )
     .order_by(grants.c.id)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 
 

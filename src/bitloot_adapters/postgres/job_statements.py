@@ -97,6 +97,10 @@ def inserting(rows: SelectBase) -> Insert:
         set_={
             "wakes": jobs.c.wakes + literal_column("1"),
             "available_at": func.least(jobs.c.available_at, fresh.excluded.available_at),
+            "published_at": case(
+                (fresh.excluded.available_at < jobs.c.available_at, null()),
+                else_=jobs.c.published_at,
+            ),
         },
     )
 
@@ -123,7 +127,7 @@ _PROGRESSED: Final = bindparam("job_progressed", type_=Boolean)
 
 def still_held() -> Select[tuple[str]]:
     """The job, locked, if the lease's fence still stands."""
-    return select(jobs.c.id).where(_HELD).with_for_update()
+    return select(jobs.c.id).where(_HELD).with_for_update(key_share=True)
 
 
 def ended(how: Literal["done", "again", "dead"]) -> Update:
@@ -138,12 +142,12 @@ def ended(how: Literal["done", "again", "dead"]) -> Update:
                 last_error=null(),
             )
         case "again":
-            # A call that came while a definite answer was worked on is not put off.
+            # A call that came while the holder worked is not put off.
             over = over.values(
                 available_at=func.least(
                     NOW + bindparam("job_after", type_=Interval),
                     case((_OWN, _OWN_DUE)),
-                    case((and_(_PROGRESSED, _WOKEN), NOW)),
+                    case((_WOKEN, NOW)),
                 ),
                 attempts=case((_PROGRESSED, NONE_YET), else_=jobs.c.attempts),
                 last_error=func.nullif(_ERROR, literal_column("''")),

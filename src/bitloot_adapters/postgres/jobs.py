@@ -85,7 +85,7 @@ def _claim() -> Statement:
         .where(_DUE, or_(jobs.c.published_at.is_(None), jobs.c.published_at < NOW - ring_again))
         .order_by(jobs.c.available_at)
         .limit(bindparam("most", type_=Integer))
-        .with_for_update(skip_locked=True)
+        .with_for_update(key_share=True, skip_locked=True)
         .cte("chosen")
         .prefix_with("MATERIALIZED")
     )

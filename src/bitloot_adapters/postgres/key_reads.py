@@ -57,23 +57,26 @@ _PICK: Final = compiled(
     )
     .order_by(inventory_keys.c.cost, inventory_keys.c.id)
     .limit(_LIMIT)
-    .with_for_update(skip_locked=True)
+    .with_for_update(key_share=True, skip_locked=True)
 )
 _PAST_EXPIRY: Final = compiled(
     select(*STOCK.columns)
     .where(_AVAILABLE, inventory_keys.c.expires_at <= _AT)
     .order_by(inventory_keys.c.expires_at, inventory_keys.c.id)
     .limit(_LIMIT)
-    .with_for_update(skip_locked=True)
+    .with_for_update(key_share=True, skip_locked=True)
 )
 _INVENTORY: Final = compiled(
     select(*STOCK.columns)
     .where(_listed(inventory_keys))
     .order_by(inventory_keys.c.id)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 _SEALED: Final = compiled(
-    select(*SEALED.columns).where(_listed(sealed_keys)).order_by(sealed_keys.c.id).with_for_update()
+    select(*SEALED.columns)
+    .where(_listed(sealed_keys))
+    .order_by(sealed_keys.c.id)
+    .with_for_update(key_share=True)
 )
 _OF_ITEM: Final = compiled(
     _without_ciphertext()
@@ -104,7 +107,7 @@ _NOT_ON_KEK: Final = compiled(
     )
     .order_by(sealed_keys.c.id)
     .limit(_LIMIT)
-    .with_for_update(skip_locked=True)
+    .with_for_update(key_share=True, skip_locked=True)
 )
 
 

@@ -69,7 +69,7 @@ _CHILDREN: Final[tuple[tuple[Table, tuple[ColumnElement[object], ...], tuple[str
 
 def _file_by(order_id: ColumnElement[str] | ScalarSelect[str]) -> tuple[Statement, ...]:
     """The statements of a file, the order being named by an expression."""
-    locked = select(*ORDER.columns).where(orders.c.id == order_id).with_for_update()
+    locked = select(*ORDER.columns).where(orders.c.id == order_id).with_for_update(key_share=True)
     children = (
         select(*columns)
         .where(table.c.order_id == order_id)
@@ -205,5 +205,5 @@ def locked_by_id(codec: Codec[R], name: str) -> Statement:
     return compiled(
         select(*codec.columns)
         .where(codec.table.c.id == bindparam(name, type_=ID))
-        .with_for_update()
+        .with_for_update(key_share=True)
     )

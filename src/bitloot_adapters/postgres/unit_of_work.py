@@ -13,7 +13,7 @@ from bitloot_adapters.postgres.key_reads import KeyReads
 from bitloot_adapters.postgres.order_reads import OrderReads
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.record import recording
-from bitloot_adapters.postgres.session import CURRENT, Session
+from bitloot_adapters.postgres.session import CURRENT, Session, in_transaction
 
 
 class PostgresTransaction:
@@ -49,6 +49,10 @@ class PostgresUnitOfWork:
         self._database = database
         self._new_id = new_id
         self._max_attempts = max_attempts
+
+    def in_transaction(self) -> bool:
+        """Whether the calling task is inside a transaction that is not yet written."""
+        return in_transaction()
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
