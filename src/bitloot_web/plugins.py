@@ -5,6 +5,7 @@ of the four groups of `bitloot.ports.plugin`.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from importlib.metadata import entry_points
 from typing import Final, Generic, TypeVar
 
@@ -15,7 +16,17 @@ from bitloot.ports.mailer import Mailer
 from bitloot.ports.payment_gateway import PaymentGateway
 from bitloot.ports.plugin import GATEWAYS, KEY_VAULTS, MAILERS, SUPPLIERS, Plugin
 from bitloot.ports.supplier import Supplier
-from bitloot_web.settings import PREFIX, Choice, Environment, Settings, SettingsError, read_settings
+from bitloot_web.settings import (
+    LIMIT_PREFIX,
+    PREFIX,
+    SECRETS,
+    Choice,
+    Environment,
+    Settings,
+    SettingsError,
+    read_settings,
+)
+
 
 P = TypeVar("P")
 
@@ -114,3 +125,36 @@ def _know_the_others(choice: Choice, environment: Environment) -> None:
                 plugin: Plugin[object] | None = _load(group, name)
                 if plugin is not None:
                     environment.know(f"{PREFIX}{plugin.name.upper()}_", plugin.settings)
+
+
+def shown(configuration: Configuration) -> dict[str, str]:
+    """Every setting in force by its variable's name, secrets as `****`."""
+    settings, plugins = configuration.settings, configuration.plugins
+    found = _shown(settings, PREFIX, SECRETS)
+    del found[f"{PREFIX}LIMITS"]
+    found |= _shown(settings.limits, LIMIT_PREFIX, frozenset())
+    opened: tuple[Chosen[object], ...] = (
+        *plugins.gateways,
+        *plugins.suppliers,
+        plugins.key_vault,
+        plugins.mailer,
+    )
+    for chosen in opened:
+        prefix = f"{PREFIX}{chosen.plugin.name.upper()}_"
+        found |= _shown(chosen.settings, prefix, chosen.plugin.secrets)
+    return found
+
+
+def _shown(struct: msgspec.Struct, prefix: str, secrets: frozenset[str]) -> dict[str, str]:
+    return {
+        prefix + name.upper(): "****" if name in secrets else _text(getattr(struct, name))
+        for name in struct.__struct_fields__
+    }
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_text, value))
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    return str(value)

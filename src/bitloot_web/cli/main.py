@@ -1,0 +1,64 @@
+"""`bitloot`: the commands of the shop."""
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import rich_click as click
+
+# Which module brings each command; it is imported only when the command is used.
+COMMANDS: Final = {
+    "demo": ("demo", "Run the whole shop on this machine, with stand-in providers."),
+    "serve": ("serving", "Serve the HTTP API."),
+    "worker": ("serving", "Run jobs: settle payments, buy and deliver keys, send mails."),
+    "scheduler": ("serving", "Insert the jobs that are due by the clock."),
+    "sandbox": ("sandboxes", "Run a stand-in of a provider."),
+    "migrate": ("database", "Bring the database to the newest schema."),
+    "seed": ("database", "Put own products and keys on the shelves, for trying out."),
+    "sync": ("database", "Read a supplier's catalogue into the shop."),
+    "doctor": ("doctor", "Say what is wrong with the shop, if anything."),
+    "config": ("config", "Check the settings and show them without secrets."),
+    "keys": ("keys", "Import keys of your own; rotate the key-encryption key."),
+    "orders": ("orders", "Look into orders; rebuild one from its events."),
+    "states": ("states", "Print the state tables as Markdown."),
+    "openapi": ("openapi", "Print the OpenAPI description."),
+    "version": ("version", "Print the version."),
+}
+
+
+class LazyGroup(click.RichGroup):
+    """Knows the names and one-liners of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself, imported now."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"bitloot_web.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: bitloot demo",
+)
+def cli() -> None:
+    """BitLoot: a crypto-only shop for the instant delivery of digital goods."""
+
+
+def main() -> None:
+    """The console script. Exit codes: 0 done, 1 failed, 2 settings or usage, 130 interrupted."""
+    from bitloot_web.settings import SettingsError
+
+    try:
+        cli.main(standalone_mode=True)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
