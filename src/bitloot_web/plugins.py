@@ -27,16 +27,16 @@ from bitloot_web.settings import (
     read_settings,
 )
 
-
 P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
 
 GROUPS: Final = (GATEWAYS, SUPPLIERS, KEY_VAULTS, MAILERS)
 
 
-class Chosen(msgspec.Struct, Generic[P], frozen=True):
+class Chosen(msgspec.Struct, Generic[P_co], frozen=True):
     """A plugin with the settings that it was given."""
 
-    plugin: Plugin[P]
+    plugin: Plugin[P_co]
     settings: msgspec.Struct
 
 
