@@ -13,7 +13,7 @@ import msgspec
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft
 from bitloot.domain.errors import Refused
-from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.fulfilment import Fulfilment, ReturnState, SupplierAttempt
 from bitloot.domain.fulfilment_plan import WHOLESALE_FROM
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.limits import Limits
@@ -181,18 +181,18 @@ def is_returnable(
     )
 
 
-def return_answered(
+def return_noted(
     file: OrderFile,
     attempt: SupplierAttempt,
+    returning: ReturnState,
     *,
-    accepted: bool,
     at: datetime,
     new_id: Callable[[], str],
 ) -> Decision:
-    """What the supplier said to the one request for the return of an order's keys."""
+    """Where the one request for the return of an order's keys stands."""
     draft = Draft(file, at=at, new_id=new_id)
-    draft.set(attempt, returning="asked" if accepted else "refused")
-    draft.event("keys_returned", attempt.id, facts={"accepted": "yes" if accepted else "no"})
+    draft.set(attempt, returning=returning)
+    draft.event("keys_returned", attempt.id, facts={"state": returning})
     return draft.decision()
 
 

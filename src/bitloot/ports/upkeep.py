@@ -9,10 +9,11 @@ class Upkeep(Protocol):
     """Reads and deletions of housekeeping, outside of business transactions."""
 
     async def fulfilments_without_job(self, *, before: datetime, limit: int) -> Sequence[str]:
-        """Ids of fulfilments that a machine should be working on and that no pending job is for.
+        """Ids of fulfilments that a machine should be working on and that no job is for.
 
-        Of orders `paid`, `partially_fulfilled` or `refunded`; not `delivered`, `failed_terminal`
-        or at an end; untouched since `before`; oldest first.
+        Neither pending nor dead: a dead one waits for a person. Of orders `paid`,
+        `partially_fulfilled`, `fulfilled` or `refunded`; not `delivered`, `failed_terminal` or at
+        an end; untouched since `before`; oldest first.
         """
         ...
 

@@ -1,0 +1,91 @@
+"""Taking in a webhook: stored first, looked into by a job, counted when it comes again."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from bitloot.domain.decision import Decision, JobRequest, insert, update
+from bitloot.domain.reactions import JobKind
+from bitloot.domain.webhook import Webhook, WebhookClass
+
+HEAD_BYTES = 512
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What a well-signed webhook says: a hint, and the job that follows it up."""
+
+    provider: str
+    dedupe_key: str
+    subject: str | None
+    status: str | None
+    order_number: str | None
+    job: JobKind
+
+
+def take_in(
+    known: Webhook | None,
+    hint: Verified,
+    body: bytes,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """Store a verified webhook with its job; one that came before is only counted."""
+    if known is not None:
+        return Decision(save=(update(known, attempts=known.attempts + 1),), reason="duplicate")
+    webhook = Webhook(
+        id=new_id(),
+        provider=hint.provider,
+        dedupe_key=hint.dedupe_key,
+        signature_ok=True,
+        classification="received",
+        subject=hint.subject,
+        status=hint.status,
+        order_number=hint.order_number,
+        body=body,
+        received_at=at,
+    )
+    return Decision(save=(insert(webhook),), jobs=(JobRequest(kind=hint.job, ref=webhook.id),))
+
+
+def turn_away(
+    provider: str,
+    classification: Literal["invalid_signature", "malformed"],
+    body: bytes,
+    note: str,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """Keep the head of a webhook that is forged or cannot be read; it is never acted on."""
+    return Decision(
+        save=(
+            insert(
+                Webhook(
+                    id=new_id(),
+                    provider=provider,
+                    dedupe_key=hashlib.sha256(body).hexdigest(),
+                    signature_ok=False,
+                    classification=classification,
+                    body=body[:HEAD_BYTES],
+                    note=note,
+                    received_at=at,
+                    handled_at=at,
+                )
+            ),
+        ),
+        reason=classification,
+    )
+
+
+def handled(
+    webhook: Webhook, classification: WebhookClass, *, at: datetime, order_id: str | None = None
+) -> Decision:
+    """Note what became of a webhook."""
+    return Decision(
+        save=(update(webhook, classification=classification, handled_at=at, order_id=order_id),),
+        reason=classification,
+    )

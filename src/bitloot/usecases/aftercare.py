@@ -1,0 +1,214 @@
+"""What people do about an order after it was paid: retry, give up, refund, replace a key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bitloot.domain import delivery, replace_key, retry
+from bitloot.domain.backoff import fraction, pause
+from bitloot.domain.decision import Decision
+from bitloot.domain.errors import Refused
+from bitloot.domain.fulfilment import ReturnState
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.limits import Limits
+from bitloot.domain.order import OrderFile
+from bitloot.domain.own_stock import stock_bound, unit_of
+from bitloot.domain.refund import Goods, RefundRecord, record_refund, return_noted
+from bitloot.ports.clock import Clock, NewId, RandomBytes
+from bitloot.ports.deciding import decide
+from bitloot.ports.errors import Rejected, Unavailable
+from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease, Outcome
+from bitloot.ports.key_vault import KeyVault
+from bitloot.ports.supplier import Supplier
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aftercare:
+    """`suppliers` by the plugin's name. `actor` is always who acts, for the audit log."""
+
+    uow: UnitOfWork
+    jobs: Jobs
+    suppliers: Mapping[str, Supplier]
+    vault: KeyVault
+    clock: Clock
+    new_id: NewId
+    random_bytes: RandomBytes
+    limits: Limits
+
+    async def retry(self, order_id: str, *, actor: str, reason: str) -> Decision:
+        """Take up every open fulfilment again. Raises Refused as `domain.retry` says."""
+
+        async def attempt(tx: Transaction) -> Decision:
+            file = await _file(tx, order_id)
+            decision = retry.retry(
+                file,
+                actor=actor,
+                reason=reason,
+                at=self.clock(),
+                new_id=self.new_id,
+                limits=self.limits,
+            )
+            await tx.record(decision)
+            return decision
+
+        return await decide(self.uow, attempt)
+
+    async def give_up(self, order_id: str, *, actor: str, reason: str) -> Decision:
+        """O14: the order failed; what was delivered stays. Raises Refused."""
+
+        async def attempt(tx: Transaction) -> Decision:
+            file = await _file(tx, order_id)
+            decision = delivery.given_up(
+                file, actor=actor, reason=reason, at=self.clock(), new_id=self.new_id
+            )
+            if not decision.events:
+                raise Refused("retry-not-allowed", "Nothing is owed on this order.")
+            await tx.record(decision)
+            return decision
+
+        return await decide(self.uow, attempt)
+
+    async def refund(
+        self, order_id: str, record: RefundRecord, *, actor: str, confirmed: bool
+    ) -> Decision:
+        """O21: record money sent back, and bring the goods back. Raises Refused."""
+
+        async def attempt(tx: Transaction) -> Decision:
+            file = await _file(tx, order_id)
+            at = self.clock()
+            decision = record_refund(
+                file,
+                await self._goods(tx, file),
+                await tx.grants.usable(order_id, at=at),
+                record,
+                actor=actor,
+                confirmed=confirmed,
+                at=at,
+                new_id=self.new_id,
+                limits=self.limits,
+            )
+            await tx.record(decision)
+            return decision
+
+        return await decide(self.uow, attempt)
+
+    async def replace_key(
+        self, order_id: str, order_item_id: str, slot: int, *, actor: str, reason: str
+    ) -> Decision:
+        """Get another key for a unit; the old one stays in the history. Raises Refused."""
+
+        async def attempt(tx: Transaction) -> Decision:
+            file = await _file(tx, order_id)
+            if all(item.id != order_item_id for item in file.items):
+                raise Refused("not-found")
+            key = next(
+                (
+                    key
+                    for key in await tx.keys.sealed_of_item(order_item_id)
+                    if key.slot == slot and key.state in {"live", "quarantined"}
+                ),
+                None,
+            )
+            if key is None:
+                raise Refused("key-not-replaceable")
+            rows = await tx.keys.inventory([key.id])
+            decision = replace_key.replace_key(
+                file,
+                key,
+                {row.id: row for row in rows},
+                actor=actor,
+                reason=reason,
+                at=self.clock(),
+                new_id=self.new_id,
+            )
+            await tx.record(decision)
+            return decision
+
+        return await decide(self.uow, attempt)
+
+    async def return_keys(self, lease: Lease) -> None:
+        """Job `return_keys`: ask once for the return of a supplier order's keys.
+
+        The request is noted before it is sent, so that a lost answer never leads to a second one.
+        """
+        async with self.uow.begin() as tx:
+            file = await self._of_attempt(tx, lease.ref)
+        found = file.attempts if file else ()
+        row = next((a for a in found if a.id == lease.ref), None)
+        supplier = self.suppliers.get(row.supplier) if row else None
+        if row is None or supplier is None or row.supplier_order_id is None:
+            await self.jobs.finish(lease, Dead("no such supplier order"))
+        elif row.returning != "wanted":
+            await self.jobs.finish(lease, Done())
+        elif not supplier.capabilities.returns_keys:
+            await self._note(lease, "refused", Done())
+        else:
+            await self._note(lease, "asked", None)
+            try:
+                await supplier.give_back(row.supplier_order_id)
+            except Rejected:
+                await self._note(lease, "refused", Done())
+            except Unavailable as error:
+                await self._note(lease, "wanted", self._later(lease, error))
+            else:
+                await self.jobs.finish(lease, Done())
+
+    async def delete_object(self, lease: Lease) -> None:
+        """Job `delete_object`: remove the stored bytes of a key that nobody may have any more.
+
+        Raises Unavailable: the job is tried again.
+        """
+        async with self.uow.begin() as tx:
+            keys = await tx.keys.sealed([lease.ref])
+        gone = [key for key in keys if key.state not in {"live", "quarantined"}]
+        for key in gone:
+            await self.vault.delete(key.object_name)
+        await self.jobs.finish(lease, Done())
+
+    async def _note(self, lease: Lease, state: ReturnState, outcome: Outcome | None) -> None:
+        async def attempt(tx: Transaction) -> None:
+            file = await self._of_attempt(tx, lease.ref)
+            if file is None:
+                return
+            row = next(a for a in file.attempts if a.id == lease.ref)
+            decision = return_noted(file, row, state, at=self.clock(), new_id=self.new_id)
+            await tx.record(decision, lease=lease, outcome=outcome)
+
+        await decide(self.uow, attempt)
+
+    def _later(self, lease: Lease, error: Unavailable) -> Again:
+        after = pause(lease.attempts, fraction(self.random_bytes(4)), self.limits)
+        return Again(after=after, progressed=False, error=error.reason)
+
+    async def _of_attempt(self, tx: Transaction, attempt_id: str) -> OrderFile | None:
+        order_id = await tx.orders.order_of("attempt", attempt_id)
+        return await tx.orders.file(order_id) if order_id else None
+
+    async def _goods(self, tx: Transaction, file: OrderFile) -> Goods:
+        """The keys of an order, and own ones that nobody saw bound to the shelf again."""
+        keys: list[SealedKey] = []
+        for item in file.items:
+            keys += await tx.keys.sealed_of_item(item.id)
+        own = {f.id for f in file.fulfilments if f.own_stock}
+        ours = [k for k in keys if k.fulfilment_id in own and k.state in {"live", "quarantined"}]
+        rows: dict[str, InventoryKey] = {
+            row.id: row for row in await tx.keys.inventory([key.id for key in ours])
+        }
+        return Goods(
+            keys=tuple(keys),
+            inventory=rows,
+            wrapped={
+                key.id: self.vault.rewrap(
+                    key.wrapped_dek, key.kek_id, unit_of(key), stock_bound(key)
+                )
+                for key in ours
+                if key.first_download_at is None
+            },
+        )
+
+
+async def _file(tx: Transaction, order_id: str) -> OrderFile:
+    file = await tx.orders.file(order_id)
+    if file is None:
+        raise Refused("not-found")
+    return file

@@ -1,0 +1,175 @@
+"""What suppliers tell us unasked: stored, then read anew from the supplier before anything moves.
+
+A supplier's webhook is a hint. Kinguin signs nothing: its secret travels in the clear, so the body
+is believed in nothing but where to look.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bitloot.domain import resolution, supplier_progress
+from bitloot.domain.decision import NOTHING, Decision, JobRequest, also
+from bitloot.domain.failpoints import AFTER_SIGNATURE_CHECK, AFTER_WEBHOOK_COMMIT
+from bitloot.domain.fulfilment import Fulfilment
+from bitloot.domain.limits import Limits
+from bitloot.domain.money import ZERO
+from bitloot.domain.order import OrderFile
+from bitloot.domain.purchase import live_attempt
+from bitloot.domain.supply import SupplierOrder
+from bitloot.domain.webhook import Webhook, WebhookClass
+from bitloot.domain.webhook_intake import Verified, handled, take_in, turn_away
+from bitloot.ports.clock import Clock, FailPoint, NewId
+from bitloot.ports.deciding import decide
+from bitloot.ports.errors import Rejected
+from bitloot.ports.jobs import Dead, Done, Jobs, Lease
+from bitloot.ports.payment_gateway import Forged, Malformed
+from bitloot.ports.supplier import Supplier, SupplierHint
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+
+Intake: TypeAlias = Literal["accepted", "duplicate", "forged", "malformed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupplierHints:
+    """`suppliers` by the plugin's name."""
+
+    uow: UnitOfWork
+    jobs: Jobs
+    suppliers: Mapping[str, Supplier]
+    clock: Clock
+    new_id: NewId
+    limits: Limits
+    failpoint: FailPoint
+
+    async def accept(self, supplier: str, headers: Mapping[str, str], body: bytes) -> Intake:
+        """T4: store a webhook and its job; the edge answers 204 with no body, 401 or 400.
+
+        Raises KeyError for a supplier that is not open, StoreUnavailable when nothing was stored.
+        """
+        reading = self.suppliers[supplier].read_webhook(headers, body)
+        self.failpoint(AFTER_SIGNATURE_CHECK)
+
+        async def attempt(tx: Transaction) -> Decision:
+            at = self.clock()
+            if isinstance(reading, SupplierHint):
+                known = await tx.inbox.webhook_by_key(supplier, reading.dedupe_key)
+                decision = take_in(
+                    known, _verified(supplier, reading), body, at=at, new_id=self.new_id
+                )
+            else:
+                is_forged = isinstance(reading, Forged)
+                decision = turn_away(
+                    supplier,
+                    "invalid_signature" if is_forged else "malformed",
+                    body,
+                    reading.reason,
+                    at=at,
+                    new_id=self.new_id,
+                )
+            await tx.record(decision)
+            return decision
+
+        decision = await decide(self.uow, attempt)
+        self.failpoint(AFTER_WEBHOOK_COMMIT)
+        if isinstance(reading, Forged):
+            return "forged"
+        if isinstance(reading, Malformed):
+            return "malformed"
+        return "duplicate" if decision.reason == "duplicate" else "accepted"
+
+    async def follow_up(self, lease: Lease) -> None:
+        """Job `supplier_hint`: read the order that a stored webhook speaks of, and go by that.
+
+        Raises Unavailable: the job is tried again.
+        """
+        async with self.uow.begin() as tx:
+            webhook = await tx.inbox.webhook(lease.ref)
+            found = webhook and await tx.orders.order_of_supplier_order(
+                webhook.provider, webhook.subject, webhook.order_number
+            )
+        if webhook is None or not webhook.signature_ok:
+            await self.jobs.finish(lease, Dead("no such webhook"))
+            return
+        supplier = self.suppliers.get(webhook.provider)
+        if not found or supplier is None or webhook.subject is None:
+            await self._close(lease, webhook, "unmatched" if webhook.subject else "ignored")
+            return
+        order_id, fulfilment_id = found
+        report: SupplierOrder | None = None
+        try:
+            report = await supplier.order(webhook.subject)
+        except Rejected:
+            # Not found, or not ours to read: the poll of the fulfilment decides.
+            report = None
+
+        async def attempt(tx: Transaction) -> None:
+            file = await tx.orders.file(order_id)
+            row = await tx.inbox.webhook(webhook.id)
+            if file is None or row is None:
+                await tx.record(NOTHING, lease=lease, outcome=Done())
+                return
+            fulfilment = file.fulfilment(fulfilment_id)
+            decision = NOTHING
+            if report is not None:
+                decision = await self._decide(tx, file, fulfilment, report)
+            at = self.clock()
+            classification: WebhookClass = "stale" if decision.reason == "stale" else "applied"
+            noted = handled(row, classification, at=at, order_id=order_id)
+            awake = Decision(
+                save=decision.save,
+                events=decision.events,
+                jobs=(*decision.jobs, JobRequest(kind="fulfil", ref=fulfilment_id)),
+                audit=decision.audit,
+                order_id=decision.order_id,
+                reason=decision.reason,
+            )
+            await tx.record(also(awake, *noted.save), lease=lease, outcome=Done())
+
+        await decide(self.uow, attempt)
+
+    async def _decide(
+        self, tx: Transaction, file: OrderFile, fulfilment: Fulfilment, report: SupplierOrder
+    ) -> Decision:
+        """Adopt an order whose answer was lost, or take note of one that is known."""
+        at, new_id = self.clock(), self.new_id
+        live = live_attempt(file, fulfilment)
+        if live is not None and live.state in {"intent", "unknown"}:
+            if report.external_id != live.external_id:
+                return NOTHING
+            return resolution.searched(
+                file,
+                fulfilment,
+                live,
+                [report],
+                balance=None,
+                spent=ZERO,
+                at=at,
+                new_id=new_id,
+                limits=self.limits,
+            )
+        known = [a for a in file.attempts if a.supplier_order_id == report.supplier_order_id]
+        if not known:
+            return NOTHING
+        keys = await tx.keys.sealed_of_fulfilment(fulfilment.id)
+        return supplier_progress.observe(
+            file, fulfilment, known[0], report, keys, at=at, new_id=new_id
+        )
+
+    async def _close(self, lease: Lease, webhook: Webhook, word: WebhookClass) -> None:
+        async def attempt(tx: Transaction) -> None:
+            row = await tx.inbox.webhook(webhook.id) or webhook
+            await tx.record(handled(row, word, at=self.clock()), lease=lease, outcome=Done())
+
+        await decide(self.uow, attempt)
+
+
+def _verified(supplier: str, hint: SupplierHint) -> Verified:
+    return Verified(
+        provider=supplier,
+        dedupe_key=hint.dedupe_key,
+        subject=hint.supplier_order_id,
+        status=hint.status or hint.kind,
+        order_number=hint.external_id,
+        job="supplier_hint",
+    )
