@@ -1,77 +1,129 @@
-"""The numbers that `/metrics` shows. One registry for each shop, so that nothing is global.
+"""What the shop counts for Prometheus. A registry of its own, made by a function, none at import.
 
-Labels are route templates, status classes and plugin names: never an id, an address or a token.
+Labels are words of this program only (a plugin's name, a job's kind, a route's template): never an
+id, an address or anything that a caller chose, so their number is bounded and they tell nothing.
 """
 
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
-from prometheus_client.exposition import generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 
-REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-JOB_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0)
-KEY_BUCKETS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86400.0)
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+UNMATCHED: Final = "unmatched"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# Seconds. The gateway waits 3 s for an answer to its webhook; 0.1 s is our own aim.
+_REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0)
+_JOB_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+# From paid to the key being there: 2 s and 10 s are promised when all is well.
+_KEY_BUCKETS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86400.0)
 
 
 class Metrics:
-    """Counters and histograms by their names in the exposition."""
+    """All metrics of one process, and the page that shows them.
 
-    content_type: Final = CONTENT_TYPE_LATEST
+    Counters are incremented where the thing happens; the gauges of dead jobs and breaches are set
+    by whoever last looked.
+    """
 
-    def __init__(self) -> None:
-        registry = CollectorRegistry()
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self.requests = Histogram(
-            "http_request_seconds",
-            "Time from request to the start of the answer.",
-            ("method", "route", "status"),
-            buckets=REQUEST_BUCKETS,
+        self.otp_issued = Counter(
+            "bitloot_otp_issued", "One-time codes that were issued", registry=registry
+        )
+        self.otp_verified = Counter(
+            "bitloot_otp_verified", "One-time codes that were right", registry=registry
+        )
+        self.invalid_hmac = Counter(
+            "bitloot_invalid_hmac",
+            "Webhooks whose signature did not match",
+            ("provider",),
             registry=registry,
         )
-        self.jobs = Histogram(
-            "job_seconds",
-            "Time that a job took, by kind and how it ended.",
-            ("kind", "ended"),
-            buckets=JOB_BUCKETS,
+        self.duplicate_webhook = Counter(
+            "bitloot_duplicate_webhook",
+            "Webhooks that had been stored before",
+            ("provider",),
+            registry=registry,
+        )
+        self.underpaid_orders = Counter(
+            "bitloot_underpaid_orders", "Orders that ended underpaid", registry=registry
+        )
+        self.email_success = Counter(
+            "bitloot_email_success",
+            "Mails that the provider took, by kind",
+            ("kind",),
+            registry=registry,
+        )
+        self.email_failure = Counter(
+            "bitloot_email_failure",
+            "Mails that were not taken or did not arrive, by kind",
+            ("kind",),
+            registry=registry,
+        )
+        self.jobs = Counter(
+            "bitloot_jobs",
+            "Attempts at jobs, by kind and how they ended",
+            ("kind", "ending"),
+            registry=registry,
+        )
+        self.job_seconds = Histogram(
+            "bitloot_job_seconds",
+            "How long attempts at jobs took",
+            ("kind",),
+            buckets=_JOB_BUCKETS,
+            registry=registry,
+        )
+        self.dead_jobs = Gauge(
+            "bitloot_dead_jobs", "Jobs that were given up and wait for a person", registry=registry
+        )
+        self.breaches = Gauge(
+            "bitloot_breaches",
+            "Open differences found by reconciliation and by the invariants, by rule",
+            ("rule",),
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "bitloot_request_seconds",
+            "How long HTTP requests took, by method, route template and status",
+            ("method", "route", "status"),
+            buckets=_REQUEST_BUCKETS,
             registry=registry,
         )
         self.time_to_key = Histogram(
-            "time_to_key_seconds",
-            "From paid to the last key of an order ready.",
-            buckets=KEY_BUCKETS,
+            "bitloot_time_to_key_seconds",
+            "From an order being paid to its keys being there",
+            buckets=_KEY_BUCKETS,
             registry=registry,
         )
-        self.invalid_hmac = Counter(
-            "invalid_hmac", "Webhooks with a bad signature.", ("provider",), registry=registry
-        )
-        self.duplicate_webhook = Counter(
-            "duplicate_webhook", "Webhooks seen before.", ("provider",), registry=registry
-        )
-        self.underpaid_orders = Counter(
-            "underpaid_orders", "Orders that failed underpaid.", registry=registry
-        )
-        self.email_success = Counter(
-            "email_success", "Mails the provider took.", ("kind",), registry=registry
-        )
-        self.email_failure = Counter(
-            "email_failure", "Mails the provider refused.", ("kind",), registry=registry
-        )
-        self.otp_issued = Counter("otp_issued", "One-time codes asked for.", registry=registry)
-        self.otp_verified = Counter(
-            "otp_verified", "One-time codes tried.", ("outcome",), registry=registry
-        )
-        self.rate_limited = Counter(
-            "rate_limited", "Requests refused for their number.", ("scope",), registry=registry
-        )
 
-    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answered request."""
-        self.requests.labels(method, route, str(status)).observe(seconds)
+    def job_ended(self, kind: str, ending: str, seconds: float) -> None:
+        """One attempt at a job: fits `job_runner.Observe`."""
+        self.jobs.labels(kind, ending).inc()
+        self.job_seconds.labels(kind).observe(seconds)
 
-    def observe_job(self, kind: str, ended: str, seconds: float) -> None:
-        """Count one attempt of a job: the `observe` of the job runner."""
-        self.jobs.labels(kind, ended).observe(seconds)
+    def request_ended(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """One HTTP request. `route` is the template, such as `/v1/orders/{id}`, never the path."""
+        word = method if method in _METHODS else "OTHER"
+        self.request_seconds.labels(word, route or UNMATCHED, str(status)).observe(seconds)
 
-    def text(self) -> bytes:
-        """The exposition."""
+    def page(self) -> bytes:
+        """The text exposition format, to be served as `CONTENT_TYPE`."""
         return generate_latest(self._registry)
+
+
+def open_metrics() -> Metrics:
+    """A fresh set of metrics, with those of the process (memory, CPU, open files) beside them."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return Metrics(registry)

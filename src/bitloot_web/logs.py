@@ -1,0 +1,186 @@
+"""How records become lines: one chain for structlog and for the standard library alike.
+
+Every record, whoever wrote it, passes the redactor as the last step before it is rendered. An
+exception is told by its type and the lines it went through, without local variables; its own text
+is told only for types that never quote data, because anybody's exception may quote anything.
+"""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterable, MutableMapping
+from types import TracebackType
+from typing import Final, Literal, TextIO, TypeAlias
+
+import msgspec
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, WrappedLogger
+
+from bitloot_web.redaction import MASK, Redactor
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+Format: TypeAlias = Literal["json", "console"]
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
+
+MAX_FRAMES: Final = 20
+# They tell of every request, with its whole address.
+QUIET: Final = ("httpx", "httpcore", "urllib3", "taskiq.receiver.receiver")
+# Their texts name code or our own stable words, never data.
+SPEAKING: Final = frozenset(
+    {
+        *("AttributeError", "ImportError", "ModuleNotFoundError", "NameError", "TypeError"),
+        *("ConnectionRefusedError", "ConnectionResetError", "TimeoutError", "Duplicate"),
+        *("Unavailable", "Rejected", "OutcomeUnknown", "StoreUnavailable", "Refused"),
+    }
+)
+_LOST: Final = '{"event":"log_record_lost","level":"error"}'
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines; a record that cannot be rendered is counted by a line, never shown raw."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        del record
+        if isinstance(sys.exc_info()[1], OSError):
+            return  # the stream itself is lost: there is nowhere to tell it
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(_LOST + self.terminator)
+
+
+def configure_logs(
+    *,
+    level: Level = "info",
+    form: Format = "json",
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Set logging up for this process. May be called again; the last call counts.
+
+    `secrets` are values of the settings, masked wherever they appear. `stream` is standard error
+    unless another is given.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = _Lines(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                tell_exception,
+                redaction(Redactor(secrets)),
+                _as_json if form == "json" else _as_console(handler.stream),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _Lines)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+
+
+def tell_exception(logger: WrappedLogger, method: str, record: EventDict) -> EventDict:
+    """`exc_info` becomes `exception`: a list of types, frames and harmless texts, causes after."""
+    del logger, method
+    found = _exc_info(record.pop("exc_info", None))
+    record.pop("stack_info", None)
+    if found is not None:
+        told = ExceptionDictTransformer(show_locals=False, max_frames=MAX_FRAMES)(found)
+        record["exception"] = [_told(stack) for stack in told]
+    return record
+
+
+def redaction(
+    redactor: Redactor,
+) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
+    """The redactor as the last processor before the renderer."""
+
+    def redact(logger: WrappedLogger, method: str, record: EventDict) -> EventDict:
+        del logger, method
+        return redactor.fields(record)
+
+    return redact
+
+
+def _exc_info(given: object) -> ExcInfo | None:
+    if given is True:
+        given = sys.exc_info()
+    if isinstance(given, BaseException):
+        return type(given), given, given.__traceback__
+    if isinstance(given, tuple) and len(given) == 3 and isinstance(given[1], BaseException):
+        return type(given[1]), given[1], given[1].__traceback__
+    return None
+
+
+def _told(stack: MutableMapping[str, object]) -> dict[str, object]:
+    """Of one exception: its type, its text where that is harmless, and where it passed."""
+    kind = str(stack["exc_type"])
+    told: dict[str, object] = {
+        "type": kind,
+        "text": stack["exc_value"] if kind in SPEAKING else MASK,
+        "frames": [
+            f"{frame['filename']}:{frame['lineno']} {frame['name']}"
+            for frame in _dicts(stack.get("frames"))
+        ],
+    }
+    members = stack.get("exceptions")
+    inner = [
+        [_told(nested) for nested in _dicts(member)]
+        for member in (members if isinstance(members, list) else [])
+    ]
+    return told | ({"group": inner} if inner else {})
+
+
+def _dicts(found: object) -> list[dict[str, object]]:
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _as_json(logger: WrappedLogger, method: str, record: EventDict) -> str:
+    del logger, method
+    return msgspec.json.encode(record).decode()
+
+
+def _as_console(
+    stream: TextIO,
+) -> Callable[[WrappedLogger, str, EventDict], str]:
+    """For people: aligned, in colours on a terminal, the frames of an exception below."""
+    render = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+
+    def as_console(logger: WrappedLogger, method: str, record: EventDict) -> str:
+        exception = record.pop("exception", None)
+        lines = [str(render(logger, method, record)), *_below(exception, "    ")]
+        return "\n".join(lines)
+
+    return as_console
+
+
+def _below(exception: object, margin: str) -> list[str]:
+    lines: list[str] = []
+    for told in _dicts(exception):
+        lines.append(f"{margin}{told['type']}: {told['text']}")
+        frames = told["frames"]
+        lines += [f"{margin}  {frame}" for frame in frames] if isinstance(frames, list) else []
+        groups = told.get("group", [])
+        for nested in groups if isinstance(groups, list) else []:
+            lines += _below(nested, margin + "    ")
+    return lines

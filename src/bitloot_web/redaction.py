@@ -1,0 +1,136 @@
+"""What no log record may show, whoever wrote it: the last step before a record becomes text.
+
+Values under telling names, secrets of the settings wherever they stand, tokens in URLs, bearer
+tokens, keys that look like keys, and most of every e-mail address are replaced. Bytes and objects
+are named, not shown. Control characters are written out, so that one record stays one line.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+MASK: Final = "[hidden]"
+MAX_TEXT: Final = 2000
+MAX_ITEMS: Final = 50
+MAX_DEPTH: Final = 8
+# Shorter ones would be found by chance in harmless text.
+SECRET_MIN: Final = 8
+SECRET_MAX: Final = 4096
+MAX_INTEGER: Final = 2**63 - 1
+_PLAIN: Final = (Decimal, UUID, datetime, date, timedelta)
+
+_TELLING: Final = (
+    r"secret|token|passw|passphrase|authoriz|cookie|signature|serial|credential|pepper|keks?\b"
+    r"|plaintext|private_?key|api_?key|access_?key|licen[cs]e_?key|x-[a-z-]*sig\b|\botp\b"
+)
+_TELLING_NAME: Final = re.compile(_TELLING, re.IGNORECASE)
+# Names that tell only as a whole; `code` is also the name of a refusal.
+_WHOLE_NAMES: Final = frozenset({"key", "keys", "sig", "pin", "otp_code"})
+_CODE_NAME: Final = re.compile(r"code", re.IGNORECASE)
+_CODE_VALUE: Final = re.compile(r"\d{4,10}")
+
+_PATTERNS: Final = (
+    # `Bearer …` and `Basic …` wherever they stand
+    (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
+    # the links that are secrets themselves
+    (re.compile(r"(/(?:downloads|unsubscribe)/)[^\s/?#\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    # user and password of an address
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@\"']{0,300}@", re.IGNORECASE), rf"\1{MASK}@"),
+    # `name=value`, `name: value`, `"name": "value"`
+    (
+        re.compile(
+            rf"((?:{_TELLING})[\w-]{{0,40}}[\"']?\s*[:=]\s*[\"']?)(?!{re.escape(MASK)})"
+            r"[^\s\"',;&}\])]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
+    # JSON Web Tokens
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
+    # XXXXX-XXXXX-XXXXX; our ids are in lower case
+    (re.compile(r"\b(?=[A-Z0-9-]{0,70}[A-Z])[A-Z0-9]{4,8}(?:-[A-Z0-9]{4,8}){2,7}\b"), MASK),
+)
+_ADDRESS: Final = re.compile(r"([^\s@<>\"'(),:;=\[\]]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63})+)")
+
+
+class Redactor:
+    """`secrets` are values of the settings, masked wherever they appear."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {secret for secret in secrets if len(secret) >= SECRET_MIN}
+        longest_first = sorted(known, key=len, reverse=True)
+        self._secrets = (
+            re.compile("|".join(re.escape(secret) for secret in longest_first)) if known else None
+        )
+
+    def fields(self, record: Mapping[str, object]) -> dict[str, object]:
+        """The record as it may be shown."""
+        return self._mapping(record, 0)
+
+    def text(self, text: str) -> str:
+        """A text as it may be shown: one line, bounded."""
+        shown = text[: MAX_TEXT + SECRET_MAX]
+        if self._secrets is not None:
+            # Before the cut, so that no part of a secret is left at the edge.
+            shown = self._secrets.sub(MASK, shown)
+        shown = shown[:MAX_TEXT]
+        for pattern, replacement in _PATTERNS:
+            shown = pattern.sub(replacement, shown)
+        shown = _ADDRESS.sub(_shortened, shown)
+        return one_line(shown) + ("…" if len(text) > MAX_TEXT else "")
+
+    def _mapping(self, record: Mapping[str, object], depth: int) -> dict[str, object]:
+        shown: dict[str, object] = {}
+        for name, value in list(record.items())[:MAX_ITEMS]:
+            told = self.text(str(name))
+            shown[told] = MASK if _is_telling(str(name), value) else self._value(value, depth)
+        return shown
+
+    def _value(self, value: object, depth: int) -> object:
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int):
+            return value if abs(value) <= MAX_INTEGER else str(value)[:MAX_TEXT]
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, _PLAIN):
+            return str(value)
+        return self._nested(value, depth)
+
+    def _nested(self, value: object, depth: int) -> object:
+        """Mappings and lists are looked into; anything else is only named: it may quote secrets."""
+        if depth < MAX_DEPTH and not isinstance(value, bytes | bytearray | memoryview):
+            if isinstance(value, Mapping):
+                return self._mapping(value, depth + 1)
+            if isinstance(value, Sequence | set | frozenset):
+                return [self._value(item, depth + 1) for item in list(value)[:MAX_ITEMS]]
+        return f"<{type(value).__name__}>"
+
+
+def one_line(text: str) -> str:
+    """Control, format and line-separating characters written out as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() or unicodedata.category(character) == "Zs":
+        return character
+    return character.encode("unicode_escape", "backslashreplace").decode()
+
+
+def _is_telling(name: str, value: object) -> bool:
+    if value is None or isinstance(value, bool):
+        return False
+    if name.lower() in _WHOLE_NAMES or _TELLING_NAME.search(name):
+        return True
+    return bool(_CODE_NAME.search(name) and _CODE_VALUE.fullmatch(str(value)))
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return f"{found[1][0]}…@{found[2]}"
