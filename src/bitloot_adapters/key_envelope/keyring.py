@@ -59,9 +59,14 @@ def keyring_faults(prefix: str, keys: str, pepper: str, *, is_production: bool) 
         found.append(f"{prefix}KEKS: {error}")
         parsed = []
     # A placeholder such as all zeros, or a text that was typed, is no key.
-    weak = [name for name, key in parsed if len(set(key)) < 12 or key.isalnum()]
+    weak = [name for name, key in parsed if len(set(key)) < 12 or _is_text(key)]
     if is_production and weak:
         found.append(f"{prefix}KEKS: {', '.join(weak)} was not made by a random generator")
     if len(pepper) < PEPPER_MIN or len(set(pepper)) < 8:
         found.append(f"{prefix}PEPPER must have at least {PEPPER_MIN} characters, well mixed")
     return found
+
+
+def _is_text(key: bytes) -> bool:
+    """Random bytes are never all printable: one in 10^13 keys would be."""
+    return all(0x20 <= byte < 0x7F for byte in key)

@@ -13,13 +13,15 @@ from bitloot_adapters.http import open_client
 from bitloot_adapters.nowpayments.client import NAME, NowPayments
 
 PRODUCTION_URL: Final = "https://api.nowpayments.io/v1"
+IPN_SECRET_MIN: Final = 16
 SANDBOX_HOST: Final = "api-sandbox.nowpayments.io"
 
 
 class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`BITLOOT_NOWPAYMENTS_<FIELD>`.
 
-    `base_url` includes `/v1`. `vendor_sandbox` names the vendor's own test environment, whose
+    `base_url` includes `/v1`. `callback_url` is where the gateway reaches the shop's webhooks when
+    that is not under its public address. `vendor_sandbox` names the vendor's own test environment, whose
     finished payments report that nothing was paid. `email` and `password` let the shop list the
     payments of a hosted page; without them a lost callback of one is found by hand only.
     """
@@ -27,6 +29,7 @@ class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     api_key: str
     ipn_secret: str
     base_url: str = PRODUCTION_URL
+    callback_url: str = ""
     vendor_sandbox: bool = False
     fixed_rate: bool = False
     fee_paid_by_user: bool = False
@@ -49,6 +52,11 @@ class NowPaymentsPlugin:
             found.append("BITLOOT_NOWPAYMENTS_BASE_URL must be an http(s) address")
         if is_production and not settings.base_url.startswith("https://"):
             found.append("BITLOOT_NOWPAYMENTS_BASE_URL must be https in production")
+        if not settings.api_key.strip() or len(settings.ipn_secret.strip()) < IPN_SECRET_MIN:
+            found.append(
+                "BITLOOT_NOWPAYMENTS_API_KEY is empty or BITLOOT_NOWPAYMENTS_IPN_SECRET is "
+                f"shorter than {IPN_SECRET_MIN} characters"
+            )
         if bool(settings.email) != bool(settings.password):
             found.append("BITLOOT_NOWPAYMENTS_EMAIL and BITLOOT_NOWPAYMENTS_PASSWORD go together")
         if is_production and (settings.vendor_sandbox or SANDBOX_HOST in settings.base_url):
@@ -76,7 +84,7 @@ async def _open(
         yield NowPayments(
             http,
             ipn_secret=settings.ipn_secret,
-            callback_url=f"{context.public_url}/v1/webhooks/{NAME}",
+            callback_url=settings.callback_url or f"{context.public_url}/v1/webhooks/{NAME}",
             limits=context.limits,
             boot_clock=context.boot_clock,
             is_fixed_rate=settings.fixed_rate,
