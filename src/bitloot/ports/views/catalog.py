@@ -11,7 +11,10 @@ from bitloot.ports.views.paging import Page
 
 
 class ProductView(msgspec.Struct, frozen=True, kw_only=True):
-    """A product on the shelf. `available` counts what can be bought now."""
+    """A product on the shelf. `available` counts what can be bought now.
+
+    `price` is what a unit is quoted for now, EUR; of a product that cannot be had, the price set.
+    """
 
     id: str
     slug: str
@@ -24,16 +27,20 @@ class ProductView(msgspec.Struct, frozen=True, kw_only=True):
     price: Eur
     available: int
     is_preorder: bool
+    release_date: str | None
     cover_url: str | None
 
 
 class CatalogViews(Protocol):
-    """Reads without side effects."""
+    """Reads without side effects, one round trip each. Raise StoreUnavailable."""
 
     async def products(
         self, *, limit: int, after: str | None, source: str | None, in_stock: bool
     ) -> Page[ProductView]:
-        """Published products by slug, a page at a time."""
+        """Published products by slug, the last slug being the key of the next page.
+
+        `source` keeps those of one supplier, `in_stock` those that can be bought now.
+        """
         ...
 
     async def product(self, slug: str) -> ProductView | None:

@@ -1,15 +1,35 @@
 """What the people behind the counter see."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from bitloot.domain.decision import Event
 from bitloot.domain.hold import Hold
 from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile
+from bitloot.domain.reactions import JobKind
 from bitloot.ports.views.paging import Page
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An order in a list. `total` in EUR; `open_holds` wait for a person."""
+
+    id: str
+    number: str
+    status: str
+    failure_reason: str | None
+    remarks: tuple[str, ...]
+    email: str
+    source: str
+    total: Eur
+    open_holds: int
+    created_at: datetime
+    paid_at: datetime | None
+    version: int
 
 
 class WebhookView(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,47 +59,80 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     subject: str
     reason: str
+    facts: Mapping[str, str | int | None]
     hash: str
 
 
 class InvariantBreach(msgspec.Struct, frozen=True):
-    """Something that must never be. `name` is the invariant, `subject` an id."""
+    """Something that must never be. `name` is one of `invariants.INVARIANTS`, `subject` an id."""
 
     name: str
     subject: str
 
 
-class StuckWork(msgspec.Struct, frozen=True):
-    """Work that lost its job: an order, payment or fulfilment that should have one."""
+StuckKind: TypeAlias = Literal["fulfilment", "payment", "order", "invoice", "email", "webhook"]
 
-    kind: str
+
+class StuckWork(msgspec.Struct, frozen=True):
+    """Work that lost its job; `ref` is what the job is named by.
+
+    `job` is its kind, None for a webhook, where it depends on what its `provider` is to the shop.
+    """
+
+    kind: StuckKind
     ref: str
+    job: JobKind | None
+    provider: str | None = None
 
 
 class DeskViews(Protocol):
-    """Reads without side effects."""
+    """Reads without side effects, one round trip each. Raise StoreUnavailable.
 
-    async def holds(self, *, state: str | None, limit: int, after: str | None) -> Page[Hold]:
-        """Holds, newest first."""
+    Lists are newest first; an `after` that is no key of theirs is Refused (`invalid-input`).
+    """
+
+    async def orders(
+        self,
+        *,
+        status: str | None = None,
+        email_key: str | None = None,
+        limit: int,
+        after: str | None,
+    ) -> Page[OrderLine]:
+        """Orders, all or in a status or of an address in its stored form."""
+        ...
+
+    async def holds(
+        self,
+        *,
+        state: str | None = None,
+        order_id: str | None = None,
+        limit: int,
+        after: str | None,
+    ) -> Page[Hold]:
+        """Holds, all or in a state or of an order."""
         ...
 
     async def webhooks(
         self,
         *,
-        provider: str | None,
-        classification: str | None,
+        provider: str | None = None,
+        classification: str | None = None,
+        order_id: str | None = None,
         limit: int,
         after: str | None,
     ) -> Page[WebhookView]:
-        """Stored webhooks, newest first, without bodies."""
+        """Stored webhooks without bodies."""
         ...
 
     async def webhook(self, webhook_id: str) -> WebhookView | None:
         """One stored webhook with its body."""
         ...
 
-    async def audit(self, *, limit: int, after: str | None) -> Page[AuditView]:
-        """Audit lines, newest first."""
+    async def audit(
+        self, *, order_id: str | None = None, limit: int, after: str | None
+    ) -> Page[AuditView]:
+        """Audit lines, all or about an order and its lines, payments, holds, keys and grants."""
         ...
 
     async def ledger(self, order_id: str) -> tuple[LedgerLine, ...]:
@@ -99,7 +152,10 @@ class DeskViews(Protocol):
         ...
 
     async def stuck(self, *, limit: int) -> tuple[StuckWork, ...]:
-        """Rows that wait for work without a pending job."""
+        """Rows that wait for work and have no job, at most `limit` of each kind.
+
+        A dead job waits for a person: what it was for is not stuck.
+        """
         ...
 
     async def breaches(self, *, limit: int) -> tuple[InvariantBreach, ...]:
