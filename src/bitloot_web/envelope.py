@@ -1,0 +1,95 @@
+"""What surrounds every request: its id, its line in the log, its time, the headers of its answer.
+
+Pure ASGI, outermost inside the server: answers that no handler gave pass through here too.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from bitloot_web.metrics import UNMATCHED
+from bitloot_web.security.rate_limits import headers_of
+from bitloot_web.shop import Shop
+
+log = structlog.get_logger(__name__)
+
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_CSP: Final = b"default-src 'none'; frame-ancestors 'none'"
+_HSTS: Final = b"max-age=31536000; includeSubDomains"
+ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+# Kept when the answer brings its own: pages have another policy, static files may be cached.
+DEFAULTS: Final = (
+    (b"content-security-policy", _CSP),
+    (b"cache-control", b"no-store"),
+)
+
+
+class Envelope:
+    """`app` is everything inside."""
+
+    def __init__(self, app: ASGIApp, shop: Shop) -> None:
+        self._app = app
+        self._shop = shop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request or a socket on."""
+        request_id = self._request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.monotonic()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._headers(scope, request_id, message["headers"])
+                self._shop.metrics.request_ended(
+                    str(scope.get("method", "")), _route(scope), status, time.monotonic() - started
+                )
+            elif message["type"] == "websocket.accept":
+                status = 101
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, answer)
+            finally:
+                self._log(scope, status, time.monotonic() - started)
+
+    def _request_id(self, scope: Scope) -> str:
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+                return value.decode()
+        return self._shop.new_id()
+
+    def _headers(
+        self, scope: Scope, request_id: str, given: Iterable[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
+        given = tuple(given)
+        names = {name.lower() for name, _ in given}
+        added = [(b"x-request-id", request_id.encode()), *ALWAYS, *headers_of(scope)]
+        added += [default for default in DEFAULTS if default[0] not in names]
+        if self._shop.edge.is_production:
+            added.append((b"strict-transport-security", _HSTS))
+        return [*given, *added]
+
+    def _log(self, scope: Scope, status: int, seconds: float) -> None:
+        # The template, not the path: a path may carry the token of a download link.
+        log.info(
+            "request",
+            method=str(scope.get("method", scope["type"]))[:16],
+            route=_route(scope),
+            status=status,
+            ms=round(seconds * 1000, 1),
+        )
+
+
+def _route(scope: Scope) -> str:
+    return str(scope.get("path_template") or UNMATCHED)

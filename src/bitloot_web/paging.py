@@ -1,0 +1,85 @@
+"""Pages of a list: a limit and an opaque cursor that only we can have written."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable
+from typing import Annotated, Final, Generic, TypeAlias, TypeVar
+
+import msgspec
+from litestar.params import QueryParameter
+
+from bitloot.domain.limits import Limits
+from bitloot.ports.views.paging import Page
+from bitloot_web.problems import FieldError, ProblemError
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+MAX_CURSOR: Final = 512
+_TAG_BYTES: Final = 12
+
+PageLimit: TypeAlias = Annotated[
+    int | None, QueryParameter(name="limit", ge=1, le=100, description="Rows a page.")
+]
+PageCursor: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(name="cursor", max_length=MAX_CURSOR, description="`next` of the page before."),
+]
+
+
+class PageOf(msgspec.Struct, Generic[R], frozen=True, rename="camel"):
+    """One page. `next` is the cursor of the following one, null on the last."""
+
+    items: tuple[R, ...]
+    next: str | None
+
+
+class Cursors:
+    """Writes and reads the cursors of one list. `key` signs them, so that none can be made up."""
+
+    def __init__(self, key: bytes, name: str) -> None:
+        self._key = key
+        self._name = name
+
+    def write(self, after: str) -> str:
+        """The cursor of the page that begins after that row."""
+        text = after.encode()
+        return base64.urlsafe_b64encode(self._tag(text) + text).rstrip(b"=").decode()
+
+    def read(self, cursor: str | None) -> str | None:
+        """The row to go on after. Raises ProblemError for a cursor that is not ours."""
+        if cursor is None:
+            return None
+        try:
+            padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+            raw = base64.b64decode(padded, altchars=b"-_", validate=True)
+            tag, text = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
+            if hmac.compare_digest(tag, self._tag(text)):
+                return text.decode()
+        except (binascii.Error, ValueError):
+            pass
+        raise refused("cursor", "Give the `next` of the page before, or leave the cursor out.")
+
+    def page(self, page: Page[S], shape: Callable[[S], R]) -> PageOf[R]:
+        """A page as it is answered."""
+        following = None if page.after is None else self.write(page.after)
+        return PageOf(tuple(shape(item) for item in page.items), following)
+
+    def _tag(self, text: bytes) -> bytes:
+        named = f"cursor|{self._name}|".encode() + text
+        return hmac.digest(self._key, named, "sha256")[:_TAG_BYTES]
+
+
+def page_size(limit: int | None, limits: Limits) -> int:
+    """How many rows: as asked, else the default. Raises ProblemError above the limit."""
+    if limit is None:
+        return min(limits.page_default, limits.page_max)
+    if limit > limits.page_max:
+        raise refused("limit", f"Ask for 1 to {limits.page_max} rows.")
+    return limit
+
+
+def refused(parameter: str, detail: str) -> ProblemError:
+    """A query parameter that cannot be used."""
+    return ProblemError("invalid-request", errors=(FieldError(parameter, detail),))
