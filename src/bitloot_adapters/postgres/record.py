@@ -35,7 +35,7 @@ from bitloot.domain.decision import AuditEntry, Change, Decision, JobRequest, ch
 from bitloot.domain.reactions import all_jobs
 from bitloot.domain.timeline import seal_events
 from bitloot.ports.clock import NewId
-from bitloot.ports.jobs import Lease, Outcome
+from bitloot.ports.jobs import Dead, Lease, Outcome
 from bitloot_adapters.postgres.faults import LEASE_GONE, VERSION_MOVED
 from bitloot_adapters.postgres.job_statements import (
     Ending,
@@ -80,7 +80,7 @@ def recording(
     sealed = seal_events(decision)
     _refuse_repeats(sealed.save)
     inserts, updates = _sorted(sealed.save)
-    requests, own = _without_own(all_jobs(decision), lease)
+    requests, own = _without_own(all_jobs(decision), lease, outcome)
     values: dict[str, object] = {}
     for place, rows in enumerate(inserts.values()):
         values[f"new_{place}"] = _json([change.after for change in rows])
@@ -229,10 +229,14 @@ def _audit_row(entry: AuditEntry) -> Mapping[str, object]:
 
 
 def _without_own(
-    requests: tuple[JobRequest, ...], lease: Lease | None
+    requests: tuple[JobRequest, ...], lease: Lease | None, outcome: Outcome | None
 ) -> tuple[tuple[JobRequest, ...], JobRequest | None]:
-    """The wishes for other jobs, and the one for the job that is being ended."""
-    if lease is None:
+    """The wishes for other jobs, and the one for the job that goes on.
+
+    A row cannot be ended and woken by one statement, so such a wish is part of the ending. A job
+    that is given up goes on as a new one.
+    """
+    if lease is None or outcome is None or isinstance(outcome, Dead):
         return requests, None
     own = next((r for r in requests if (r.kind, r.ref) == (lease.kind, lease.ref)), None)
     return tuple(request for request in requests if request is not own), own
