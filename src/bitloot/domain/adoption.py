@@ -42,7 +42,8 @@ def link(draft: Draft, report: PaymentReport, *, payment_id: str, limits: Limits
     row = draft.put(_row(draft, report, payment_id=payment_id, limits=limits, is_linked=True))
     draft.event("payment_linked", row.id, facts={"parent": row.parent_payment_id})
     if row.parent_payment_id is not None or report.status in _HAS_MONEY:
-        draft.hold("payment", row.id, "redeposit")
+        is_wrong = report.status == WRONG_ASSET
+        draft.hold("payment", row.id, "wrong_asset" if is_wrong else "redeposit")
     return row
 
 

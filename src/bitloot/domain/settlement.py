@@ -12,7 +12,7 @@ from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft
 from bitloot.domain.errors import Refused
 from bitloot.domain.goods import Today, give_back
-from bitloot.domain.hold import HoldReason
+from bitloot.domain.hold import Hold, HoldReason
 from bitloot.domain.key_inventory import InventoryKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.observation import FUNDS_SEEN, classify, observe
@@ -35,6 +35,10 @@ MENDABLE: Final = frozenset[FailureReason]({"underpaid", "provider_failed"})
 
 class TodayNeeded(Exception):
     """The payment is late: the decision needs what its money and the goods are worth now."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(payment.id)
+        self.payment = payment
 
 
 def settle(
@@ -113,7 +117,7 @@ def settle_on_request(
         raise refused
     if order.status == "failed":
         if today is None:
-            raise TodayNeeded
+            raise TodayNeeded(payment)
         if not late_guard_holds(file, today):
             raise refused
     late = order.status == "failed"
@@ -241,14 +245,14 @@ class _Case:
         """O6. Goods whose keeping ended while the money was on its way are taken anew."""
         ended = any(r.state != "held" for r in self.file.reservations)
         if ended and self.today is None:
-            raise TodayNeeded
+            raise TodayNeeded(self.payment)
         today = self.today if ended else None
         become_paid(self.draft, self._payment, signal="settled", terms=self.terms, today=today)
 
     def _late(self) -> None:
         """O15, O16, O18: the money came after the order had ended; today's cost decides."""
         if self.today is None:
-            raise TodayNeeded
+            raise TodayNeeded(self.payment)
         if self.faults() or not late_guard_holds(self.file, self.today):
             self._hold_order("paid_late")
             return
@@ -326,7 +330,8 @@ class _Case:
         self._hold_payment(reason)
 
     def _hold_payment(self, reason: HoldReason) -> None:
-        if not any(h.subject_id == self.payment.id for h in self.file.holds):
+        drafted = (row for row in self.draft.written() if isinstance(row, Hold))
+        if not any(h.subject_id == self.payment.id for h in (*self.file.holds, *drafted)):
             self.draft.hold("payment", self.payment.id, reason)
 
 

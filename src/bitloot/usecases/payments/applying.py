@@ -1,0 +1,208 @@
+"""Applying what the gateway says: the jobs `apply_payment` and `adopt_invoice`.
+
+A callback only says "look". From rank 45 on, and for every poll and every payment that is not
+known, the gateway is asked first, with no transaction open; its answer is what is applied.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bitloot.domain.adoption import is_call_unanswered
+from bitloot.domain.errors import Refused
+from bitloot.domain.failpoints import AFTER_LEASE
+from bitloot.domain.limits import Limits
+from bitloot.domain.order import OrderFile
+from bitloot.domain.payment import ASK_FROM_RANK, Invoice, Payment, PaymentReport
+from bitloot.ports.breaker import Breakers
+from bitloot.ports.clock import Clock, FailPoint, NewId
+from bitloot.ports.errors import Rejected, Unavailable
+from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease, Outcome
+from bitloot.ports.payment_gateway import PaymentGateway
+from bitloot.ports.unit_of_work import UnitOfWork
+from bitloot.usecases.payments.hint import Ended, Hint, Told, payment_of
+from bitloot.usecases.payments.settling import OPEN_WEBHOOK, Settling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applying:
+    """`gateways` by the plugin's name."""
+
+    uow: UnitOfWork
+    jobs: Jobs
+    gateways: Mapping[str, PaymentGateway]
+    breakers: Breakers
+    wholesale_limits: Mapping[str, int]
+    limits: Limits
+    clock: Clock
+    new_id: NewId
+    failpoint: FailPoint
+
+    async def apply(self, lease: Lease) -> None:
+        """The job `apply_payment`: its ref is a webhook, or a payment that is polled."""
+        self.failpoint(AFTER_LEASE)
+        try:
+            hint, file = await self._hint(lease.ref)
+            gateway = self._gateway(hint)
+            told = await self._told(gateway, hint, file)
+            if isinstance(told, PaymentReport):
+                await self._children(lease, gateway, told, file)
+            await self._settling.settle(gateway, hint, told, lease=lease)
+        except Ended as end:
+            await self.jobs.finish(lease, end.outcome)
+
+    async def adopt_invoice(self, lease: Lease) -> None:
+        """The job `adopt_invoice`: find the payments of an order's hosted pages by listing them."""
+        self.failpoint(AFTER_LEASE)
+        async with self.uow.begin() as tx:
+            file = await tx.orders.file(lease.ref)
+        outcome: Outcome = Done()
+        for page in file.invoices if file else ():
+            gateway = self.gateways.get(page.gateway)
+            is_over = self.clock() >= page.created_at + self.limits.payment_watch
+            if gateway is None or page.status != "open" or is_over:
+                continue
+            if gateway.capabilities.lists_by_invoice:
+                outcome = Again(after=self.limits.payment_poll)
+                try:
+                    await self._list(lease, gateway, page, file)
+                except (Unavailable, Rejected) as error:
+                    outcome = Again(after=self.limits.payment_poll, error=error.reason)
+                except Ended as end:
+                    outcome = end.outcome
+        await self.jobs.finish(lease, outcome)
+
+    async def _list(
+        self, lease: Lease, gateway: PaymentGateway, page: Invoice, file: OrderFile | None
+    ) -> None:
+        if page.gateway_invoice_id is None:
+            return
+        known = {p.gateway_payment_id for p in (file.payments if file else ())}
+        for told in await gateway.payments_of_invoice(page.gateway_invoice_id):
+            if told.gateway_payment_id not in known:
+                await self._take_in(lease, gateway, told.gateway_payment_id)
+
+    async def _children(
+        self,
+        lease: Lease,
+        gateway: PaymentGateway,
+        report: PaymentReport,
+        file: OrderFile | None,
+    ) -> None:
+        """Deposits that a payment lists and that nobody called back about."""
+        known = {p.gateway_payment_id for p in (file.payments if file else ())}
+        for child_id in report.child_payment_ids:
+            if child_id not in known:
+                await self._take_in(lease, gateway, child_id)
+
+    async def _take_in(self, lease: Lease, gateway: PaymentGateway, payment_id: str) -> None:
+        """The row of a payment that was seen in a list is made from a fresh read of it."""
+        hint = Hint(gateway=gateway.name, gateway_payment_id=payment_id, since=self.clock())
+        told = await self._ask(gateway, hint)
+        await self._settling.settle(gateway, hint, told, lease=lease, ends=False)
+
+    async def refresh(self, payment_id: str) -> Payment:
+        """Ask the gateway about a payment now and apply its answer.
+
+        Raises Refused `not-found` or `provider-unavailable`.
+        """
+        try:
+            hint, _ = await self._hint(payment_id)
+            gateway = self._gateway(hint)
+            told = await self._ask(gateway, hint)
+            await self._settling.settle(gateway, hint, told)
+        except Ended as end:
+            waits = isinstance(end.outcome, Again)
+            raise Refused("provider-unavailable" if waits else "not-found") from end
+        async with self.uow.begin() as tx:
+            file = await tx.orders.file_of_payment(hint.gateway, hint.gateway_payment_id)
+        assert file is not None
+        return file.payment(payment_id)
+
+    @property
+    def _settling(self) -> Settling:
+        return Settling(
+            uow=self.uow,
+            wholesale_limits=self.wholesale_limits,
+            limits=self.limits,
+            clock=self.clock,
+            new_id=self.new_id,
+            failpoint=self.failpoint,
+        )
+
+    # --- before the transaction ------------------------------------------------------------------
+
+    async def _hint(self, ref: str) -> tuple[Hint, OrderFile | None]:
+        async with self.uow.begin() as tx:
+            webhook = await tx.inbox.webhook(ref)
+            if webhook is not None:
+                if not webhook.signature_ok or webhook.classification not in OPEN_WEBHOOK:
+                    raise Ended(Done())
+                assert webhook.subject is not None
+                file = await tx.orders.file_of_payment(webhook.provider, webhook.subject)
+                if file is None and webhook.order_number is not None:
+                    file = await tx.orders.file_by_number(webhook.order_number)
+                hint = Hint(
+                    gateway=webhook.provider,
+                    gateway_payment_id=webhook.subject,
+                    status=webhook.status,
+                    order_number=webhook.order_number,
+                    webhook_id=webhook.id,
+                    since=webhook.received_at,
+                )
+                return hint, file
+            order_id = await tx.orders.order_of("payment", ref)
+            file = await tx.orders.file(order_id) if order_id else None
+        if file is None:
+            raise Ended(Done())
+        payment = file.payment(ref)
+        if payment.gateway_payment_id is None:
+            raise Ended(Done())
+        hint = Hint(
+            gateway=payment.gateway,
+            gateway_payment_id=payment.gateway_payment_id,
+            payment_id=payment.id,
+            since=payment.created_at,
+        )
+        return hint, file
+
+    def _gateway(self, hint: Hint) -> PaymentGateway:
+        gateway = self.gateways.get(hint.gateway)
+        if gateway is None:
+            raise Ended(Dead("gateway_not_configured"))
+        return gateway
+
+    async def _told(self, gateway: PaymentGateway, hint: Hint, file: OrderFile | None) -> Told:
+        """What is applied: the callback's word below rank 45, else a fresh read."""
+        known = payment_of(file, hint)
+        if hint.webhook_id is not None:
+            if known is not None and hint.rank < ASK_FROM_RANK:
+                return hint.as_report()
+            if known is None and self._is_early(file, hint):
+                return "early"
+        return await self._ask(gateway, hint)
+
+    def _is_early(self, file: OrderFile | None, hint: Hint) -> bool:
+        young = self.clock() < hint.since + self.limits.early_webhook_wait
+        return file is not None and young and is_call_unanswered(file)
+
+    async def _ask(self, gateway: PaymentGateway, hint: Hint) -> Told:
+        """A fresh read, or that the gateway knows no such payment. Raises Ended to wait."""
+        probe = self.limits.breaker_probe
+        if not await self.breakers.allows(gateway.name):
+            raise Ended(Again(after=probe, error="breaker"))
+        try:
+            report = await gateway.payment(hint.gateway_payment_id)
+        except Unavailable as error:
+            await self.breakers.failed(gateway.name)
+            # An outage says nothing of this job: it waits as long as the outage lasts.
+            after = max(probe, timedelta(seconds=error.retry_after or 0))
+            raise Ended(Again(after=after, error=error.reason)) from error
+        except Rejected as no:
+            await self.breakers.succeeded(gateway.name)
+            if no.reason == "not_found":
+                return "not_found"
+            after = self.limits.payment_poll
+            raise Ended(Again(after=after, error=no.reason)) from no
+        await self.breakers.succeeded(gateway.name)
+        return report
