@@ -19,6 +19,7 @@ class Faults:
         self._down_for: float | None = None
         self._lost_replies = 0
         self._timeouts = 0
+        self._limited = 0
         self.is_down = False
         self.knows_credentials = True
 
@@ -39,6 +40,10 @@ class Faults:
         """The next calls are so slow that they end without an answer, their work undone."""
         self._timeouts += times
 
+    def limit_next(self, times: int = 1) -> None:
+        """The next calls come too soon: their work is undone."""
+        self._limited += times
+
     def arrive(self, *, key: str | None = None) -> None:
         """A call reaches the provider; with `key` it is one whose outcome can be in doubt."""
         if self._in_transaction():
@@ -50,6 +55,9 @@ class Faults:
             if key is not None:
                 raise OutcomeUnknown(self._provider, key, "timeout")
             raise Unavailable(self._provider, "timeout")
+        if self._limited:
+            self._limited -= 1
+            raise Unavailable(self._provider, "rate_limited", retry_after=1.0)
         if not self.knows_credentials:
             raise Rejected(self._provider, "credentials")
 

@@ -220,6 +220,11 @@ class MemoryPaymentGateway:
         """All payments that were opened for an order."""
         return [p for p in self._payments.values() if p.order_number == order_number]
 
+    def opened(self, order_number: str) -> int:
+        """How many payments and invoices were opened for an order."""
+        invoices = sum(i.order_number == order_number for i in self._invoices.values())
+        return len(self.of_order(order_number)) + invoices
+
     def pay(
         self,
         gateway_payment_id: str,

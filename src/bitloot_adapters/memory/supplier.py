@@ -12,7 +12,7 @@ import msgspec
 from bitloot.domain.money import Eur
 from bitloot.domain.supply import UnitState
 from bitloot.ports.clock import Clock, RandomBytes
-from bitloot.ports.errors import Rejected, Unavailable
+from bitloot.ports.errors import Rejected
 from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.supplier import (
     SuppliedKey,
@@ -124,8 +124,6 @@ class MemorySupplier:
         """Place one order."""
         self.faults.arrive(key=request.external_id)
         plan = self._script.popleft() if self._script else NextOrder()
-        if plan.refuse == "rate_limited":
-            raise Unavailable(self._name, "rate_limited")
         if plan.refuse is not None:
             raise Rejected(self._name, plan.refuse)
         order = self._placed(request, plan)
