@@ -34,7 +34,7 @@ class SealedKey(Row, frozen=True, kw_only=True):
     """
 
     unlogged: ClassVar[frozenset[str]] = frozenset(
-        {"wrapped_dek", "nonce", "ciphertext", "fingerprint"}
+        {"wrapped_dek", "kek_id", "nonce", "ciphertext", "fingerprint"}
     )
 
     order_id: str | None = None

@@ -169,10 +169,16 @@ def read_lines(raw: bytes) -> tuple[tuple[StockLine, ...], tuple[LineReport, ...
 
 
 def new_lines(
-    fingerprints: Mapping[int, str], known: AbstractSet[str]
+    fingerprints: Mapping[int, str],
+    known: AbstractSet[str],
+    *,
+    earlier: AbstractSet[str] = frozenset(),
 ) -> tuple[tuple[int, ...], tuple[LineReport, ...]]:
-    """Which lines bring a key that was never seen, by fingerprint of each line number."""
-    seen: set[str] = set()
+    """Which lines bring a key that was never seen, by fingerprint of each line number.
+
+    `known` are fingerprints of the store, `earlier` those of lines further up in the same file.
+    """
+    seen = set(earlier)
     fresh: list[int] = []
     reports: list[LineReport] = []
     for number, fingerprint in fingerprints.items():
@@ -181,8 +187,8 @@ def new_lines(
         elif fingerprint in known:
             reports.append(LineReport(number=number, outcome="known_already"))
         else:
-            seen.add(fingerprint)
             fresh.append(number)
+        seen.add(fingerprint)
     return tuple(fresh), tuple(reports)
 
 

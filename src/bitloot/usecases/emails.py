@@ -1,0 +1,312 @@
+"""Mails: rendered once and stored, sent once, and what the provider says of them later.
+
+A mail holds no secret, except a one-time code: that is derived anew at sending and never stored.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal, TypeAlias
+
+from bitloot.domain.backoff import fraction, pause
+from bitloot.domain.decision import Decision, insert, update
+from bitloot.domain.delivery import is_delivered
+from bitloot.domain.email import Email, EmailKind, Suppression
+from bitloot.domain.failpoints import (
+    AFTER_SENT_COMMIT,
+    AFTER_SIGNATURE_CHECK,
+    AFTER_WEBHOOK_COMMIT,
+    MAIL_ACCEPTED_BEFORE_SENT,
+)
+from bitloot.domain.limits import Limits
+from bitloot.domain.mailing import email_kind, sending_key
+from bitloot.domain.money import CryptoAmount
+from bitloot.domain.order import OrderFile
+from bitloot.domain.webhook_intake import Verified, handled, take_in, turn_away
+from bitloot.ports.breaker import Breakers
+from bitloot.ports.clock import Clock, FailPoint, NewId, RandomBytes
+from bitloot.ports.deciding import decide
+from bitloot.ports.email_templates import EmailFacts, EmailLine, RenderEmail
+from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
+from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease, Outcome
+from bitloot.ports.mailer import Mailer, MailEvent, Message
+from bitloot.ports.payment_gateway import Forged, Malformed
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+
+Intake: TypeAlias = Literal["accepted", "duplicate", "forged", "malformed"]
+# The one-time code of a challenge, by its id: the same code each time.
+CodeOf: TypeAlias = Callable[[str], str]
+_PERMANENT: Final = "/permanent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emails:
+    """`public_url` is where the links in mails lead; `code_of` derives re-entry codes."""
+
+    uow: UnitOfWork
+    jobs: Jobs
+    mailer: Mailer
+    breakers: Breakers
+    render: RenderEmail
+    code_of: CodeOf
+    clock: Clock
+    new_id: NewId
+    random_bytes: RandomBytes
+    limits: Limits
+    failpoint: FailPoint
+    public_url: str
+
+    async def send(self, lease: Lease) -> None:
+        """Job `send_email`, ref `<kind>/<subject id>/<n>`: T11, the mail, T12."""
+        email = await decide(self.uow, lambda tx: self._intend(tx, lease))
+        if email is None or email.state != "sending":
+            await self.jobs.finish(lease, Done())
+            return
+        if not await self.breakers.allows(self.mailer.name):
+            await self.jobs.finish(lease, Again(after=self.limits.breaker_probe))
+            return
+        message = await self._message(email)
+        if message is None:
+            await self._end(lease, email.key, state="refused", refusal="ended")
+            return
+        try:
+            provider_id = await self.mailer.send(message, idempotency_key=email.provider_key)
+        except Unavailable as error:
+            await self.breakers.failed(self.mailer.name)
+            await self.jobs.finish(lease, self._later(lease, error.reason, error.retry_after))
+        except OutcomeUnknown as error:
+            await self.breakers.failed(self.mailer.name)
+            await self.jobs.finish(lease, self._later(lease, error.reason or "unknown", None))
+        except Rejected as error:
+            await self._rejected(lease, email, error)
+        else:
+            await self.breakers.succeeded(self.mailer.name)
+            self.failpoint(MAIL_ACCEPTED_BEFORE_SENT)
+            await self._end(lease, email.key, state="sent", provider_id=provider_id)
+            self.failpoint(AFTER_SENT_COMMIT)
+
+    async def accept(self, headers: Mapping[str, str], body: bytes) -> Intake:
+        """T4: store a webhook of the mail provider and its job. Raises StoreUnavailable."""
+        provider = self.mailer.name
+        reading = self.mailer.read_webhook(headers, body, now=self.clock().timestamp())
+        self.failpoint(AFTER_SIGNATURE_CHECK)
+
+        async def attempt(tx: Transaction) -> Decision:
+            at = self.clock()
+            if isinstance(reading, MailEvent):
+                known = await tx.inbox.webhook_by_key(provider, reading.dedupe_key)
+                hint = _verified(provider, reading)
+                decision = take_in(known, hint, body, at=at, new_id=self.new_id)
+            else:
+                forged = isinstance(reading, Forged)
+                word: Literal["invalid_signature", "malformed"] = (
+                    "invalid_signature" if forged else "malformed"
+                )
+                decision = turn_away(
+                    provider, word, body, reading.reason, at=at, new_id=self.new_id
+                )
+            await tx.record(decision)
+            return decision
+
+        decision = await decide(self.uow, attempt)
+        self.failpoint(AFTER_WEBHOOK_COMMIT)
+        if isinstance(reading, Forged):
+            return "forged"
+        if isinstance(reading, Malformed):
+            return "malformed"
+        return "duplicate" if decision.reason == "duplicate" else "accepted"
+
+    async def follow_up(self, lease: Lease) -> None:
+        """Job `mail_event`: note what became of a mail; a dead address is written to no more."""
+
+        async def attempt(tx: Transaction) -> None:
+            webhook = await tx.inbox.webhook(lease.ref)
+            if webhook is None or not webhook.signature_ok:
+                await tx.record(Decision(), lease=lease, outcome=Dead("no such webhook"))
+                return
+            email = None
+            if webhook.subject is not None:
+                email = await tx.inbox.email_by_provider_id(webhook.provider, webhook.subject)
+            at = self.clock()
+            if email is None:
+                young = at - webhook.received_at < self.limits.early_webhook_wait
+                if webhook.subject is not None and young:
+                    # The mail may have been accepted a moment before its id was stored.
+                    wait = Again(after=self.limits.early_webhook_wait / 10)
+                    await tx.record(Decision(), lease=lease, outcome=wait)
+                    return
+                done = handled(webhook, "unmatched", at=at)
+                await tx.record(done, lease=lease, outcome=Done())
+                return
+            word = webhook.status or "other"
+            event = word.removesuffix(_PERMANENT)
+            changes = [update(email, provider_event=event)]
+            dead = word.endswith(_PERMANENT) or event == "complained"
+            key = email.to.casefold()
+            if dead and not await tx.inbox.is_suppressed(key):
+                reason: Literal["bounce", "complaint"] = (
+                    "complaint" if event == "complained" else "bounce"
+                )
+                changes.append(insert(Suppression(id=key, reason=reason, created_at=at)))
+            noted = handled(webhook, "applied", at=at)
+            await tx.record(Decision(save=(*changes, *noted.save)), lease=lease, outcome=Done())
+
+        await decide(self.uow, attempt)
+
+    async def _intend(self, tx: Transaction, lease: Lease) -> Email | None:
+        """T11: the mail as it is stored, written with its texts when it is sent the first time."""
+        known = await tx.inbox.email(lease.ref)
+        at = self.clock()
+        if known is not None:
+            key = sending_key(known, at=at, limits=self.limits)
+            if known.state != "sending" or key == known.provider_key:
+                return known
+            again = update(known, provider_key=key, first_try_at=at)
+            await tx.record(Decision(save=(again,)), lease=lease)
+            assert isinstance(again.after, Email)
+            return again.after
+        kind, subject = email_kind(lease.ref)
+        file = await tx.orders.file(subject)
+        if kind is None or kind == "reentry-code" or file is None:
+            return None
+        is_suppressed = await tx.inbox.is_suppressed(file.order.email_key)
+        rendered = None if is_suppressed else self.render(self._facts(kind, file))
+        row = insert(
+            Email(
+                id=self.new_id(),
+                key=lease.ref,
+                kind=kind,
+                order_id=file.order.id,
+                to=file.order.email,
+                subject=rendered.subject if rendered else None,
+                html=rendered.html if rendered else None,
+                text=rendered.text if rendered else None,
+                state="suppressed" if rendered is None else "sending",
+                provider=self.mailer.name,
+                provider_key=lease.ref,
+                first_try_at=at,
+                created_at=at,
+            )
+        )
+        await tx.record(Decision(save=(row,)), lease=lease)
+        assert isinstance(row.after, Email)
+        return row.after
+
+    async def _message(self, email: Email) -> Message | None:
+        """What is sent; None when it has no use any more."""
+        if email.subject is not None and email.html is not None and email.text is not None:
+            return Message(
+                to=email.to,
+                subject=email.subject,
+                html=email.html,
+                text=email.text,
+                kind=email.kind,
+            )
+        is_over = self.clock() >= email.created_at + self.limits.otp_life
+        if email.kind != "reentry-code" or email.order_id is None or is_over:
+            return None
+        async with self.uow.begin() as tx:
+            file = await tx.orders.file(email.order_id)
+        if file is None:
+            return None
+        _, challenge = email_kind(email.key)
+        rendered = self.render(self._facts(email.kind, file, code=self.code_of(challenge)))
+        return Message(
+            to=email.to,
+            subject=rendered.subject,
+            html=rendered.html,
+            text=rendered.text,
+            kind=email.kind,
+        )
+
+    async def _rejected(self, lease: Lease, email: Email, error: Rejected) -> None:
+        if error.reason == "credentials":
+            wait = Again(after=self.limits.blocked_recheck, error=error.reason)
+            await self.jobs.finish(lease, wait)
+            return
+        await self._end(lease, email.key, state="refused", refusal=error.reason)
+
+    async def _end(
+        self,
+        lease: Lease,
+        key: str,
+        *,
+        state: Literal["sent", "refused"],
+        provider_id: str | None = None,
+        refusal: str | None = None,
+    ) -> None:
+        """T12."""
+
+        async def attempt(tx: Transaction) -> None:
+            row = await tx.inbox.email(key)
+            assert row is not None
+            at = self.clock()
+            done = update(
+                row,
+                state=state,
+                provider_id=provider_id,
+                refusal=refusal,
+                sent_at=at if state == "sent" else None,
+            )
+            await tx.record(Decision(save=(done,)), lease=lease, outcome=Done())
+
+        await decide(self.uow, attempt)
+
+    def _later(self, lease: Lease, reason: str, retry_after: float | None) -> Outcome:
+        """An outage of the provider alone never loses a mail: the count starts over at the cap."""
+        after = pause(lease.attempts, fraction(self.random_bytes(4)), self.limits)
+        if retry_after is not None:
+            after = max(after, timedelta(seconds=retry_after))
+        is_last = lease.attempts >= lease.max_attempts - 1
+        return Again(after=after, progressed=is_last, error=reason)
+
+    def _facts(self, kind: EmailKind, file: OrderFile, code: str | None = None) -> EmailFacts:
+        order = file.order
+        paying = [p for p in file.payments if p.pay_address is not None and not p.is_child]
+        payment = max(paying, key=lambda p: p.created_at, default=None)
+        page = max(file.invoices, key=lambda i: i.created_at, default=None)
+        hold = max((h for h in file.holds), key=lambda h: h.opened_at, default=None)
+        asked = received = None
+        if payment is not None and payment.pay_amount is not None:
+            asked = CryptoAmount(payment.pay_amount, payment.pay_currency)
+        if payment is not None and payment.actually_paid is not None:
+            received = CryptoAmount(payment.actually_paid, payment.pay_currency)
+        return EmailFacts(
+            kind=kind,
+            order_number=order.number,
+            order_ref=order.id,
+            public_url=self.public_url,
+            lines=tuple(
+                EmailLine(
+                    title=item.title,
+                    quantity=item.quantity,
+                    is_ready=is_delivered(item, file.fulfilments),
+                )
+                for item in file.items
+            ),
+            total=order.total,
+            pay_until=order.window_ends_at,
+            pay_address=payment.pay_address if payment else None,
+            pay_memo=payment.payin_extra_id if payment else None,
+            pay_network=payment.network if payment else None,
+            pay_page=page.url if page else None,
+            asked=asked,
+            received=received,
+            tolerance=self.limits.underpayment_tolerance,
+            surplus=order.paid_over,
+            failure_reason=order.failure_reason,
+            hold_reason=hold.reason if hold else None,
+            code=code,
+            code_minutes=int(self.limits.otp_life.total_seconds() // 60),
+        )
+
+
+def _verified(provider: str, event: MailEvent) -> Verified:
+    return Verified(
+        provider=provider,
+        dedupe_key=event.dedupe_key,
+        subject=event.provider_id,
+        status=f"{event.event}{_PERMANENT}" if event.permanent else event.event,
+        order_number=None,
+        job="mail_event",
+    )

@@ -1,0 +1,143 @@
+"""Our own keys: counted in, taken off when they end, and moved to a new key-encryption key."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from bitloot.domain.decision import AuditEntry, Change, Decision, update
+from bitloot.domain.errors import Refused
+from bitloot.domain.fulfilment_plan import OWN_STOCK
+from bitloot.domain.limits import Limits
+from bitloot.domain.own_stock import (
+    Batch,
+    LineReport,
+    StockLine,
+    expired,
+    import_faults,
+    new_lines,
+    read_lines,
+    stock_rows,
+    unit_of,
+)
+from bitloot.domain.sealed import Bound
+from bitloot.ports.clock import Clock, NewId
+from bitloot.ports.deciding import decide
+from bitloot.ports.key_vault import KeyVault
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+
+KEYS_IN_ONE_COMMIT: Final = 200
+KEYS_IN_ONE_ROTATION: Final = 100
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a file: how many keys came in, and each line that did not."""
+
+    imported: int
+    refused: tuple[LineReport, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """Keys of the shop's own stock."""
+
+    uow: UnitOfWork
+    vault: KeyVault
+    clock: Clock
+    new_id: NewId
+    limits: Limits
+
+    async def import_keys(self, raw: bytes, batch: Batch, *, actor: str) -> ImportReport:
+        """Take in a text file with one key a line; a key that is known already is left out.
+
+        May be repeated after a fault: what came in before is known then. Raises Refused:
+        `invalid-input`, `not-found` for a product that is not sold from own stock, or
+        `duplicate-keys` when not one key was new.
+        """
+        if len(raw) > self.limits.key_import_bytes:
+            raise Refused("invalid-input", import_faults(raw, 1, self.limits) or "", field="file")
+        lines, bad = read_lines(raw)
+        fault = import_faults(raw, len(lines), self.limits)
+        if fault is not None:
+            raise Refused("invalid-input", fault, field="file")
+        await self._admit(batch)
+        refused = list(bad)
+        imported = 0
+        seen: set[str] = set()
+        for start in range(0, len(lines), KEYS_IN_ONE_COMMIT):
+            part = lines[start : start + KEYS_IN_ONE_COMMIT]
+            came_in, left_out = await self._take_in(part, batch, seen, actor=actor)
+            imported += came_in
+            refused += left_out
+        if not imported:
+            raise Refused("duplicate-keys")
+        return ImportReport(
+            imported=imported, refused=tuple(sorted(refused, key=lambda line: line.number))
+        )
+
+    async def expire(self) -> int:
+        """Take keys off the shelf whose time is over; gives how many, one batch at a time."""
+
+        async def attempt(tx: Transaction) -> int:
+            at = self.clock()
+            decision = expired(await tx.keys.past_expiry(at=at, limit=KEYS_IN_ONE_COMMIT), at=at)
+            await tx.record(decision)
+            return len(decision.save)
+
+        return await decide(self.uow, attempt)
+
+    async def rotate(self) -> int:
+        """Wrap one batch of data keys under the present key-encryption key; 0 when all are.
+
+        Reveals go on meanwhile: the bytes stay, and a data key opens the same under either.
+        """
+
+        async def attempt(tx: Transaction) -> int:
+            kek_id = self.vault.kek_id
+            keys = await tx.keys.not_on_kek(kek_id, limit=KEYS_IN_ONE_ROTATION)
+            changes: list[Change] = []
+            for key in keys:
+                bound = unit_of(key)
+                wrapped = self.vault.rewrap(key.wrapped_dek, key.kek_id, bound, bound)
+                changes.append(update(key, wrapped_dek=wrapped.wrapped_dek, kek_id=wrapped.kek_id))
+            await tx.record(Decision(save=tuple(changes)))
+            return len(changes)
+
+        return await decide(self.uow, attempt)
+
+    async def _admit(self, batch: Batch) -> None:
+        async with self.uow.begin() as tx:
+            found = await tx.checkout.sellables([batch.product_id])
+        if not any(s.product.source == OWN_STOCK for s in found):
+            raise Refused("not-found", "No product of our own stock has this id.", field="product")
+
+    async def _take_in(
+        self, lines: tuple[StockLine, ...], batch: Batch, seen: set[str], *, actor: str
+    ) -> tuple[int, list[LineReport]]:
+        """One commit's worth of lines. `seen` gathers the fingerprints of the whole file."""
+        prints = {line.number: self.vault.fingerprint(line.serial) for line in lines}
+
+        async def attempt(tx: Transaction) -> tuple[int, list[LineReport]]:
+            known = await tx.keys.known(list(prints.values()))
+            fresh, left_out = new_lines(prints, known - seen, earlier=seen)
+            at = self.clock()
+            changes: list[Change] = []
+            for line in lines:
+                if line.number in fresh:
+                    key_id = self.new_id()
+                    bound = Bound(sealed_key_id=key_id, product_id=batch.product_id)
+                    sealed = self.vault.seal(line.serial, bound)
+                    changes += stock_rows(key_id, sealed, batch, OWN_STOCK, at=at)
+            audit = AuditEntry(
+                at=at,
+                actor=actor,
+                action="keys.import",
+                subject=batch.product_id,
+                facts={"keys": len(fresh), "batch": batch.name},
+            )
+            await tx.record(Decision(save=tuple(changes), audit=(audit,) if fresh else ()))
+            return len(fresh), list(left_out)
+
+        outcome = await decide(self.uow, attempt)
+        seen.update(prints.values())
+        return outcome
