@@ -54,7 +54,7 @@ RECORD: Final = codec(IdempotencyRecord)
 PERSON_LOCKS: Final = 1
 
 
-def _free_keys() -> LateralFromClause:
+def free_keys() -> LateralFromClause:
     """How many keys of the product are free, and what the dearest of them cost."""
     keys = inventory_keys
     return (
@@ -68,7 +68,7 @@ def _free_keys() -> LateralFromClause:
     )
 
 
-def _best_offer() -> LateralFromClause:
+def best_offer() -> LateralFromClause:
     """The cheapest offer that has something left, else the cheapest."""
     offers = product_offers
     return (
@@ -86,7 +86,7 @@ def _facts(
     place: ColumnElement[int],
     only: ColumnElement[bool],
 ) -> Statement:
-    stock = _free_keys()
+    stock = free_keys()
     columns = (*PRODUCT.columns, *(offer.c[name] for name in OFFER.names), *stock.c)
     return compiled(
         select(*columns).select_from(source.outerjoin(stock, true())).where(only).order_by(place)
@@ -117,7 +117,7 @@ def _of_references() -> Statement:
         .render_derived(name="wanted")
     )
     named = or_(products.c.slug == wanted.c.name, products.c.id == wanted.c.id)
-    offer = _best_offer()
+    offer = best_offer()
     source = wanted.join(products, named).outerjoin(offer, true())
     return _facts(source, offer, wanted.c.place, true())
 
@@ -193,7 +193,7 @@ class CheckoutReads:
         by_address, by_ip, waited = counts[0]
         return Placing(
             quote=quote,
-            sellables=tuple(_sellable(values) for values in sellables),
+            sellables=tuple(sellable(values) for values in sellables),
             open_by_address=_whole(by_address),
             open_by_ip=_whole(by_ip),
             backlog_seconds=float(waited) if isinstance(waited, Decimal) else 0.0,
@@ -202,7 +202,7 @@ class CheckoutReads:
     async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
         ids = [reference if is_id(reference) else None for reference in references]
         (rows,) = await self._session.ask(ask(_SELLABLES, names=list(references), ids=ids))
-        return tuple(_sellable(values) for values in rows)
+        return tuple(sellable(values) for values in rows)
 
     async def once(self, once: Once) -> IdempotencyRecord | None:
         (rows,) = await self._session.ask(
@@ -211,7 +211,7 @@ class CheckoutReads:
         return RECORD.first(rows)
 
 
-def _sellable(values: Values) -> Sellable:
+def sellable(values: Values) -> Sellable:
     width = len(PRODUCT.names)
     product = PRODUCT.row(values[:width])
     *offered, free, dearest = values[width:]
