@@ -11,13 +11,24 @@ from typing import TypeAlias
 from bitloot.domain.limits import Limits
 from bitloot.ports.captcha import Captcha
 from bitloot.ports.clock import Clock, NewId
-from bitloot.ports.payment_gateway import PaymentGateway
 from bitloot.ports.rate_limiter import RateLimiter
 from bitloot.ports.realtime import Realtime
 from bitloot.ports.views.catalog import CatalogViews
 from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
+from bitloot.usecases.aftercare import Aftercare
 from bitloot.usecases.checkout import Checkout
+from bitloot.usecases.emails import Emails
+from bitloot.usecases.fulfilment import FulfilmentJob
+from bitloot.usecases.inventory import Inventory
+from bitloot.usecases.payments.applying import Applying
+from bitloot.usecases.payments.desk import MoneyDesk
+from bitloot.usecases.payments.intake import WebhookIntake
+from bitloot.usecases.payments.opening import Opening
+from bitloot.usecases.reentry import Reentry
+from bitloot.usecases.repeats import Repeats
+from bitloot.usecases.reveal import Reveal
+from bitloot.usecases.supplier_hints import SupplierHints
 from bitloot_web.metrics import Metrics
 from bitloot_web.security.order_session import OrderSessions
 
@@ -40,8 +51,9 @@ class Edge:
     """What the HTTP edge is told by the settings.
 
     `admin_token_digest` is the SHA-256 of the admin token: the token itself stays in the settings.
-    `link_secret` signs download links, `cursor_key` the cursors of lists. A client's address is
-    taken from `X-Forwarded-For` only behind `trusted_proxies`; `/metrics` answers `metrics_from`.
+    `cursor_key` signs the cursors of lists, `client_key` the digests of buyers' clients in
+    receipts. A client's address is taken from `X-Forwarded-For` only behind `trusted_proxies`;
+    `/metrics` answers `metrics_from`. `receipt_public_key` checks receipts (Ed25519, raw).
     """
 
     public_url: str
@@ -50,19 +62,39 @@ class Edge:
     trusted_proxies: tuple[Network, ...]
     metrics_from: tuple[Network, ...]
     admin_token_digest: bytes
-    link_secret: bytes
     cursor_key: bytes
-    receipt_key: bytes
+    client_key: bytes
+    receipt_public_key: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """Use cases by name, views, and what the edge asks itself. `probes` by part: `database`, …"""
+    """Use cases by name, views, and what the edge asks itself.
 
+    `webhook_intake`, `supplier_hints` and `emails` take in what providers call back with, told
+    apart by the plugin's name. `probes` are tried by `/readyz`, by the name of the part: without
+    `database` the shop is not ready, every other part is reported only.
+    """
+
+    # selling
     checkout: Checkout
+    opening: Opening
+    reveal: Reveal
+    reentry: Reentry
     views: Views
-    gateways: Mapping[str, PaymentGateway]
-    gateway: str
+    # what providers say
+    webhook_intake: WebhookIntake
+    supplier_hints: SupplierHints
+    emails: Emails
+    # jobs beside those of the above
+    applying: Applying
+    fulfilment: FulfilmentJob
+    # the desk
+    money_desk: MoneyDesk
+    aftercare: Aftercare
+    inventory: Inventory
+    repeats: Repeats
+    # the edge
     sessions: OrderSessions
     rate_limiter: RateLimiter
     captcha: Captcha

@@ -29,7 +29,6 @@ RateName: TypeAlias = Literal[
     "reveals",
     "downloads",
     "codes-by-ip",
-    "codes-by-order",
     "code-tries-by-ip",
     "code-tries-by-order",
     "admin",
@@ -54,7 +53,6 @@ RATE_LIMITS: Final[Mapping[RateName, Row]] = {
     "reveals": Row("reveals_per_hour", 60 * _MINUTE),  # by order
     "downloads": Row("catalogue_per_minute", _MINUTE),
     "codes-by-ip": Row("otp_requests_per_15_minutes", 15 * _MINUTE, fails_closed=True),
-    "codes-by-order": Row("otp_requests_per_15_minutes", 15 * _MINUTE, fails_closed=True),
     "code-tries-by-ip": Row(
         "otp_verifications_per_ip_per_15_minutes", 15 * _MINUTE, fails_closed=True
     ),
