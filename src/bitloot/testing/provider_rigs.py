@@ -22,7 +22,10 @@ from bitloot.ports.supplier import Supplier
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A webhook as it arrives: header names lower-case, the raw body."""
+    """A webhook as it arrives: the raw body, and those headers only that prove where it is from.
+
+    Header names are lower-case. The suites change each of them and expect a forgery.
+    """
 
     headers: Mapping[str, str]
     body: bytes
@@ -179,7 +182,9 @@ class VaultRig(Protocol):
 
 
 class MailerRig(ProviderRig, Protocol):
-    """A mail provider; `address` is one that it accepts."""
+    """A mail provider; `address` is one that it accepts. Declared as `refuse_address` in `lacks`
+    where the provider takes any text for an address.
+    """
 
     @property
     def mailer(self) -> Mailer: ...
