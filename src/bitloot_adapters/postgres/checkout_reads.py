@@ -133,7 +133,7 @@ def _unpaid(by: ColumnElement[str], name: str) -> ScalarSelect[int]:
 
 _LOCKED_QUOTE: Final = locked_by_id(QUOTE, "quote_id")
 _SELLABLES_OF_QUOTE: Final = _of_quote()
-_SELLABLES: Final = _of_references()
+SELLABLES: Final = _of_references()
 # Two orders of one person are placed one after the other, so that the count is exact.
 _ONE_BY_ONE: Final = compiled(
     select(
@@ -201,7 +201,7 @@ class CheckoutReads:
 
     async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
         ids = [reference if is_id(reference) else None for reference in references]
-        (rows,) = await self._session.ask(ask(_SELLABLES, names=list(references), ids=ids))
+        (rows,) = await self._session.ask(ask(SELLABLES, names=list(references), ids=ids))
         return tuple(sellable(values) for values in rows)
 
     async def once(self, once: Once) -> IdempotencyRecord | None:
