@@ -4,6 +4,9 @@ No socket time-out: with one, redis-py on Python 3.11 swallows cancellations. No
 counter or a stream entry would be written twice. Deadlines are set around calls instead.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final, TypedDict
 from urllib.parse import urlsplit
 
@@ -12,8 +15,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from bitloot.ports.errors import StoreUnavailable
+
 CONNECT_SECONDS: Final = 2.0
 CALL_SECONDS: Final = 2.0
+# For what goes on without an answer: nobody is kept waiting by a cache that hangs.
+HINT_SECONDS: Final = 0.5
 POOL: Final = 20
 
 # What a lost, restarting or full server raises, besides the deadline itself.
@@ -45,3 +52,16 @@ def open_redis(url: str) -> Redis:
         url, max_connections=POOL, timeout=CALL_SECONDS, **connection_options(url)
     )
     return Redis.from_pool(pool)
+
+
+@asynccontextmanager
+async def reached(seconds: float = CALL_SECONDS) -> AsyncIterator[None]:
+    """A deadline around calls. Raises StoreUnavailable when the server is lost, full or too slow.
+
+    A call that ran into the deadline may have been carried out.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except LOST as error:
+        raise StoreUnavailable(type(error).__name__) from None
