@@ -19,6 +19,7 @@ from bitloot.domain.paying import Terms
 from bitloot.domain.payment import GATEWAY_STATUS, Invoice, Payment, PaymentReport
 from bitloot.domain.product import Sellable
 from bitloot.domain.reservation import Reservation
+from bitloot.domain.settlement import settle
 from bitloot.testing.rows import COST, GATEWAY, Goods, Rows
 from bitloot.testing.virtual_time import START
 
@@ -48,6 +49,16 @@ def applied(file: OrderFile, decision: Decision) -> OrderFile:
             tables[_FILED[type(row)]][row.id] = row
     fields = {name: tuple(rows.values()) for name, rows in tables.items()}
     return msgspec.structs.replace(file, order=order, **fields)
+
+
+def kinds(decision: Decision) -> list[str]:
+    """The kinds of its events, in their order."""
+    return [event.kind for event in decision.events]
+
+
+def goods_states(file: OrderFile) -> set[str]:
+    """Where the reservations of an order stand."""
+    return {reservation.state for reservation in file.reservations}
 
 
 class OrderCases:
@@ -142,6 +153,28 @@ class OrderCases:
             actually_paid=paid,
         )
         return msgspec.structs.replace(report, **fields)
+
+    def told(
+        self, file: OrderFile, status: str, *, which: int = -1, late: bool = False, **report: object
+    ) -> tuple[OrderFile, Decision]:
+        """What the order is after the gateway said so; `late` supplies today's facts."""
+        payment = file.payments[which]
+        decision = settle(
+            file,
+            payment,
+            self.report(file, status, payment, **report),
+            at=self.at,
+            terms=self.terms(),
+            held_keys=self.keys,
+            today=self.today() if late else None,
+        )
+        return applied(file, decision), decision
+
+    def paid(self, status: str = "paid") -> OrderFile:
+        """A paid order with the payment that settled it."""
+        file = self.with_payment(self.order(status), "finished")
+        order = msgspec.structs.replace(file.order, settled_by=file.payments[0].id, paid_at=self.at)
+        return msgspec.structs.replace(file, order=order)
 
     def today(
         self,

@@ -1,0 +1,216 @@
+"""What people decide about money: rules O22, O24, O25, and a retry of an unpaid order."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from bitloot.domain.errors import Refused
+from bitloot.domain.hold_decision import decide_hold
+from bitloot.domain.order import OrderFile
+from bitloot.domain.override import overridable, override
+from bitloot.domain.settlement import settle_on_request
+from bitloot.testing.order_cases import ASKED, OrderCases, applied, goods_states
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def cases() -> OrderCases:
+    return OrderCases()
+
+
+# --- O22, O24, O25 -------------------------------------------------------------------------------
+
+
+def decided(
+    cases: OrderCases, file: OrderFile, *, accept: bool, signed_loss: bool = False, **today: Decimal
+) -> OrderFile:
+    decision = decide_hold(
+        file,
+        file.holds[-1].id,
+        accept=accept,
+        by="admin/1",
+        reason="looked at it",
+        expected_version=file.order.version,
+        signed_loss=signed_loss,
+        at=cases.at,
+        terms=cases.terms(),
+        held_keys=cases.keys,
+        today=cases.today(**today),
+    )
+    assert [line.actor for line in decision.audit] == ["admin/1"]
+    return applied(file, decision)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("waiting", None),
+        ("confirming", None),
+        ("expired", None),
+        ("cancelled", None),
+        ("failed", "provider_failed"),
+    ],
+)
+def test_o24_accepting_pays_the_order_with_everything_that_brings(
+    cases: OrderCases, status: str, reason: str | None
+) -> None:
+    file = cases.with_payment(cases.order(status, failure_reason=reason), "finished")
+    file = msgspec.structs.replace(file, holds=(cases.rows.hold(file.order, version=1),))
+    after = decided(cases, file, accept=True)
+    assert after.order.status == "paid"
+    assert after.order.settled_by == file.payments[0].id
+    assert goods_states(after) == {"consumed"}
+    assert len(after.fulfilments) == 2
+    assert [h.state for h in after.holds] == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("status", "hold", "before", "after"),
+    [
+        ("waiting", "amount_mismatch", None, "amount_mismatch"),
+        ("confirming", "wrong_asset", None, "wrong_asset"),
+        ("expired", "paid_late", None, "late_payment"),
+        ("cancelled", "paid_after_end", None, "late_payment"),
+        ("failed", "paid_late", "underpaid", "underpaid"),
+    ],
+)
+def test_o24_rejecting_fails_the_order_and_a_failed_one_keeps_its_reason(
+    cases: OrderCases, status: str, hold: str, before: str | None, after: str
+) -> None:
+    file = cases.with_payment(cases.order(status, failure_reason=before), "finished")
+    row = cases.rows.hold(file.order, reason=hold, version=1)
+    ended = decided(cases, msgspec.structs.replace(file, holds=(row,)), accept=False)
+    assert (ended.order.status, ended.order.failure_reason) == ("failed", after)
+    assert "held" not in goods_states(ended)
+
+
+def refused(cases: OrderCases, file: OrderFile, **arguments: Decimal) -> str:
+    with pytest.raises(Refused) as no:
+        decided(cases, file, accept=True, **arguments)
+    return no.value.code
+
+
+def test_o24_accepting_needs_money_and_todays_cost_or_a_signed_loss(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order("expired"), "expired")
+    file = msgspec.structs.replace(file, holds=(cases.rows.hold(file.order, version=1),))
+    assert refused(cases, file) == "hold-needs-money"
+    file = cases.with_payment(file, "finished")
+    assert refused(cases, file, worth=Decimal(1)) == "below-cost"
+    signed = decided(cases, file, accept=True, signed_loss=True, worth=Decimal(1))
+    assert signed.order.status == "paid"
+
+
+def test_o24_a_decision_needs_the_version_that_was_seen_and_is_made_once(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order(), "finished")
+    file = msgspec.structs.replace(file, holds=(cases.rows.hold(file.order, version=1),))
+    after = decided(cases, file, accept=True)
+    assert refused(cases, after) == "hold-already-decided"
+    moved = msgspec.structs.replace(file.order, version=9)
+    with pytest.raises(Refused, match="version-conflict"):
+        decide_hold(
+            msgspec.structs.replace(file, order=moved),
+            file.holds[0].id,
+            accept=False,
+            by="admin/1",
+            reason="no",
+            expected_version=1,
+            at=cases.at,
+            terms=cases.terms(),
+        )
+
+
+@pytest.mark.parametrize("accept", [True, False])
+@pytest.mark.parametrize("status", ["paid", "partially_fulfilled", "fulfilled", "refunded"])
+def test_o25_deciding_the_hold_of_a_paid_order_only_lets_it_go_on(
+    cases: OrderCases, status: str, accept: bool
+) -> None:
+    file, _ = cases.told(cases.with_payment(cases.order()), "finished")
+    moved = msgspec.structs.replace(file.order, status=status)
+    hold = cases.rows.hold(file.order, reason="gateway_refund", version=1)
+    file = msgspec.structs.replace(file, order=moved, holds=(hold,))
+    after = decided(cases, file, accept=accept)
+    assert after.order.status == status
+    assert not after.holds[0].is_open
+    assert after.fulfilments == file.fulfilments
+
+
+def overridden(cases: OrderCases, file: OrderFile, to: str, **fields: object) -> OrderFile:
+    arguments: dict[str, object] = {
+        "by": "admin/1",
+        "reason": "by hand",
+        "expected_version": file.order.version,
+        "confirmed": True,
+        "at": cases.at,
+        "terms": cases.terms(),
+        "held_keys": cases.keys,
+        "today": cases.today(),
+    }
+    return applied(file, override(file, to, **{**arguments, **fields}))
+
+
+def test_o22_an_override_stays_within_the_table_and_is_remarked(cases: OrderCases) -> None:
+    file = cases.order("waiting")
+    after = overridden(cases, file, "cancelled")
+    assert after.order.status == "cancelled"
+    assert after.order.remarks == ("manual",)
+    assert goods_states(after) == {"released"}
+    for to in ("fulfilled", "partially_fulfilled", "created"):
+        with pytest.raises(Refused, match="invalid-input"):
+            overridden(cases, file, to)
+    with pytest.raises(Refused, match="version-conflict"):
+        overridden(cases, file, "cancelled", expected_version=99)
+    with pytest.raises(Refused, match="invalid-input"):
+        overridden(cases, file, "cancelled", confirmed=False)
+    with pytest.raises(Refused, match="invalid-input"):
+        overridden(cases, file, "cancelled", reason=" ")
+
+
+def test_o22_paid_by_hand_needs_a_finished_payment(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order("waiting"), "waiting")
+    with pytest.raises(Refused, match="payment-not-settled"):
+        overridden(cases, file, "paid")
+    file = cases.with_payment(cases.order("waiting"), "finished")
+    after = overridden(cases, file, "paid")
+    assert after.order.status == "paid"
+    assert len(after.fulfilments) == 2
+
+
+@pytest.mark.parametrize("status", ["fulfilled", "refunded"])
+def test_o22_nobody_overrides_a_fulfilled_or_refunded_order(status: str) -> None:
+    assert overridable(status) == frozenset()
+
+
+# --- a retry that is asked for -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["wrong_asset", "late_payment", "provider_failed", "underpaid"])
+def test_a_retry_pays_a_failed_order_only_when_the_gateway_says_finished(
+    cases: OrderCases, reason: str
+) -> None:
+    file = cases.with_payment(cases.order("failed", failure_reason=reason), "finished")
+    payment = file.payments[0]
+    world = {"at": cases.at, "terms": cases.terms(), "today": cases.today()}
+    good = cases.report(file, "finished")
+    decision = settle_on_request(file, payment, good, **world)
+    assert applied(file, decision).order.status == "paid"
+    less = msgspec.structs.replace(good, actually_paid=ASKED / 2)
+    with pytest.raises(Refused) as no:
+        settle_on_request(file, payment, less, **world)
+    expected = "underpaid-non-refundable" if reason == "underpaid" else "payment-not-settled"
+    assert no.value.code == expected
+
+
+@pytest.mark.parametrize("status", ["waiting", "confirming"])
+def test_a_retry_of_an_unpaid_order_is_no_way_to_get_keys(cases: OrderCases, status: str) -> None:
+    file = cases.with_payment(cases.order(status))
+    with pytest.raises(Refused, match="payment-not-settled"):
+        settle_on_request(
+            file,
+            file.payments[0],
+            cases.report(file, "confirming"),
+            at=cases.at,
+            terms=cases.terms(),
+        )

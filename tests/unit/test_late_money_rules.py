@@ -1,0 +1,228 @@
+"""Money after the end, money twice, and the ranks of reports: rules O15 to O19, O23, O26."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bitloot.domain.decision import Decision
+from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.payment import GATEWAY_STATUS
+from bitloot.domain.settlement import TodayNeeded, settle
+from bitloot.testing.order_cases import ASKED, OrderCases, applied, goods_states, kinds
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def cases() -> OrderCases:
+    return OrderCases()
+
+
+def ledger(decision: Decision) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    for change in decision.save:
+        if isinstance(change.after, LedgerLine):
+            sums[change.after.entry] = sums.get(change.after.entry, Decimal(0))
+            sums[change.after.entry] += change.after.amount
+    return sums
+
+
+# --- O15 to O19, O23, O26 ------------------------------------------------------------------------
+
+
+def test_o15_a_late_payment_that_carries_todays_cost_is_delivered(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order("expired"), "expired")
+    with pytest.raises(TodayNeeded):
+        cases.told(file, "finished")
+    after, decision = cases.told(file, "finished", late=True)
+    assert after.order.status == "paid"
+    assert after.order.remarks == ("paid_late",)
+    assert goods_states(after) == {"consumed"}
+    assert len(after.fulfilments) == 2
+    taken = [c.after for c in decision.save if c.after.id == cases.keys[0].id]
+    assert [getattr(key, "state", None) for key in taken] == ["reserved"]
+
+
+@pytest.mark.parametrize(
+    "today",
+    [
+        {"worth": Decimal("18.00")},
+        {"cost": Decimal("12.50")},
+        {"stock": 0},
+        {"spare": ()},
+    ],
+)
+def test_o16_a_late_payment_that_would_lose_money_or_finds_no_goods_is_held(
+    cases: OrderCases, today: dict[str, Decimal]
+) -> None:
+    file = cases.with_payment(cases.order("expired"), "expired")
+    decision = settle(
+        file,
+        file.payments[0],
+        cases.report(file, "finished"),
+        at=cases.at,
+        terms=cases.terms(),
+        today=cases.today(**today),
+    )
+    after = applied(file, decision)
+    assert after.order.status == "expired"
+    assert [(h.subject, h.reason) for h in after.holds] == [("order", "paid_late")]
+    assert after.fulfilments == ()
+
+
+def test_o17_a_late_partial_payment_fails_the_order(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order("expired"), "expired")
+    after, decision = cases.told(file, "partially_paid")
+    assert (after.order.status, after.order.failure_reason) == ("failed", "underpaid")
+    assert "order_underpaid" in kinds(decision)
+
+
+@pytest.mark.parametrize(
+    ("reason", "was", "remark"),
+    [("underpaid", "partially_paid", "paid_partial"), ("provider_failed", "failed", "paid_late")],
+)
+def test_o18_a_failed_order_is_paid_when_its_payment_is_completed(
+    cases: OrderCases, reason: str, was: str, remark: str
+) -> None:
+    file = cases.with_payment(cases.order("failed", failure_reason=reason), was)
+    after, _ = cases.told(file, "finished", late=True)
+    assert (after.order.status, after.order.failure_reason) == ("paid", None)
+    assert after.order.remarks == (remark,)
+    held, _ = cases.told(file, "finished", late=True, price_amount=Decimal(1))
+    assert held.order.status == "failed"
+    assert [h.reason for h in held.holds] == ["paid_late"]
+
+
+@pytest.mark.parametrize("word", ["finished", "partially_paid"])
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("cancelled", None),
+        ("refunded", None),
+        ("failed", "wrong_asset"),
+        ("failed", "amount_mismatch"),
+        ("failed", "late_payment"),
+        ("failed", "fulfilment_failed"),
+    ],
+)
+def test_o19_money_after_the_end_waits_for_a_person(
+    cases: OrderCases, status: str, reason: str | None, word: str
+) -> None:
+    file = cases.with_payment(cases.order(status, failure_reason=reason))
+    after, decision = cases.told(file, word)
+    assert (after.order.status, after.order.failure_reason) == (status, reason)
+    assert [(h.subject, h.reason) for h in after.holds] == [("order", "paid_after_end")]
+    assert "order_held" in kinds(decision)
+
+
+@pytest.mark.parametrize("status", ["paid", "partially_fulfilled", "fulfilled"])
+def test_o23_a_refund_by_the_gateway_holds_a_paid_order(cases: OrderCases, status: str) -> None:
+    after, _ = cases.told(cases.paid(status), "refunded")
+    assert after.order.status == status
+    assert [(h.subject, h.reason) for h in after.holds] == [("order", "gateway_refund")]
+
+
+@pytest.mark.parametrize("word", ["finished", "partially_paid"])
+@pytest.mark.parametrize("status", ["paid", "partially_fulfilled", "fulfilled"])
+def test_o26_a_second_payment_of_a_paid_order_is_held_and_remarked(
+    cases: OrderCases, status: str, word: str
+) -> None:
+    file = cases.with_payment(cases.paid(status))
+    after, decision = cases.told(file, word)
+    assert after.order.status == status
+    assert after.order.settled_by == file.payments[0].id
+    assert after.order.remarks == ("duplicate_payment",)
+    assert [(h.subject, h.subject_id) for h in after.holds] == [("payment", file.payments[1].id)]
+    assert not ledger(decision)
+    assert "payment_held" in kinds(decision)
+
+
+@pytest.mark.parametrize("status", ["waiting", "paid", "expired", "cancelled", "refunded"])
+def test_o26_a_child_deposit_never_delivers_by_itself(cases: OrderCases, status: str) -> None:
+    file = cases.with_payment(cases.order(status), "waiting", parent_payment_id="77")
+    after, _ = cases.told(file, "finished")
+    assert after.order.status == status
+    assert after.order.remarks == ("redeposit",)
+    assert [(h.subject, h.reason) for h in after.holds] == [("payment", "redeposit")]
+
+
+def test_a_parent_that_is_only_reported_later_makes_a_child_too(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order())
+    after, _ = cases.told(file, "finished", parent_payment_id="77")
+    assert after.order.status == "waiting"
+    assert [h.subject for h in after.holds] == ["payment"]
+
+
+def test_a_wrong_asset_is_held_and_keeps_its_money_out_of_later_decisions(
+    cases: OrderCases,
+) -> None:
+    file = cases.with_payment(cases.order())
+    after, decision = cases.told(file, "wrong_asset_confirmed")
+    assert after.payments[0].status == "waiting"
+    assert after.order.remarks == ("wrong_asset",)
+    assert [(h.subject, h.reason) for h in after.holds] == [("payment", "wrong_asset")]
+    assert decision.reason == "wrong_asset"
+    finished, _ = cases.told(after, "finished")
+    assert finished.order.status == "waiting"
+    assert finished.payments[0].status == "finished"
+    twice, decision = cases.told(after, "wrong_asset_confirmed")
+    assert decision.events == ()
+    assert twice == after
+
+
+def test_paying_over_delivers_and_notes_the_exact_surplus(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order())
+    after, decision = cases.told(file, "finished", actually_paid=ASKED * Decimal("1.1"))
+    assert after.order.status == "paid"
+    assert after.order.remarks == ("paid_over",)
+    assert after.order.paid_over == Decimal("2.50")
+    assert "order_overpaid" in kinds(decision)
+    assert set(ledger(decision).values()) == {Decimal(0)}
+    barely, _ = cases.told(file, "finished", actually_paid=ASKED * Decimal("1.0003"))
+    assert barely.order.remarks == ()
+
+
+# --- ranks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", list(GATEWAY_STATUS))
+@pytest.mark.parametrize("word", list(GATEWAY_STATUS))
+def test_a_report_is_applied_only_when_its_rank_rises(
+    cases: OrderCases, stored: str, word: str
+) -> None:
+    file = cases.with_payment(cases.order("cancelled"), stored)
+    after, decision = cases.told(file, word)
+    ranks = GATEWAY_STATUS[word][1], GATEWAY_STATUS[stored][1]
+    if ranks[0] > ranks[1]:
+        assert after.payments[0].status == GATEWAY_STATUS[word][0]
+        assert decision.reason == "applied"
+    else:
+        assert after.payments[0].status == file.payments[0].status
+        assert after.order.status == "cancelled"
+        assert after.holds == ()
+
+
+def test_confirming_after_expired_is_recorded_as_late_and_changes_nothing_visible(
+    cases: OrderCases,
+) -> None:
+    file = cases.with_payment(cases.order("expired"), "expired")
+    after, decision = cases.told(file, "confirming")
+    assert (after.order.status, after.payments[0].status) == ("expired", "expired")
+    assert kinds(decision) == ["late_sighting"]
+
+
+def test_an_unknown_word_of_the_gateway_changes_nothing(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order())
+    after, decision = cases.told(file, "teleported")
+    assert decision.reason == "unknown_status"
+    assert decision.save == ()
+    assert after == file
+
+
+@pytest.mark.parametrize("word", ["confirming", "expired", "failed"])
+def test_a_paid_order_never_moves_back_by_another_payment(cases: OrderCases, word: str) -> None:
+    file = cases.with_payment(cases.paid())
+    after, _ = cases.told(file, word)
+    assert after.order.status == "paid"
+    assert after.holds == ()
