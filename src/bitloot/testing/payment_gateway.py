@@ -22,6 +22,8 @@ PRICE: Final = Decimal("25.00")
 NUMBER: Final = "BL7K2M9QXA"
 WHOLE: Final = Decimal(1)
 HALF: Final = Decimal("0.5")
+# More digits than a float can hold.
+EXACT: Final = "1234567.123456789012345678"
 
 
 def request(rig: GatewayRig, price: Decimal = PRICE, asset: str | None = None) -> NewPayment:
@@ -325,10 +327,10 @@ class PaymentGatewayContract(Contract):
         if isinstance(reading, VerifiedPayment):
             assert reading.report.actually_paid is None
 
-    @pytest.mark.parametrize("paid", ["0.000208333333333333", '"0.000208333333333333"'])
+    @pytest.mark.parametrize("paid", [EXACT, f'"{EXACT}"'])
     async def test_an_amount_is_exact_to_the_last_digit_as_number_and_as_text(
         self, rig: GatewayRig, paid: str
     ) -> None:
         payment = await opened(rig)
         reading = await verified(rig, await rig.webhook_paid(payment.gateway_payment_id, paid))
-        assert reading.report.actually_paid == Decimal("0.000208333333333333")
+        assert reading.report.actually_paid == Decimal(EXACT)
