@@ -19,6 +19,7 @@ from bitloot.domain.observation import FUNDS_SEEN, classify, observe
 from bitloot.domain.order import ORDER, PAID, FailureReason, Order, OrderFile, OrderStatus, Remark
 from bitloot.domain.paying import Terms, become_paid, with_remark
 from bitloot.domain.payment import Payment, PaymentReport, PaymentStatus
+from bitloot.domain.reveal import Grant, revoke
 from bitloot.domain.settlement_guard import (
     GuardFault,
     guard_faults,
@@ -49,16 +50,19 @@ def settle(
     at: datetime,
     terms: Terms,
     held_keys: Iterable[InventoryKey] = (),
+    grants: Iterable[Grant] = (),
     today: Today | None = None,
 ) -> Decision:
     """The consequence of a report for one payment of an order, by the rank rule and the O-table.
 
     From rank 45 on `report` must be a fresh read of the gateway. `held_keys` are the inventory
-    rows of the order's reservations. Raises TodayNeeded when the payment is late and `today` is
+    rows of the order's reservations, `grants` its usable ones. Raises TodayNeeded when the payment is late and `today` is
     missing.
     """
     draft = Draft(file, at=at, new_id=terms.new_id)
-    seen = settle_in(draft, payment, report, terms=terms, held_keys=held_keys, today=today)
+    seen = settle_in(
+        draft, payment, report, terms=terms, held_keys=held_keys, grants=grants, today=today
+    )
     return draft.decision(reason=seen)
 
 
@@ -69,10 +73,19 @@ def settle_in(
     *,
     terms: Terms,
     held_keys: Iterable[InventoryKey] = (),
+    grants: Iterable[Grant] = (),
     today: Today | None = None,
 ) -> str:
     """As `settle`, within a decision that has begun. Gives how the report was classified."""
-    case = _Case(draft, payment, report, terms=terms, held_keys=tuple(held_keys), today=today)
+    case = _Case(
+        draft,
+        payment,
+        report,
+        terms=terms,
+        held_keys=tuple(held_keys),
+        grants=tuple(grants),
+        today=today,
+    )
     seen = classify(draft.now(payment), report)
     if seen == "wrong_asset":
         case.wrong_asset()
@@ -144,6 +157,7 @@ class _Case:
         *,
         terms: Terms,
         held_keys: tuple[InventoryKey, ...] = (),
+        grants: tuple[Grant, ...] = (),
         today: Today | None = None,
     ) -> None:
         self.draft = draft
@@ -153,6 +167,7 @@ class _Case:
         self.terms = terms
         self.limits: Limits = terms.limits
         self.held_keys = held_keys
+        self.grants = grants
         self.today = today
 
     @property
@@ -320,8 +335,10 @@ class _Case:
         give_back(self.draft, self.held_keys, signal="release")
 
     def _hold_order(self, reason: HoldReason) -> None:
+        """The order waits for a person; until then nothing of it is revealed either."""
         if self.file.open_order_hold() is None:
             self.draft.hold("order", self.order.id, reason)
+            revoke(self.draft, self.grants, reason)
 
     def _set_apart(self, reason: HoldReason, remark: Remark) -> None:
         if remark not in self.order.remarks:

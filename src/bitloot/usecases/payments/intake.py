@@ -6,15 +6,14 @@ only, so a forged message can never hide a good one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
-from bitloot.domain.decision import AuditEntry, Decision, JobRequest, insert, update
+from bitloot.domain.decision import AuditEntry, Decision, JobRequest, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.failpoints import AFTER_SIGNATURE_CHECK, AFTER_WEBHOOK_COMMIT
 from bitloot.domain.limits import Limits
-from bitloot.domain.webhook import Webhook
+from bitloot.domain.webhook_intake import Verified, take_in, turn_away
 from bitloot.ports.clock import Clock, FailPoint, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import StoreUnavailable
@@ -24,7 +23,6 @@ from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
 Intake: TypeAlias = Literal["accepted", "duplicate", "forged", "malformed"]
 
-HEAD_BYTES: Final = 1024
 NOTE_LENGTH: Final = 200
 WORD_LENGTH: Final = 64
 
@@ -91,29 +89,20 @@ class WebhookIntake:
         await decide(self.uow, attempt)
 
     async def _store(self, gateway: str, body: bytes, verified: VerifiedPayment) -> Intake:
-        report, at = verified.report, self.clock()
+        report = verified.report
+        hint = Verified(
+            provider=gateway,
+            dedupe_key=verified.dedupe_key,
+            subject=report.gateway_payment_id,
+            status=report.status[:WORD_LENGTH],
+            order_number=report.order_number,
+            job="apply_payment",
+        )
 
         async def attempt(tx: Transaction) -> Intake:
             known = await tx.inbox.webhook_by_key(gateway, verified.dedupe_key)
-            if known is not None:
-                again = update(known, attempts=known.attempts + 1)
-                await tx.record(Decision(save=(again,)))
-                return "duplicate"
-            webhook = Webhook(
-                id=self.new_id(),
-                provider=gateway,
-                dedupe_key=verified.dedupe_key,
-                signature_ok=True,
-                classification="received",
-                subject=report.gateway_payment_id,
-                status=report.status[:WORD_LENGTH],
-                order_number=report.order_number,
-                body=body,
-                received_at=at,
-            )
-            job = JobRequest(kind="apply_payment", ref=webhook.id)
-            await tx.record(Decision(save=(insert(webhook),), jobs=(job,)))
-            return "accepted"
+            await tx.record(take_in(known, hint, body, at=self.clock(), new_id=self.new_id))
+            return "accepted" if known is None else "duplicate"
 
         return await decide(self.uow, attempt)
 
@@ -121,20 +110,16 @@ class WebhookIntake:
         """Keep a bad delivery for those who look into it, but never more than a few a minute."""
         if not await self._may_store(gateway):
             return
-        at: datetime = self.clock()
-        bad = Webhook(
-            id=self.new_id(),
-            provider=gateway,
-            dedupe_key=sha256(body).hexdigest(),
-            signature_ok=False,
-            classification="invalid_signature" if is_forged else "malformed",
-            body=body if is_forged else body[:HEAD_BYTES],
-            note=note[:NOTE_LENGTH],
-            received_at=at,
-            handled_at=at,
+        decision = turn_away(
+            gateway,
+            "invalid_signature" if is_forged else "malformed",
+            body,
+            note[:NOTE_LENGTH],
+            at=self.clock(),
+            new_id=self.new_id,
         )
         async with self.uow.begin() as tx:
-            await tx.record(Decision(save=(insert(bad),)))
+            await tx.record(decision)
 
     async def _may_store(self, gateway: str) -> bool:
         quota = Quota(

@@ -18,6 +18,7 @@ from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile
 from bitloot.domain.paying import Terms
 from bitloot.domain.payment import ASK_FROM_RANK, Payment, PaymentReport
+from bitloot.domain.reveal import Grant
 from bitloot.domain.settlement import TodayNeeded, settle, settle_in
 from bitloot.domain.webhook import Webhook, WebhookClass
 from bitloot.ports.clock import Clock, FailPoint, NewId
@@ -48,6 +49,7 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     terms: Terms
     held_keys: Sequence[InventoryKey]
+    grants: Sequence[Grant]
     today: Today | None
 
 
@@ -166,6 +168,7 @@ class Settling:
             at=at,
             terms=facts.terms,
             held_keys=facts.held_keys,
+            grants=facts.grants,
             today=facts.today,
         )
         return _Ruled(
@@ -185,7 +188,12 @@ class Settling:
     ) -> _Facts:
         held = await self.gathering.held_keys(tx, file)
         today = None if worth is None else await self.gathering.today(tx, file, worth, at)
-        return _Facts(terms=self.gathering.terms(gateway), held_keys=held, today=today)
+        return _Facts(
+            terms=self.gathering.terms(gateway),
+            held_keys=held,
+            grants=await tx.grants.usable(file.order.id, at=at),
+            today=today,
+        )
 
     async def _unknown(
         self,
@@ -221,6 +229,7 @@ class Settling:
             report,
             terms=facts.terms,
             held_keys=facts.held_keys,
+            grants=facts.grants,
             today=facts.today,
         )
         return _Ruled(
