@@ -28,14 +28,22 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.dialects.postgresql import Insert, distinct_on, insert
 from sqlalchemy.schema import CreateTable
 
 from bitloot.ports.clock import NewId
 from bitloot.ports.supplier import SupplierProduct
 from bitloot_adapters.postgres.job_statements import MOMENT
 from bitloot_adapters.postgres.pool import Database
-from bitloot_adapters.postgres.statements import BEGIN, COMMIT, Rows, Statement, ask, compiled
+from bitloot_adapters.postgres.statements import (
+    BEGIN,
+    COMMIT,
+    DIALECT,
+    Rows,
+    Statement,
+    ask,
+    compiled,
+)
 from bitloot_adapters.postgres.tables import product_offers, products
 
 SLUG_LENGTH: Final = 80
@@ -141,7 +149,7 @@ def _offers() -> Statement:
             _STAGED.c.wholesale,
             _AT,
         )
-        .distinct(_STAGED.c.offer_id)
+        .ext(distinct_on(_STAGED.c.offer_id))
         .join(
             products,
             and_(
@@ -173,7 +181,7 @@ def _retired() -> Statement:
     )
 
 
-_CREATE: Final = ask(compiled(CreateTable(_STAGED)))
+_CREATE: Final = ask(Statement(str(CreateTable(_STAGED).compile(dialect=DIALECT)).encode()))
 _PATIENCE: Final = compiled(
     select(
         func.set_config(

@@ -12,7 +12,7 @@ from sqlalchemy.sql import ClauseElement
 Values: TypeAlias = tuple[object, ...]
 Rows: TypeAlias = list[Values]
 
-_DIALECT: Final[Dialect] = make_url("postgresql+psycopg://").get_dialect()()
+DIALECT: Final[Dialect] = make_url("postgresql+psycopg://").get_dialect()()
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Question(msgspec.Struct, frozen=True):
 
 def compiled(core: ClauseElement) -> Statement:
     """The statement as text. Each of its named parameters has to be given when it is asked."""
-    result = core.compile(dialect=_DIALECT)
+    result = core.compile(dialect=DIALECT)
     constants = {name: value for name, value in result.params.items() if value is not None}
     return Statement(str(result).encode(), constants)
 
