@@ -7,7 +7,9 @@ What it guarantees to every caller:
 - a failure says whether the request can have reached the provider (`NotSent` or `Ambiguous`);
 - cancelling a caller never reaches the connection pool. A cancelled exchange inside httpx can keep
   its slot for good, so callers are shielded, and a client whose exchange had to be cut off at the
-  deadline is retired: new calls get a new generation, the old one closes when its last call ends.
+  deadline is retired: new calls get a new generation, the old one closes when its last call ends;
+- callers wait for a connection in front of the pool, not in it: who is cancelled while waiting has
+  sent nothing and leaves nothing behind, and no more exchanges run than there are connections.
 """
 
 import asyncio
@@ -103,6 +105,7 @@ class HttpClient:
         self._transport = transport
         self._generation: _Generation | None = None
         self._running: set[asyncio.Task[Answer]] = set()
+        self._places = asyncio.Semaphore(limits.http_connections)
 
     async def send(
         self,
@@ -119,24 +122,40 @@ class HttpClient:
         """
         if self._in_transaction():
             raise RuntimeError("a network call inside a database transaction")
-        generation = self._current()
-        content_type = {} if body is None else {"content-type": "application/json"}
-        request = generation.client.build_request(
-            method,
-            self._base_url + path,
-            params=dict(query) if query else None,
-            content=body,
-            headers={**content_type, **(headers or {})},
-        )
+        await self._take_place()
+        try:
+            generation = self._current()
+            request = _request(
+                generation.client,
+                method,
+                self._base_url + path,
+                query=query,
+                body=body,
+                headers=headers,
+            )
+        except BaseException:
+            self._places.release()
+            raise
         task = asyncio.ensure_future(self._exchange(generation, request))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             # Its outcome is nobody's any more; taking it keeps the loop from complaining.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
+
+    async def _take_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.http_pool.total_seconds()):
+                await self._places.acquire()
+        except TimeoutError:
+            raise NotSent("pool_timeout") from None
+
+    def _ended(self, task: asyncio.Task[Answer]) -> None:
+        self._running.discard(task)
+        self._places.release()
 
     def _current(self) -> _Generation:
         if self._generation is None or self._generation.retired:
@@ -200,6 +219,25 @@ class HttpClient:
             await asyncio.wait(self._running, timeout=self._limits.http_total.total_seconds())
         if self._generation is not None and not self._generation.client.is_closed:
             await self._generation.client.aclose()
+
+
+def _request(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    query: Mapping[str, str] | None,
+    body: bytes | None,
+    headers: Mapping[str, str] | None,
+) -> httpx.Request:
+    content_type = {} if body is None else {"content-type": "application/json"}
+    return client.build_request(
+        method,
+        url,
+        params=dict(query) if query else None,
+        content=body,
+        headers={**content_type, **(headers or {})},
+    )
 
 
 def _word(error: Exception) -> str:
