@@ -9,6 +9,7 @@ import re
 import typing
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -52,7 +53,7 @@ def load_email_templates() -> RenderEmail:
         lstrip_blocks=True,
         keep_trailing_newline=False,
     )
-    environment.filters |= {"eur": _eur, "crypto": _crypto, "moment": _moment}
+    environment.filters |= {"eur": _eur, "crypto": _crypto, "moment": _moment, "percent": _percent}
     texts = {kind: environment.get_template(f"{kind}.txt") for kind in KINDS}
     page = environment.get_template(PAGE)
 
@@ -112,3 +113,7 @@ def _crypto(value: CryptoAmount) -> str:
 
 def _moment(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%d %B %Y, %H:%M UTC")
+
+
+def _percent(share: Decimal) -> str:
+    return f"{plain(share * 100)} percent"

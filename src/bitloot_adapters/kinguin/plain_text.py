@@ -13,7 +13,7 @@ _BLOCKS: Final = frozenset(
 _PASSES: Final = 4
 # More than this would only be read to be thrown away.
 _MAX_SOURCE: Final = 200_000
-_TAG_LEFT: Final = re.compile(r"<(?=[A-Za-z/!?])")
+_TAG_LEFT: Final = re.compile(r"<+(?=[A-Za-z/!?])")
 _UNSTORABLE: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -61,12 +61,12 @@ def prose(text: str, limit: int) -> str:
     Text that was escaped more than once is read again until it stays the same, so that no markup
     can come out of a second reading elsewhere.
     """
-    read = text[:_MAX_SOURCE]
+    read = _allowed(text[:_MAX_SOURCE])
     for _ in range(_PASSES):
         before, read = read, _stripped(read)
         if read == before:
             break
-    return _tidied(_TAG_LEFT.sub("", read))[:limit].rstrip()
+    return _TAG_LEFT.sub("", _tidied(read))[:limit].rstrip()
 
 
 def line(text: str, limit: int) -> str:

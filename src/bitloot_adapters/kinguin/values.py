@@ -91,7 +91,9 @@ def count(value: Json) -> int | None:
 
 def flag(value: Json) -> bool:
     """True for `true`, 1 and their texts."""
-    return value is True or value == Decimal(1) or value in {"true", "True", "1", "yes"}
+    if isinstance(value, str):
+        return value.strip().lower() in {"true", "1", "yes"}
+    return value is True or value == Decimal(1)
 
 
 def eur(value: Json) -> Eur | None:
