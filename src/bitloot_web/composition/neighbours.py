@@ -17,6 +17,7 @@ from bitloot.ports.rate_limiter import RateLimiter
 from bitloot.ports.realtime import Realtime
 from bitloot.ports.supplier import Supplier
 from bitloot.ports.unit_of_work import UnitOfWork
+from bitloot.ports.upkeep import Upkeep
 from bitloot_web.shop import Probe, Views
 
 
@@ -27,6 +28,7 @@ class Neighbours:
     uow: UnitOfWork
     jobs: Jobs
     breakers: Breakers
+    upkeep: Upkeep
     views: Views
     gateways: Mapping[str, PaymentGateway]
     gateway: str

@@ -8,6 +8,9 @@ ORDER_SESSION: Final = "order-session-jwt"
 DOWNLOAD_LINK: Final = "download-link"
 ONE_TIME_CODE: Final = "one-time-code"
 RECEIPT: Final = "receipt"
+CURSOR: Final = "list-cursor"
+CLIENT: Final = "client-digest"
+RATE_LIMIT: Final = "rate-limit-subject"
 
 
 def derive(secret: str, purpose: str) -> bytes:

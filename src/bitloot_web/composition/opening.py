@@ -1,0 +1,179 @@
+"""Opening a shop on real neighbours: PostgreSQL, Redis, and the plugins that the settings name.
+
+Everything is opened even while a server is away: what needs it says so when it is asked.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from taskiq import AsyncBroker
+
+from bitloot.ports.clock import FailPoint
+from bitloot.ports.plugin import PluginContext
+from bitloot_adapters import clock
+from bitloot_adapters.memory.captcha import CaptchaOff
+from bitloot_adapters.postgres.breakers import PostgresBreakers
+from bitloot_adapters.postgres.jobs import PostgresJobs
+from bitloot_adapters.postgres.listener import open_listener
+from bitloot_adapters.postgres.pool import Database, open_database
+from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
+from bitloot_adapters.postgres.upkeep import PostgresUpkeep
+from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
+from bitloot_adapters.postgres.views.desk import PostgresDeskViews
+from bitloot_adapters.postgres.views.orders import PostgresOrderViews
+from bitloot_adapters.redis.cache import RedisCache
+from bitloot_adapters.redis.connection import open_redis
+from bitloot_adapters.redis.doorbell import Doorbell
+from bitloot_adapters.redis.otp_store import RedisOtpStore
+from bitloot_adapters.redis.rate_limiter import RedisRateLimiter
+from bitloot_adapters.redis.realtime import RedisRealtime
+from bitloot_web.composition.assembly import build_shop, job_handlers
+from bitloot_web.composition.neighbours import Neighbours, unarmed
+from bitloot_web.composition.probes import probes
+from bitloot_web.job_runner import JobRunner
+from bitloot_web.metrics import open_metrics
+from bitloot_web.plugins import Chosen, Configuration
+from bitloot_web.relay import Relay
+from bitloot_web.security import keys
+from bitloot_web.shop import Shop, Views
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workroom:
+    """What a worker works with."""
+
+    broker: AsyncBroker
+    relay: Relay
+    runner: JobRunner
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenShop:
+    """A shop that is open, with what it was made of."""
+
+    configuration: Configuration
+    neighbours: Neighbours
+    shop: Shop
+    database: Database
+
+    def runner(self) -> JobRunner:
+        """Runs jobs by id."""
+        return JobRunner(
+            self.neighbours.jobs,
+            job_handlers(self.neighbours, self.shop),
+            limits=self.neighbours.limits,
+            jitter=clock.jitter,
+            observe=self.shop.metrics.job_ended,
+        )
+
+    @contextlib.asynccontextmanager
+    async def workroom(self) -> AsyncIterator[Workroom]:
+        """A doorbell, a relay and a runner, until the block is left."""
+        settings = self.configuration.settings
+        doorbell = Doorbell(settings.redis_url, limits=settings.limits)
+        runner = self.runner()
+        async with open_listener(settings.database_url, clock.boot_seconds) as wake_up:
+            relay = Relay(
+                self.neighbours.jobs,
+                doorbell,
+                wake_up,
+                runner.run,
+                limits=settings.limits,
+                concurrency=settings.worker_concurrency,
+            )
+            yield Workroom(broker=doorbell, relay=relay, runner=runner)
+
+
+@contextlib.asynccontextmanager
+async def open_shop(
+    configuration: Configuration, *, failpoint: FailPoint = unarmed
+) -> AsyncIterator[OpenShop]:
+    """The shop of these settings, closed when the block is left."""
+    settings, chosen = configuration.settings, configuration.plugins
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(
+                settings.database_url,
+                settings.limits,
+                prepared_statements=settings.prepared_statements,
+            )
+        )
+        redis = open_redis(settings.redis_url)
+        stack.push_async_callback(redis.aclose)
+        uow = PostgresUnitOfWork(
+            database, new_id=clock.new_id, max_attempts=settings.limits.job_attempts
+        )
+        context = PluginContext(
+            limits=settings.limits,
+            clock=clock.utc_now,
+            boot_clock=clock.boot_seconds,
+            new_id=clock.new_id,
+            random_bytes=clock.random_bytes,
+            public_url=settings.public_url,
+            data_dir=Path(settings.data_dir),
+            is_production=settings.is_production,
+            in_transaction=uow.in_transaction,
+        )
+        gateways = {c.plugin.name: await _open(stack, c, context) for c in chosen.gateways}
+        suppliers = {c.plugin.name: await _open(stack, c, context) for c in chosen.suppliers}
+        vault = await _open(stack, chosen.key_vault, context)
+        mailer = await _open(stack, chosen.mailer, context)
+        near = Neighbours(
+            uow=uow,
+            jobs=PostgresJobs(
+                database,
+                limits=settings.limits,
+                new_id=clock.new_id,
+                boot_clock=clock.boot_seconds,
+            ),
+            breakers=PostgresBreakers(database, limits=settings.limits),
+            upkeep=PostgresUpkeep(database),
+            views=Views(
+                orders=PostgresOrderViews(database),
+                catalog=PostgresCatalogViews(database, gateway_fee=settings.limits.gateway_fee),
+                desk=PostgresDeskViews(database, limits=settings.limits),
+            ),
+            gateways=gateways,
+            gateway=settings.gateways[0],
+            suppliers=suppliers,
+            vault=vault,
+            mailer=mailer,
+            rate_limiter=RedisRateLimiter(
+                redis, pepper=keys.derive(settings.secret_key, keys.RATE_LIMIT)
+            ),
+            otp=RedisOtpStore(redis),
+            realtime=RedisRealtime(redis),
+            cache=RedisCache(redis),
+            captcha=CaptchaOff(),
+            clock=clock.utc_now,
+            boot_clock=clock.boot_seconds,
+            new_id=clock.new_id,
+            random_bytes=clock.random_bytes,
+            failpoint=failpoint,
+            limits=settings.limits,
+            probes=probes(
+                database=database,
+                redis=redis,
+                gateways=gateways,
+                suppliers=suppliers,
+                vault=vault,
+                mailer=mailer,
+            ),
+        )
+        yield OpenShop(
+            configuration=configuration,
+            neighbours=near,
+            shop=build_shop(near, settings, open_metrics()),
+            database=database,
+        )
+
+
+async def _open(stack: AsyncExitStack, chosen: Chosen[P], context: PluginContext) -> P:
+    opened: AbstractAsyncContextManager[P] = chosen.plugin.open(chosen.settings, context)
+    return await stack.enter_async_context(opened)

@@ -1,0 +1,114 @@
+"""Running roles: web, worker, scheduler; one process can run all of them, or each its own.
+
+A signal to stop is told to every role at once: the web server ends open streams and finishes what
+it is answering, the worker lets running jobs end, and then the neighbours are closed.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator
+from typing import Final, Literal, TypeAlias
+
+import structlog
+import uvicorn
+
+from bitloot_web.asgi import build_app
+from bitloot_web.composition.opening import OpenShop, open_shop
+from bitloot_web.plugins import Configuration
+from bitloot_web.scheduler import Scheduler, ticks
+from bitloot_web.worker import work
+
+log = structlog.get_logger(__name__)
+
+Role: TypeAlias = Literal["web", "worker", "scheduler"]
+ALL_ROLES: Final = frozenset[Role]({"web", "worker", "scheduler"})
+GRACE_SECONDS: Final = 30
+BACKLOG: Final = 2048
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing to capture."""
+        yield
+
+
+async def run_roles(configuration: Configuration, roles: frozenset[Role]) -> None:
+    """Until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_shop(configuration) as opened, running(opened, roles, stop):
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    opened: OpenShop, roles: frozenset[Role], stop: asyncio.Event
+) -> AsyncIterator[None]:
+    """The roles, while the block runs; `stop` is set when it is left, or when a role ends early."""
+    async with asyncio.TaskGroup() as group:
+        if "web" in roles:
+            group.create_task(_web(opened, stop), name="web")
+        if "worker" in roles:
+            group.create_task(_worker(opened, stop), name="worker")
+        if "scheduler" in roles:
+            group.create_task(_scheduler(opened, stop), name="scheduler")
+        log.info("roles_running", roles=sorted(roles))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
+    settings = opened.configuration.settings
+    server = Server(
+        uvicorn.Config(
+            build_app(opened.shop),
+            host=settings.host,
+            port=settings.port,
+            loop="none",
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            backlog=BACKLOG,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    serving = asyncio.ensure_future(server.serve())
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopping.cancel()
+    await serving
+    if not stop.is_set():
+        stop.set()
+        raise RuntimeError(f"the web server could not listen on {settings.host}:{settings.port}")
+
+
+async def _worker(opened: OpenShop, stop: asyncio.Event) -> None:
+    settings = opened.configuration.settings
+    async with opened.workroom() as room:
+        await work(
+            room.broker,
+            room.relay,
+            room.runner.run,
+            limits=settings.limits,
+            concurrency=settings.worker_concurrency,
+            stop=stop,
+        )
+
+
+async def _scheduler(opened: OpenShop, stop: asyncio.Event) -> None:
+    settings = opened.configuration.settings
+    plan = ticks(settings.limits, settings.suppliers)
+    await Scheduler(opened.neighbours.jobs, opened.neighbours.clock, plan).run(stop)
