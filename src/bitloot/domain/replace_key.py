@@ -32,9 +32,11 @@ def replace_key(
     own-stock row of the key, if it has one. Raises Refused(`key-not-replaceable`).
     """
     fulfilment = next((f for f in file.fulfilments if f.id == key.fulfilment_id), None)
-    slot = key.slot
+    slot = key.slot or 0
     is_counted = key.state in {"live", "quarantined"}
-    if fulfilment is None or slot is None or not is_counted or file.order.status not in PAID:
+    if fulfilment is None or slot not in fulfilment.slots or not is_counted:
+        raise Refused("key-not-replaceable")
+    if file.order.status not in PAID:
         raise Refused("key-not-replaceable")
     draft = Draft(file, at=at, new_id=new_id)
     is_only_unit = fulfilment.slots == (slot,)
@@ -50,7 +52,9 @@ def replace_key(
             draft.event("fulfilment_resumed", fulfilment.id)
     else:
         raise Refused("key-not-replaceable")
-    draft.set(key, state="replaced")
+    # A key kept aside stays so: it may be a key that somebody else has by right.
+    if key.state == "live":
+        draft.set(key, state="replaced")
     if key.id in inventory:
         draft.set(inventory[key.id], state="burned")
     linked = linked_fulfilment(draft, fulfilment, (slot,), state="pending")

@@ -101,11 +101,13 @@ class Aftercare:
             file = await _file(tx, order_id)
             if all(item.id != order_item_id for item in file.items):
                 raise Refused("not-found")
+            keys = await tx.keys.sealed_of_item(order_item_id)
             key = next(
                 (
                     key
-                    for key in await tx.keys.sealed_of_item(order_item_id)
-                    if key.slot == slot and key.state in {"live", "quarantined"}
+                    for state in ("live", "quarantined")
+                    for key in keys
+                    if key.slot == slot and key.state == state
                 ),
                 None,
             )
