@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert, distinct_on, insert
 from sqlalchemy.schema import CreateTable
 
+from bitloot.ports.catalogue_writer import UpsertCounts
 from bitloot.ports.clock import NewId
 from bitloot.ports.supplier import SupplierProduct
 from bitloot_adapters.postgres.job_statements import MOMENT
@@ -48,16 +49,6 @@ from bitloot_adapters.postgres.tables import product_offers, products
 
 SLUG_LENGTH: Final = 80
 PAGE_STATEMENT_SECONDS: Final = 60
-
-
-class UpsertCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page changed. `retired`: offers of its products that are not in it any more."""
-
-    products_new: int
-    products_changed: int
-    offers_new: int
-    offers_changed: int
-    retired: int
 
 
 _TEXTS: Final = (

@@ -1,0 +1,126 @@
+"""Filling the shelves: a supplier's catalogue mirrored page by page, and products of our own."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from bitloot.domain.decision import AuditEntry, Decision, insert
+from bitloot.domain.errors import Refused
+from bitloot.domain.fulfilment_plan import OWN_STOCK
+from bitloot.domain.limits import Limits
+from bitloot.domain.money import CENT, Eur
+from bitloot.domain.pricing import unit_price
+from bitloot.domain.product import Product
+from bitloot.ports.catalogue_writer import CatalogueWriter, UpsertCounts
+from bitloot.ports.clock import Clock, NewId
+from bitloot.ports.supplier import Supplier, SupplierProduct
+from bitloot.ports.unit_of_work import UnitOfWork
+
+SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+MAX_SLUG: Final = 80
+MAX_TITLE: Final = 200
+
+
+class Synced(msgspec.Struct, frozen=True, kw_only=True):
+    """What a synchronisation read and changed so far."""
+
+    pages: int = 0
+    products: int = 0
+    new: int = 0
+    changed: int = 0
+
+
+class OwnProduct(msgspec.Struct, frozen=True, kw_only=True):
+    """A product of our own as it is put on the shelf. `price` in EUR a unit."""
+
+    slug: str
+    title: str
+    price: Eur
+    platform: str | None = None
+    description: str = ""
+    instructions: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """`margin` is the fraction added to a supplier's price; `suppliers` by the plugin's name."""
+
+    uow: UnitOfWork
+    writer: CatalogueWriter
+    suppliers: Mapping[str, Supplier]
+    margin: Decimal
+    limits: Limits
+    clock: Clock
+    new_id: NewId
+
+    async def sync(self, supplier: str, *, told: Callable[[Synced], None]) -> Synced:
+        """Read the whole catalogue of a supplier; `told` hears after each page.
+
+        Each page is one transaction: what came before a fault stays, and a second run goes over
+        it again without changing it. Raises Refused `not-found`, Unavailable, StoreUnavailable.
+        """
+        found = self.suppliers.get(supplier)
+        if found is None:
+            raise Refused("not-found", f"there is no supplier {supplier!r}", field="supplier")
+        synced = Synced()
+        async for page in found.catalogue(updated_since=None):
+            counts = await self.writer.upsert(
+                supplier, page, price=self._price, new_id=self.new_id, at=self.clock()
+            )
+            synced = _added(synced, len(page), counts)
+            told(synced)
+        return synced
+
+    async def put_own(self, product: OwnProduct, *, actor: str) -> Product:
+        """Put a product of our own on the shelf; the one that stands there already is given back.
+
+        Raises Refused `invalid-input`.
+        """
+        _check(product)
+        async with self.uow.begin() as tx:
+            known = await tx.checkout.sellables((product.slug,))
+            if known:
+                return known[0].product
+            at = self.clock()
+            row = Product(
+                id=self.new_id(),
+                slug=product.slug,
+                title=product.title,
+                source=OWN_STOCK,
+                description=product.description,
+                platform=product.platform,
+                instructions=product.instructions,
+                price=product.price,
+                created_at=at,
+                updated_at=at,
+            )
+            change = insert(row)
+            entry = AuditEntry(at=at, actor=actor, action="product.created", subject=row.id)
+            await tx.record(Decision(save=(change,), audit=(entry,)))
+        assert isinstance(change.after, Product)
+        return change.after
+
+    def _price(self, product: SupplierProduct) -> Eur:
+        return unit_price(product.price, self.margin, self.limits.gateway_fee)
+
+
+def _check(product: OwnProduct) -> None:
+    if len(product.slug) > MAX_SLUG or not SLUG.fullmatch(product.slug):
+        raise Refused("invalid-input", "a slug is lower-case words with hyphens", field="slug")
+    if not product.title.strip() or len(product.title) > MAX_TITLE:
+        raise Refused("invalid-input", f"1 to {MAX_TITLE} characters", field="title")
+    if product.price < CENT or product.price % CENT:
+        raise Refused("invalid-input", "whole cents, at least one", field="price")
+
+
+def _added(synced: Synced, products: int, counts: UpsertCounts) -> Synced:
+    return Synced(
+        pages=synced.pages + 1,
+        products=synced.products + products,
+        new=synced.new + counts.products_new,
+        changed=synced.changed + counts.products_changed + counts.offers_changed,
+    )
