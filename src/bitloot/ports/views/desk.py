@@ -1,8 +1,8 @@
 """What the people behind the counter see."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
+from datetime import datetime, timedelta
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -13,6 +13,9 @@ from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile
 from bitloot.domain.reactions import JobKind
 from bitloot.ports.views.paging import Page
+
+# A mail that is being sent for longer than this has lost its sender.
+SENDING_TOO_LONG: Final = timedelta(minutes=10)
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):

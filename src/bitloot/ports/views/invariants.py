@@ -1,7 +1,15 @@
 """What must never be true of the stored rows. Each is a query that has to return nothing."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
+
+from bitloot.domain.email import EmailKind
+
+# Open work of a paid order has a job that is due within this time.
+SOON: Final = timedelta(hours=1)
+# Mails of which an order may have several: one for each batch, hold or request.
+SEVERAL_MAILS: Final = frozenset[EmailKind]({"order-partly-ready", "payment-held", "reentry-code"})
 
 # The name of each, and what a found subject means.
 INVARIANTS: Final[Mapping[str, str]] = {

@@ -1,0 +1,1 @@
+"""The read views on PostgreSQL: one statement a question, on autocommit connections."""
