@@ -135,7 +135,8 @@ class Database:
 
 
 async def _rows(cursor: psycopg.AsyncCursor[TupleRow]) -> Rows:
-    if cursor.description is None:
+    # Asking for the description would build an object for each column of each answer.
+    if cursor.pgresult is None or not cursor.pgresult.nfields:
         return []
     return list(await cursor.fetchall())
 
@@ -170,6 +171,7 @@ async def open_database(
             "autocommit": True,
             "prepare_threshold": PREPARE_AFTER if prepared_statements else None,
             "context": adapters(),
+            "cursor_factory": psycopg.AsyncRawCursor,
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "bitloot",
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
