@@ -27,6 +27,7 @@ from bitloot.usecases.aftercare import Aftercare
 from bitloot.usecases.emails import Emails
 from bitloot.usecases.fulfilment import Desk, FulfilmentJob
 from bitloot.usecases.inventory import Inventory
+from bitloot.usecases.reconciliation import Reconciliation
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
 from bitloot_adapters.email_templates.render import load_email_templates
@@ -36,6 +37,7 @@ from bitloot_adapters.memory.key_vault import MemoryKeyVault
 from bitloot_adapters.memory.mailer import MemoryMailer
 from bitloot_adapters.memory.supplier import MemorySupplier
 from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
+from bitloot_adapters.memory.upkeep import MemoryUpkeep
 
 SEED: Final = 11
 MOST_JOBS: Final = 2000
@@ -125,6 +127,15 @@ class PaidOrders:
             new_id=new_id,
             limits=limits,
             failpoint=self.failpoint,
+        )
+        self.reconciliation = Reconciliation(
+            uow=self.uow,
+            jobs=self.jobs,
+            upkeep=MemoryUpkeep(self.store),
+            suppliers=suppliers,
+            clock=clock,
+            new_id=new_id,
+            limits=limits,
         )
         self.emails = Emails(
             uow=self.uow,
@@ -251,6 +262,7 @@ class PaidOrders:
             "delete_object": self.aftercare.delete_object,
             "send_email": self.emails.send,
             "mail_event": self.emails.follow_up,
+            "sweep": self.reconciliation.sweep,
         }
         handler = handlers.get(lease.kind)
         if handler is None:

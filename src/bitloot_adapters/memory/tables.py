@@ -77,6 +77,14 @@ class Tables:
             if order_id is not None:
                 self._of_order[row_type, order_id][row_id] = None
 
+    def drop(self, row: Row) -> None:
+        """Forget a row and its unique keys: for records whose time is over."""
+        self._rows[type(row)].pop(row.id, None)
+        for rule in UNIQUE_RULES:
+            key = rule.key_of(row)
+            if key is not None:
+                self._unique.pop((rule.name, key), None)
+
     def _draft(self, draft: _Draft, change: Change) -> None:
         name = (type(change.after), change.after.id)
         stored = draft.rows.get(name) or self.get(*name)

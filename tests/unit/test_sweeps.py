@@ -1,0 +1,128 @@
+"""Sweeps find work that lost its job, and goods that nobody waits for; stock is counted in."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bitloot.domain.decision import Decision
+from bitloot.domain.errors import Refused
+from bitloot.domain.idempotency import IdempotencyRecord
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.own_stock import Batch, LineReport, StockLine
+from bitloot.ports.jobs import Done
+from bitloot.ports.supplier import SupplierRequest
+from bitloot_adapters.memory.paid_orders import PaidOrders
+
+
+async def sweep(shop: PaidOrders, name: str) -> None:
+    await shop.jobs.tick(name, shop.clock.now(), "sweep", f"{name}/{shop.clock.now()}")
+    await shop.work()
+
+
+async def test_a_fulfilment_that_lost_its_job_gets_one() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    due = next(j for j in shop.store.jobs.pending() if j.kind == "fulfil")
+    lease = await shop.jobs.lease(due.id)
+    assert lease is not None
+    async with shop.uow.begin() as tx:
+        await tx.record(Decision(), lease=lease, outcome=Done())
+    await shop.work_for(timedelta(minutes=2))
+    assert shop.order(order_id).status == "paid"
+    await sweep(shop, "redrive")
+    assert shop.order(order_id).status == "fulfilled"
+
+
+async def test_a_supplier_order_that_nobody_needs_is_written_down_and_given_back() -> None:
+    shop = PaidOrders()
+    goods = await shop.goods()
+    assert goods.offer is not None
+    order_id = await shop.paid(goods)
+    await shop.work()
+    [ours] = shop.attempts(order_id)
+    await shop.supplier.place(
+        SupplierRequest(
+            external_id=ours.external_id,
+            supplier_product_id=ours.supplier_product_id,
+            offer_id=None,
+            quantity=1,
+            max_price=Decimal(10),
+        )
+    )
+    await sweep(shop, "reconcile-supplier")
+    _, surplus = shop.attempts(order_id)
+    assert (surplus.state, surplus.refusal, surplus.returning) == ("canceled", "surplus", "asked")
+    await sweep(shop, "reconcile-supplier")
+    assert len(shop.attempts(order_id)) == 2
+    assert [f.state for f in shop.fulfilments(order_id)] == ["delivered"]
+
+
+async def test_records_of_requests_are_forgotten_after_a_day() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.own_goods("OWN-1"))
+    await shop.work()
+    await shop.read_keys(order_id, shop.fulfilments(order_id)[0].order_item_id)
+    await shop.work_for(timedelta(hours=25))
+    await sweep(shop, "housekeeping")
+    assert shop.store.rows(IdempotencyRecord) == []
+
+
+async def test_keys_past_their_end_are_taken_off_the_shelf() -> None:
+    shop = PaidOrders()
+    goods = await shop.own_goods("OWN-1")
+    batch = Batch(
+        product_id=goods.product.id,
+        name="short",
+        cost=Decimal(1),
+        expires_at=shop.clock.now() + timedelta(days=1),
+    )
+    await shop.inventory.import_keys(b"SHORT-1\n", batch, actor="admin")
+    shop.clock.advance(timedelta(days=2))
+    assert await shop.inventory.expire() == 1
+    assert [key.state for key in shop.store.rows(InventoryKey)] == ["available", "expired"]
+
+
+async def test_an_import_reports_each_line_that_did_not_come_in() -> None:
+    shop = PaidOrders()
+    goods = await shop.own_goods("KNOWN-1")
+    batch = Batch(product_id=goods.product.id, name="batch-2", cost=Decimal(3))
+    raw = b"\xef\xbb\xbfNEW-1\r\n\n KNOWN-1 \nNEW-1\n\xff\xfe\n" + b"x" * 5000 + b"\nNEW-2"
+    report = await shop.inventory.import_keys(raw, batch, actor="admin")
+    assert report.imported == 2
+    assert report.refused == (
+        LineReport(number=3, outcome="known_already"),
+        LineReport(number=4, outcome="repeated_in_file"),
+        LineReport(number=5, outcome="not_text"),
+        LineReport(number=6, outcome="too_long"),
+    )
+    assert len(shop.store.rows(SealedKey)) == 3
+    with pytest.raises(Refused, match="duplicate-keys"):
+        await shop.inventory.import_keys(b"NEW-1\nNEW-2", batch, actor="admin")
+
+
+async def test_nothing_is_imported_for_a_product_of_a_supplier_or_without_keys() -> None:
+    shop = PaidOrders()
+    goods = await shop.goods()
+    batch = Batch(product_id=goods.product.id, name="b", cost=Decimal(3))
+    with pytest.raises(Refused, match="not-found"):
+        await shop.inventory.import_keys(b"KEY", batch, actor="admin")
+    with pytest.raises(Refused, match="invalid-input"):
+        await shop.inventory.import_keys(b"\n\n", batch, actor="admin")
+
+
+async def test_a_hundred_buyers_of_the_same_shelf_share_no_key() -> None:
+    shop = PaidOrders()
+    goods = await shop.own_goods(*(f"KEY-{n:03d}" for n in range(60)))
+    orders = [await shop.paid(goods) for _ in range(100)]
+    await shop.work()
+    done = [each for each in orders if shop.order(each).status == "fulfilled"]
+    assert len(done) == 60
+    slots = [key.order_id for key in shop.store.rows(SealedKey) if key.order_id]
+    assert len(set(slots)) == 60
+    blocked = {shop.fulfilments(each)[0].blocked_reason for each in orders if each not in done}
+    assert blocked == {"stock"}
+
+
+def test_a_key_in_memory_is_not_shown() -> None:
+    assert "SECRET" not in repr(StockLine(number=1, serial=b"SECRET"))
