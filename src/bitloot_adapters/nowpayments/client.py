@@ -261,7 +261,7 @@ class NowPayments:
             return Forged("signature")
         try:
             parse_as_javascript(body)
-            read = msgspec.json.decode(body, type=wire.WirePayment)
+            read = wire.decode(body, wire.WirePayment)
         except (Unreadable, msgspec.DecodeError, RecursionError):
             return Malformed("body")
         report = wire.report(NAME, read)
@@ -328,7 +328,7 @@ def _digits(identifier: str) -> str:
 
 def _read(answer: Answer, shape: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(answer.body, type=shape)
+        return wire.decode(answer.body, shape)
     except (msgspec.DecodeError, RecursionError):
         return None
 

@@ -10,15 +10,18 @@ Source: NOWPayments API documentation, `POST /payment`, `GET /payment/{id}`, IPN
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
 from bitloot.domain.money import BadMoney, crypto_number, eur_number
 from bitloot.domain.payment import PaymentReport
 
-# What may stand where a text or a number is expected.
-Scalar: TypeAlias = int | Decimal | str | bool | None
+# What may stand where a text or a number is expected: anything, read by `decode` and then judged
+# here. (The decoder cannot tell a text from a `Decimal` in one union, so the fields are untyped.)
+Scalar: TypeAlias = object
+
+T = TypeVar("T")
 
 MAX_TEXT: Final = 512
 
@@ -43,7 +46,7 @@ class WirePayment(msgspec.Struct, frozen=True, kw_only=True):
     order_id: Scalar = None
     network: Scalar = None
     payin_hash: Scalar = None
-    payment_extra_ids: list[Scalar] | dict[str, Scalar] | Scalar = None
+    payment_extra_ids: Scalar = None
     expiration_estimate_date: Scalar = None
     valid_until: Scalar = None
     is_fixed_rate: Scalar = None
@@ -105,12 +108,17 @@ class WireError(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+def decode(body: bytes, shape: type[T]) -> T:
+    """A body in its shape; numbers with a point or an exponent are exact. Raises DecodeError."""
+    return msgspec.json.Decoder(shape, float_hook=Decimal).decode(body)
+
+
 def text(value: Scalar) -> str | None:
     """An id as text: a number without a point, a string trimmed; None where there is nothing.
 
     Texts with control characters or beyond 512 characters count as absent.
     """
-    if value is None or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
     if isinstance(value, Decimal):
         if not value.is_finite() or value != value.to_integral_value():
@@ -139,7 +147,7 @@ def eur(value: Scalar) -> Decimal | None:
 
 
 def _decimal(value: Scalar) -> Decimal | None:
-    if value is None or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
     if isinstance(value, str) and (len(value) > MAX_TEXT or not value.isascii()):
         return None
@@ -198,7 +206,7 @@ def report(gateway: str, wire: WirePayment) -> PaymentReport | None:
     )
 
 
-def _elements(value: list[Scalar] | dict[str, Scalar] | Scalar) -> list[Scalar]:
+def _elements(value: Scalar) -> list[Scalar]:
     """The ids of child payments: an array, or an object with index keys."""
     if isinstance(value, dict):
         return list(value.values())
