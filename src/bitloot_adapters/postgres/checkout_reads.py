@@ -34,7 +34,7 @@ from bitloot_adapters.postgres.job_statements import IS_PENDING, NOW
 from bitloot_adapters.postgres.order_reads import ID, locked_by_id
 from bitloot_adapters.postgres.rows import codec
 from bitloot_adapters.postgres.session import Session
-from bitloot_adapters.postgres.statements import Statement, Values, ask, compiled, is_id
+from bitloot_adapters.postgres.statements import Question, Statement, Values, ask, compiled, is_id
 from bitloot_adapters.postgres.tables import (
     idempotency_keys,
     inventory_keys,
@@ -133,7 +133,7 @@ def _unpaid(by: ColumnElement[str], name: str) -> ScalarSelect[int]:
 
 _LOCKED_QUOTE: Final = locked_by_id(QUOTE, "quote_id")
 _SELLABLES_OF_QUOTE: Final = _of_quote()
-SELLABLES: Final = _of_references()
+_SELLABLES: Final = _of_references()
 # Two orders of one person are placed one after the other, so that the count is exact.
 _ONE_BY_ONE: Final = compiled(
     select(
@@ -200,8 +200,7 @@ class CheckoutReads:
         )
 
     async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
-        ids = [reference if is_id(reference) else None for reference in references]
-        (rows,) = await self._session.ask(ask(SELLABLES, names=list(references), ids=ids))
+        (rows,) = await self._session.ask(sellables_of(references))
         return tuple(sellable(values) for values in rows)
 
     async def once(self, once: Once) -> IdempotencyRecord | None:
@@ -209,6 +208,12 @@ class CheckoutReads:
             ask(_ONCE, route=once.route, caller=once.caller, key=once.key)
         )
         return RECORD.first(rows)
+
+
+def sellables_of(references: Sequence[str]) -> Question:
+    """Today's facts of products named by id or slug, to be read by `sellable`."""
+    ids = [reference if is_id(reference) else None for reference in references]
+    return ask(_SELLABLES, names=list(references), ids=ids)
 
 
 def sellable(values: Values) -> Sellable:

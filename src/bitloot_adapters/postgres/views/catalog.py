@@ -15,10 +15,10 @@ from bitloot.ports.views.shelf import product_view
 from bitloot_adapters.postgres.checkout_reads import (
     OFFER,
     PRODUCT,
-    SELLABLES,
     best_offer,
     free_keys,
     sellable,
+    sellables_of,
 )
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.statements import Statement, ask, compiled
@@ -81,5 +81,5 @@ class PostgresCatalogViews:
         return product_view(sellable(rows[0]), self._gateway_fee) if rows else None
 
     async def sellables(self, product_ids: Sequence[str]) -> tuple[Sellable, ...]:
-        (rows,) = await self._database.read(ask(SELLABLES, references=list(product_ids)))
+        (rows,) = await self._database.read(sellables_of(product_ids))
         return tuple(sellable(row) for row in rows)
