@@ -66,6 +66,7 @@ _REJECTIONS: Final = {
 # To a creating call these say for certain that nothing was bought.
 _NOTHING_BOUGHT: Final = frozenset(_REJECTIONS) - {"OrderNotFound", "NoKeysToReturn"}
 _EXTERNAL_ID: Final = "orderExternalId"
+_EVENTS: Final = {"order.status": "order", "order.complete": "order", "product.update": "product"}
 
 
 class Kinguin:
@@ -157,6 +158,8 @@ class Kinguin:
         An answer that is incomplete or hides an order is no answer: not finding one must mean
         that there is none.
         """
+        if not external_id:
+            return ()
         found: dict[str, SupplierOrder] = {}
         seen, total = 0, None
         for page in range(1, MAX_SEARCH_PAGES + 1):
@@ -277,7 +280,7 @@ class Kinguin:
             return Forged("secret")
         digest = hashlib.sha256(body).hexdigest()
         event = headers.get(EVENT_HEADER, "").strip().lower()
-        if event not in {"order.status", "order.complete", "product.update"}:
+        if event and event not in _EVENTS:
             return SupplierHint(dedupe_key=digest, kind="other")
         try:
             read = parse(body)
@@ -285,9 +288,9 @@ class Kinguin:
             return Malformed("body")
         if not isinstance(read, dict):
             return Malformed("body")
-        if event == "product.update":
-            return _product_hint(read, digest)
-        return _order_hint(read, digest)
+        # Without a name the event is told by what it names.
+        kind = _EVENTS.get(event, "order" if "orderId" in read else "product")
+        return _order_hint(read, digest) if kind == "order" else _product_hint(read, digest)
 
     async def _page(self, path: str, query: Mapping[str, str]) -> tuple[Sequence[Json], int | None]:
         answer = await self._get(path, query)

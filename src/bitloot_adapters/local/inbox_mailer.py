@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -27,6 +28,7 @@ FOLDER: Final = "inbox"
 # Past this many, the oldest are removed, a tenth at a time.
 MAX_MAILS: Final = 10_000
 MAX_MAIL_BYTES: Final = 4 * 1024 * 1024
+_ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+")
 
 
 class StoredMail(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,9 +56,11 @@ class InboxMailer:
     async def send(self, message: Message, *, idempotency_key: str) -> str:
         """Write the mail, whole or not at all; the same key again writes nothing.
 
-        Raises Unavailable where nothing can be written, Rejected (`invalid`) for a key that was
-        used for another mail.
+        Raises Unavailable where nothing can be written, Rejected (`address`) for what is none, and
+        (`invalid`) for a key that was used for another mail.
         """
+        if not _ADDRESS.fullmatch(message.to):
+            raise Rejected(NAME, "address", "not an address")
         mail_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]
         mail = StoredMail(id=mail_id, key=idempotency_key, sent_at=self._clock(), message=message)
         encoded = msgspec.json.format(msgspec.json.encode(mail), indent=2)
