@@ -56,8 +56,8 @@ def settle(
     """The consequence of a report for one payment of an order, by the rank rule and the O-table.
 
     From rank 45 on `report` must be a fresh read of the gateway. `held_keys` are the inventory
-    rows of the order's reservations, `grants` its usable ones. Raises TodayNeeded when the payment is late and `today` is
-    missing.
+    rows of the order's reservations, `grants` its usable ones. Raises TodayNeeded when the payment
+    is late and `today` is missing.
     """
     draft = Draft(file, at=at, new_id=terms.new_id)
     seen = settle_in(
