@@ -1,0 +1,233 @@
+"""Every signal of a supplier has its consequence for the fulfilment."""
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+
+import msgspec
+import pytest
+
+from bitloot.domain import purchase, supplier_progress
+from bitloot.domain.decision import Decision
+from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.hold import Hold
+from bitloot.domain.key_inventory import SealedKey
+from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.limits import Limits
+from bitloot.domain.order import OrderFile
+from bitloot.domain.supply import SupplierKeyState, SupplierOrder, UnitState
+from bitloot.testing.order_cases import applied
+from bitloot.testing.rows import Rows
+from bitloot.testing.virtual_time import START
+
+LIMITS = Limits()
+NEXT = count(1)
+ROWS = Rows(clock=lambda: START, new_id=lambda: f"id-{next(NEXT):06d}")
+AT = START + timedelta(seconds=5)
+
+
+def case(
+    state: str = "reserved", *, quantity: int = 3, attempt_state: str = "created"
+) -> tuple[OrderFile, Fulfilment, SupplierAttempt]:
+    bought = ROWS.purchase(ROWS.goods(), quantity=quantity)
+    order = msgspec.structs.replace(bought.order, version=1, status="paid")
+    fulfilment = ROWS.fulfilment(bought.item, version=1, state=state, gen=1)
+    attempt = ROWS.attempt(
+        fulfilment,
+        version=1,
+        state=attempt_state,
+        supplier_order_id="S1",
+        created_at=START,
+        cost=Decimal(27),
+        external_id=f"{order.number}-1-1-1",
+    )
+    file = OrderFile(
+        order=order, items=bought.items, fulfilments=(fulfilment,), attempts=(attempt,)
+    )
+    return file, fulfilment, attempt
+
+
+def report(
+    state: str = "processing", *units: UnitState, minute: int = 0, preorder: bool = False
+) -> SupplierOrder:
+    keys = tuple(SupplierKeyState(f"K{n}", unit) for n, unit in enumerate(units, start=1))
+    order = SupplierOrder(
+        supplier_order_id="S1",
+        external_id="x",
+        state="processing",
+        quantity=3,
+        total=Decimal(27),
+        is_preorder=preorder,
+        keys=keys,
+        created_at=START,
+        updated_at=START + timedelta(minutes=minute),
+    )
+    return msgspec.structs.replace(order, state=state)
+
+
+def observed(
+    file: OrderFile, seen: SupplierOrder, sealed: tuple[SealedKey, ...] = ()
+) -> tuple[Decision, OrderFile]:
+    decision = supplier_progress.observe(
+        file,
+        file.fulfilments[0],
+        file.attempts[0],
+        seen,
+        sealed,
+        at=AT,
+        new_id=ROWS.new_id,
+    )
+    return decision, applied(file, decision)
+
+
+def sealed(fulfilment: Fulfilment, slot: int, key_id: str) -> SealedKey:
+    return ROWS.sealed_key(
+        version=1,
+        order_id=fulfilment.order_id,
+        order_item_id=fulfilment.order_item_id,
+        slot=slot,
+        fulfilment_id=fulfilment.id,
+        supplier_key_id=key_id,
+    )
+
+
+def test_an_order_in_processing_stays_reserved() -> None:
+    file, _, _ = case()
+    _, after = observed(file, report("processing", "pending", "pending", "pending"))
+    assert after.fulfilments[0].state == "reserved"
+
+
+def test_a_preorder_in_processing_waits_for_its_release_if_it_was_sold_as_one() -> None:
+    file, _, _ = case()
+    _, unpromised = observed(file, report(preorder=True))
+    assert unpromised.fulfilments[0].state == "reserved"
+    item = msgspec.structs.replace(file.items[0], is_preorder=True)
+    _, after = observed(msgspec.structs.replace(file, items=(item,)), report(preorder=True))
+    assert after.fulfilments[0].state == "awaiting_release"
+
+
+@pytest.mark.parametrize(("word", "ended"), [("canceled", "canceled"), ("refunded", "refunded")])
+def test_a_lost_order_gives_our_money_back_and_the_buyer_is_still_owed(
+    word: str, ended: str
+) -> None:
+    file, fulfilment, _ = case()
+    key = sealed(fulfilment, 1, "K1")
+    decision, after = observed(file, report(word, "refunded", "refunded", "refunded"), (key,))
+    assert after.fulfilments[0].state == "supplier_refunded"
+    assert after.attempts[0].state == ended
+    rows = [change.after for change in decision.save]
+    assert [r.state for r in rows if isinstance(r, SealedKey)] == ["returned"]
+    booked = {r.account: r.amount for r in rows if isinstance(r, LedgerLine)}
+    assert booked == {"supplier": Decimal(27), "cost": Decimal(-27)}
+
+
+def test_an_order_refunded_after_delivery_holds_the_item_instead() -> None:
+    file, fulfilment, _ = case("delivered", attempt_state="completed")
+    decision, after = observed(file, report("refunded", "refunded"), (sealed(fulfilment, 1, "K1"),))
+    assert after.fulfilments[0].state == "delivered"
+    assert [h.reason for h in after.holds] == ["supplier_refund"]
+    again, _ = observed(after, report("refunded", "refunded"))
+    assert not any(isinstance(change.after, Hold) for change in again.save)
+    assert any(isinstance(change.after, LedgerLine) for change in decision.save)
+
+
+@pytest.mark.parametrize("word", ["returned", "refunded", "canceled"])
+def test_a_unit_taken_back_moves_to_a_linked_fulfilment(word: UnitState) -> None:
+    file, fulfilment, _ = case()
+    seen = report("processing", "delivered", word, "pending")
+    key = sealed(fulfilment, 1, "K1")
+    _, after = observed(file, seen, (key,))
+    first, linked = after.fulfilments
+    assert (first.slots, linked.slots) == ((1, 2), (3,))
+    assert (linked.state, linked.replaces, linked.part) == ("supplier_refunded", first.id, 2)
+    repeated, _ = observed(after, seen, (key,))
+    assert not any(event.kind == "fulfilment_planned" for event in repeated.events)
+
+
+def test_a_sealed_unit_taken_back_frees_its_own_slot() -> None:
+    file, fulfilment, _ = case()
+    key = sealed(fulfilment, 2, "K1")
+    _, after = observed(file, report("processing", "refunded", "pending", "pending"), (key,))
+    assert [f.slots for f in after.fulfilments] == [(1, 3), (2,)]
+
+
+def test_news_older_than_what_is_known_is_ignored() -> None:
+    file, _, _ = case()
+    _, after = observed(file, report("processing", minute=9))
+    decision, _ = observed(after, report("refunded", minute=8))
+    assert decision.reason == "stale"
+    assert decision.save == ()
+
+
+def test_keys_are_wanted_as_soon_as_one_can_be_read() -> None:
+    _, fulfilment, _ = case()
+    none = report("processing", "pending", "pending")
+    one = report("processing", "delivered", "pending")
+    assert not supplier_progress.has_new_keys(none, ())
+    assert supplier_progress.has_new_keys(one, ())
+    assert not supplier_progress.has_new_keys(one, (sealed(fulfilment, 1, "K1"),))
+
+
+def test_the_order_is_polled_ever_more_slowly() -> None:
+    _, _, attempt = case()
+    waits = [
+        supplier_progress.poll_after(
+            attempt, at=START + timedelta(seconds=age), is_preorder=False, limits=LIMITS
+        )
+        for age in (0, 2, 6, 14, 30, 62, 3599, 3600, 90_000)
+    ]
+    assert [int(wait.total_seconds()) for wait in waits] == [2, 4, 8, 16, 32, 60, 60, 300, 300]
+    preorder = supplier_progress.poll_after(attempt, at=START, is_preorder=True, limits=LIMITS)
+    assert preorder == timedelta(hours=1)
+
+
+def refused(reason: str) -> OrderFile:
+    file, fulfilment, attempt = case("reserving", attempt_state="intent")
+    decision = purchase.refused(
+        file, fulfilment, attempt, reason, at=AT, new_id=ROWS.new_id, limits=LIMITS
+    )
+    return applied(file, decision)
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "blocked"),
+    [
+        ("balance", "blocked", "balance"),
+        ("credentials", "blocked", "credentials"),
+        ("unavailable", "reserving", None),
+        ("not_found", "reserving", None),
+        ("invalid", "failed_terminal", None),
+        ("something new", "failed_terminal", None),
+    ],
+)
+def test_each_definite_no_has_its_consequence(reason: str, state: str, blocked: str | None) -> None:
+    after = refused(reason)
+    assert after.attempts[0].state == "rejected"
+    assert (after.fulfilments[0].state, after.fulfilments[0].blocked_reason) == (state, blocked)
+    assert [h.subject for h in after.holds] == (["item"] if state == "failed_terminal" else [])
+
+
+def test_an_offer_that_was_refused_is_not_asked_again_in_this_round() -> None:
+    after = refused("unavailable")
+    offer_id = after.attempts[0].offer_id
+    assert after.fulfilments[0].tried_offers == (offer_id,)
+
+
+def test_a_supplier_that_cannot_be_reached_is_waited_for_in_the_state_it_was() -> None:
+    file, fulfilment, attempt = case("reserving", attempt_state="intent")
+    decision = purchase.unsent(file, fulfilment, attempt, "rate_limited", at=AT, new_id=ROWS.new_id)
+    after = applied(file, decision).fulfilments[0]
+    assert (after.state, after.waits_in, after.last_error) == (
+        "retry_wait",
+        "reserving",
+        "rate_limited",
+    )
+
+
+def test_doubt_leaves_the_fulfilment_as_it_is_and_arms_the_search() -> None:
+    file, _, attempt = case("reserving", attempt_state="intent")
+    decision = purchase.doubted(file, attempt, at=AT, new_id=ROWS.new_id, limits=LIMITS)
+    after = applied(file, decision)
+    assert after.fulfilments[0].state == "reserving"
+    assert after.attempts[0].state == "unknown"
+    assert after.attempts[0].next_check_at == AT + timedelta(seconds=2)
