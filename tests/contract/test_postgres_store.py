@@ -12,9 +12,11 @@ from bitloot.domain.decision import AuditEntry, Event
 from bitloot.domain.limits import Limits
 from bitloot.ports.clock import NewId
 from bitloot.ports.jobs import JobRow
+from bitloot.testing.breakers import BreakersContract
 from bitloot.testing.jobs import JobsContract
 from bitloot.testing.unit_of_work import UnitOfWorkContract
 from bitloot_adapters.clock import boot_seconds, new_id
+from bitloot_adapters.postgres.breakers import PostgresBreakers
 from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
@@ -34,6 +36,11 @@ FROM jobs ORDER BY created_at, id
 EARLIER = """
 UPDATE jobs SET available_at = available_at - %(span)s, lease_until = lease_until - %(span)s,
                 published_at = published_at - %(span)s
+"""
+
+EARLIER_BREAKERS = """
+UPDATE breakers SET opened_at = opened_at - %(span)s, probe_at = probe_at - %(span)s,
+    failures = ARRAY(SELECT failure - %(span)s FROM unnest(failures) AS failure)
 """
 
 
@@ -80,6 +87,23 @@ class PostgresRig:
             return await (await connection.execute(statement, values)).fetchall()
 
 
+class PostgresBreakersRig:
+    """Breakers in a database, whose times are shifted back instead of waiting."""
+
+    def __init__(self, url: str, database: Database) -> None:
+        self._url = url
+        self._database = database
+        self.limits = LIMITS
+        self.breakers = self.another()
+
+    def another(self) -> PostgresBreakers:
+        return PostgresBreakers(self._database, limits=LIMITS)
+
+    async def pass_time(self, span: timedelta) -> None:
+        async with await psycopg.AsyncConnection.connect(self._url) as connection:
+            await connection.execute(EARLIER_BREAKERS, {"span": span})
+
+
 @pytest.fixture
 async def rig(shop_url: str) -> AsyncIterator[PostgresRig]:
     async with open_database(shop_url, LIMITS) as database:
@@ -92,3 +116,12 @@ class TestPostgresUnitOfWork(UnitOfWorkContract):
 
 class TestPostgresJobs(JobsContract):
     """All of the suite."""
+
+
+class TestPostgresBreakers(BreakersContract):
+    """All of the suite."""
+
+    @pytest.fixture
+    async def rig(self, shop_url: str) -> AsyncIterator[PostgresBreakersRig]:
+        async with open_database(shop_url, LIMITS) as database:
+            yield PostgresBreakersRig(shop_url, database)
