@@ -3,8 +3,8 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,10 @@ from redis.asyncio import Redis
 
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.rate_limiter import Quota
+from bitloot.testing.cache import CacheContract
+from bitloot.testing.otp_store import OtpStoreContract
+from bitloot.testing.rate_limiter import RateLimiterContract
+from bitloot.testing.realtime import RealtimeContract
 from bitloot_adapters.redis.cache import MAX_VALUE, RedisCache
 from bitloot_adapters.redis.connection import open_redis
 from bitloot_adapters.redis.otp_store import RedisOtpStore
@@ -22,7 +26,7 @@ from bitloot_web.devservices import ValkeyServer, ValkeyStore, start_valkey
 
 PEPPER = bytes(range(32))
 MINUTE = timedelta(minutes=1)
-LOST_URL = "unix:///nowhere/valkey.sock?db=0"
+TICK = timedelta(milliseconds=150)
 
 
 @pytest.fixture
@@ -33,18 +37,95 @@ async def redis(valkey_server: ValkeyStore) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-@pytest.fixture
-async def lost() -> AsyncIterator[Redis]:
-    client = open_redis(LOST_URL)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-async def own_server(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
-    """A server that a test may kill."""
-    with start_valkey(tmp_path / "valkey") as server:
+@pytest.fixture(scope="module")
+def mortal(services_folder: Path) -> Iterator[ValkeyServer]:
+    """A server that tests kill."""
+    with start_valkey(services_folder / "mortal", port=0) as server:
         yield server
+
+
+@pytest.fixture
+def own_server(mortal: ValkeyServer) -> ValkeyServer:
+    """It runs and is empty when a test begins."""
+    if not mortal.alive():
+        mortal.restart()
+    mortal.flush()
+    return mortal
+
+
+class RedisRig:
+    """All four ports over one server, which can be killed."""
+
+    tick = TICK
+
+    def __init__(self, server: ValkeyServer) -> None:
+        self._server = server
+        self._redis = open_redis(server.url)
+        self._elsewhere = open_redis(server.url)
+        self.limiter = RedisRateLimiter(self._redis, pepper=PEPPER)
+        self.codes = RedisOtpStore(self._redis)
+        self.realtime = RedisRealtime(self._redis)
+        self.cache = RedisCache(self._redis)
+
+    async def aclose(self) -> None:
+        await self._redis.aclose()
+        await self._elsewhere.aclose()
+
+    async def pass_time(self, span: timedelta) -> None:
+        await asyncio.sleep(span.total_seconds())
+
+    async def lose_store(self) -> None:
+        self._server.kill()
+
+    async def find_store(self) -> None:
+        self._server.restart()
+
+
+class TwoLimiters(RedisRig):
+    def another(self) -> RedisRateLimiter:
+        return RedisRateLimiter(self._elsewhere, pepper=PEPPER)
+
+
+class TwoRealtimes(RedisRig):
+    @asynccontextmanager
+    async def another(self) -> AsyncIterator[RedisRealtime]:
+        yield RedisRealtime(self._elsewhere)
+
+
+class TestRedisRateLimiter(RateLimiterContract):
+    """All of the suite."""
+
+    @pytest.fixture
+    async def rig(self, own_server: ValkeyServer) -> AsyncIterator[TwoLimiters]:
+        async with aclosing(TwoLimiters(own_server)) as rig:
+            yield rig
+
+
+class TestRedisOtpStore(OtpStoreContract):
+    """All of the suite."""
+
+    @pytest.fixture
+    async def rig(self, own_server: ValkeyServer) -> AsyncIterator[RedisRig]:
+        async with aclosing(RedisRig(own_server)) as rig:
+            yield rig
+
+
+class TestRedisRealtime(RealtimeContract):
+    """All of the suite."""
+
+    @pytest.fixture
+    async def rig(self, own_server: ValkeyServer) -> AsyncIterator[TwoRealtimes]:
+        async with aclosing(TwoRealtimes(own_server)) as rig:
+            yield rig
+
+
+class TestRedisCache(CacheContract):
+    """All of the suite."""
+
+    @pytest.fixture
+    async def rig(self, own_server: ValkeyServer) -> AsyncIterator[RedisRig]:
+        async with aclosing(RedisRig(own_server)) as rig:
+            yield rig
 
 
 async def keys(redis: Redis) -> list[bytes]:
@@ -66,29 +147,6 @@ async def test_a_limit_is_exact_under_concurrency(redis: Redis) -> None:
     assert all(verdict.retry_after == 0 for verdict in allowed)
     refused = [verdict for verdict in verdicts if not verdict.allowed]
     assert all(59 < verdict.retry_after <= 60 for verdict in refused)
-
-
-async def test_subjects_and_scopes_are_counted_apart(redis: Redis) -> None:
-    limiter = RedisRateLimiter(redis, pepper=PEPPER)
-    other = Quota(scope="other", limit=1, window=MINUTE)
-    assert (await limiter.hit(quota(1), "a")).allowed
-    assert (await limiter.hit(quota(1), "b")).allowed
-    assert (await limiter.hit(other, "a")).allowed
-    assert not (await limiter.hit(quota(1), "a")).allowed
-
-
-async def test_the_window_moves_and_a_refused_hit_does_not_count(redis: Redis) -> None:
-    limiter = RedisRateLimiter(redis, pepper=PEPPER)
-    short = quota(2, timedelta(seconds=0.4))
-    assert (await limiter.hit(short, "a")).allowed
-    await asyncio.sleep(0.2)
-    assert (await limiter.hit(short, "a")).allowed
-    refused = await limiter.hit(short, "a")
-    assert not refused.allowed
-    await asyncio.sleep(refused.retry_after + 0.01)
-    assert (await limiter.hit(short, "a")).allowed
-    # The first hit left, the second one still counts.
-    assert not (await limiter.hit(short, "a")).allowed
 
 
 async def test_a_limit_that_was_lowered_waits_until_so_many_have_left(redis: Redis) -> None:
@@ -118,14 +176,6 @@ async def test_no_subject_is_readable_and_no_counter_stays_for_ever(redis: Redis
     for key in found:
         assert b"joan" not in key
         assert 0 < await redis.pttl(key) <= 60_000
-
-
-async def test_without_its_store_a_limit_is_open_or_closed_as_it_says(lost: Redis) -> None:
-    limiter = RedisRateLimiter(lost, pepper=PEPPER)
-    verdict = await limiter.hit(quota(3), "a")
-    assert (verdict.allowed, verdict.remaining, verdict.retry_after) == (True, 3, 0)
-    with pytest.raises(StoreUnavailable):
-        await limiter.hit(quota(3, closed=True), "a")
 
 
 _HITTER = """
@@ -166,46 +216,6 @@ async def test_a_limit_is_exact_across_processes(redis: Redis, valkey_server: Va
 LIFE = timedelta(minutes=5)
 
 
-async def test_a_right_code_is_used_once_under_concurrency(redis: Redis) -> None:
-    store = RedisOtpStore(redis)
-    await store.open("order-1", "right", life=LIFE, tries=5)
-    answers = await asyncio.gather(*(store.verify("order-1", "right") for _ in range(50)))
-    assert sorted(answers) == ["gone"] * 49 + ["right"]
-
-
-async def test_the_last_wrong_try_burns_the_code(redis: Redis) -> None:
-    store = RedisOtpStore(redis)
-    await store.open("order-1", "right", life=LIFE, tries=5)
-    guesses = await asyncio.gather(*(store.verify("order-1", f"no{n}") for n in range(20)))
-    assert sorted(guesses) == ["gone"] * 15 + ["wrong"] * 5
-    assert await store.verify("order-1", "right") == "gone"
-
-
-async def test_a_right_code_after_some_wrong_ones_is_right(redis: Redis) -> None:
-    store = RedisOtpStore(redis)
-    await store.open("order-1", "right", life=LIFE, tries=3)
-    assert [await store.verify("order-1", text) for text in ("a", "b", "right", "right")] == [
-        *("wrong", "wrong", "right", "gone")
-    ]
-
-
-async def test_a_newer_code_replaces_the_older_one_and_its_tries(redis: Redis) -> None:
-    store = RedisOtpStore(redis)
-    await store.open("order-1", "old", life=LIFE, tries=2)
-    assert await store.verify("order-1", "x") == "wrong"
-    await store.open("order-1", "new", life=LIFE, tries=2)
-    assert await store.verify("order-1", "old") == "wrong"
-    assert await store.verify("order-1", "new") == "right"
-
-
-async def test_a_code_ends_and_is_bound_to_its_challenge(redis: Redis) -> None:
-    store = RedisOtpStore(redis)
-    await store.open("order-1", "right", life=timedelta(milliseconds=100), tries=5)
-    assert await store.verify("order-2", "right") == "gone"
-    await asyncio.sleep(0.15)
-    assert await store.verify("order-1", "right") == "gone"
-
-
 async def test_a_stored_code_names_nobody_and_ends_by_itself(redis: Redis) -> None:
     store = RedisOtpStore(redis)
     await store.open("joan@example.org", "0a1b", life=LIFE, tries=5)
@@ -215,26 +225,7 @@ async def test_a_stored_code_names_nobody_and_ends_by_itself(redis: Redis) -> No
     assert 0 < await redis.pttl(key) <= 300_000
 
 
-async def test_codes_fail_closed_without_their_store(lost: Redis) -> None:
-    store = RedisOtpStore(lost)
-    with pytest.raises(StoreUnavailable):
-        await store.open("order-1", "right", life=LIFE, tries=5)
-    with pytest.raises(StoreUnavailable):
-        await store.verify("order-1", "right")
-
-
 # --- wake-ups --------------------------------------------------------------------------------
-
-
-async def test_a_watcher_hears_of_its_order_in_any_process(valkey_server: ValkeyStore) -> None:
-    here, there = open_redis(valkey_server.url), open_redis(valkey_server.url)
-    async with RedisRealtime(here).watch("o-1") as hints:
-        for order_id, seq in (("o-1", 4), ("o-2", 9), ("o-1", 5)):
-            await RedisRealtime(there).publish(order_id, seq)
-        async with asyncio.timeout(2):
-            assert [await anext(hints), await anext(hints)] == [4, 5]
-    await here.aclose()
-    await there.aclose()
 
 
 async def test_many_watchers_share_one_connection_and_leave_none_behind(redis: Redis) -> None:
@@ -274,25 +265,6 @@ async def test_a_slow_watcher_keeps_the_newest_hints(redis: Redis) -> None:
         assert heard == list(range(136, 200))
 
 
-async def test_a_watch_ends_quietly_when_the_store_is_lost_and_works_anew_after(
-    own_server: ValkeyServer,
-) -> None:
-    redis = open_redis(own_server.url)
-    realtime = RedisRealtime(redis)
-    async with realtime.watch("o-1") as hints:
-        own_server.kill()
-        async with asyncio.timeout(5):
-            assert [seq async for seq in hints] == []
-        async with asyncio.timeout(5), realtime.watch("o-1") as none:
-            assert [seq async for seq in none] == []
-        await realtime.publish("o-1", 1)
-    own_server.restart()
-    async with realtime.watch("o-1") as hints, asyncio.timeout(5):
-        await realtime.publish("o-1", 2)
-        assert await anext(hints) == 2
-    await redis.aclose()
-
-
 async def test_leaving_while_waiting_takes_the_listener_along(redis: Redis) -> None:
     realtime = RedisRealtime(redis)
 
@@ -312,17 +284,6 @@ async def test_leaving_while_waiting_takes_the_listener_along(redis: Redis) -> N
 # --- cached answers --------------------------------------------------------------------------
 
 
-async def test_an_answer_is_kept_for_its_life_and_forgotten_on_demand(redis: Redis) -> None:
-    cache = RedisCache(redis)
-    await cache.put("a", b"\x00one", life=timedelta(milliseconds=120))
-    await cache.put("b", b"two", life=MINUTE)
-    assert await cache.get("a") == b"\x00one"
-    await cache.forget("b")
-    assert await cache.get("b") is None
-    await asyncio.sleep(0.15)
-    assert await cache.get("a") is None
-
-
 async def test_every_entry_has_an_end_and_a_bounded_size(redis: Redis) -> None:
     cache = RedisCache(redis)
     await cache.put("a", b"old", life=MINUTE)
@@ -332,13 +293,6 @@ async def test_every_entry_has_an_end_and_a_bounded_size(redis: Redis) -> None:
     assert await cache.get("a") is None
     await cache.put("b", b"x", life=timedelta(0))
     assert await keys(redis) == []
-
-
-async def test_without_its_store_everything_is_a_miss(lost: Redis) -> None:
-    cache = RedisCache(lost)
-    await cache.put("a", b"one", life=MINUTE)
-    await cache.forget("a")
-    assert await cache.get("a") is None
 
 
 # --- deadlines -------------------------------------------------------------------------------
@@ -372,4 +326,14 @@ async def test_clients_work_again_after_a_restart_that_forgot_their_scripts(
         await limiter.hit(quota(5, closed=True), "a")
     own_server.restart()
     assert (await limiter.hit(quota(5, closed=True), "a")).remaining == 4
+    await redis.aclose()
+
+
+async def test_the_same_over_tcp(own_server: ValkeyServer) -> None:
+    assert own_server.tcp_url is not None
+    redis = open_redis(own_server.tcp_url)
+    cache = RedisCache(redis)
+    await cache.put("a", b"one", life=MINUTE)
+    assert await cache.get("a") == b"one"
+    assert (await RedisRateLimiter(redis, pepper=PEPPER).hit(quota(2, closed=True), "a")).allowed
     await redis.aclose()

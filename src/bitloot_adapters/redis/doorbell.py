@@ -23,8 +23,7 @@ from taskiq import AckableMessage
 from taskiq_redis import RedisStreamBroker
 
 from bitloot.domain.limits import Limits
-from bitloot.ports.errors import StoreUnavailable
-from bitloot_adapters.redis.connection import CALL_SECONDS, LOST, connection_options
+from bitloot_adapters.redis.connection import CALL_SECONDS, LOST, POOL, connection_options, reached
 
 STREAM: Final = "bitloot:jobs"
 GROUP: Final = "bitloot"
@@ -43,6 +42,7 @@ class Doorbell(RedisStreamBroker):
     def __init__(self, url: str, *, limits: Limits, stream: str = STREAM) -> None:
         super().__init__(
             url,
+            max_connection_pool_size=POOL,
             queue_name=stream,
             consumer_group_name=GROUP,
             consumer_id="0",
@@ -52,14 +52,12 @@ class Doorbell(RedisStreamBroker):
             **connection_options(url),
         )
         self._room = limits.stream_length
+        self._page = limits.xread_count
 
     async def room(self) -> int:
         """How many more entries the stream may take. Raises StoreUnavailable."""
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                length = await self._redis().xlen(self.queue_name)
-        except LOST as error:
-            raise StoreUnavailable(type(error).__name__) from None
+        async with reached():
+            length = await self._redis().xlen(self.queue_name)
         return max(0, self._room - int(length))
 
     async def ring(self, job_ids: Sequence[str]) -> None:
@@ -67,16 +65,14 @@ class Doorbell(RedisStreamBroker):
         pipeline = self._redis().pipeline(transaction=False)
         for job_id in job_ids:
             pipeline.xadd(self.queue_name, {b"data": _message(job_id)})
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                await pipeline.execute()
-        except LOST as error:
-            raise StoreUnavailable(type(error).__name__) from None
+        async with reached():
+            await pipeline.execute()
 
     async def startup(self) -> None:
         """Declare the group if the server is there; otherwise the loop does it later."""
         try:
-            await super().startup()
+            async with asyncio.timeout(CALL_SECONDS):
+                await super().startup()
         except LOST as error:
             _log.warning("doorbell not reachable at start: %s", type(error).__name__)
 
@@ -86,8 +82,12 @@ class Doorbell(RedisStreamBroker):
         while True:
             try:
                 if time.monotonic() - reclaimed_at >= RECLAIM_SECONDS:
-                    reclaimed_at = time.monotonic()
-                    for message in await self._reclaimed(redis):
+                    async with asyncio.timeout(CALL_SECONDS):
+                        reclaimed = await self._reclaimed(redis)
+                    if len(reclaimed) < self._page:
+                        # A full page means that more may wait: no pause then.
+                        reclaimed_at = time.monotonic()
+                    for message in reclaimed:
                         yield message
                 for message in await self._fresh(redis):
                     yield message
@@ -99,9 +99,11 @@ class Doorbell(RedisStreamBroker):
                 await self._declare_again()
 
     async def _fresh(self, redis: Redis) -> list[AckableMessage]:
-        fetched = await redis.xreadgroup(
-            GROUP, self.consumer_name, {self.queue_name: ">"}, block=BLOCK_MS, count=self.count
-        )
+        # A server that neither answers nor hangs up is lost, too.
+        async with asyncio.timeout(BLOCK_MS / 1000 + CALL_SECONDS):
+            fetched = await redis.xreadgroup(
+                GROUP, self.consumer_name, {self.queue_name: ">"}, block=BLOCK_MS, count=self._page
+            )
         return [
             self._ackable(entry_id, fields)
             for _stream, entries in _streams(fetched)
@@ -115,7 +117,7 @@ class Doorbell(RedisStreamBroker):
             GROUP,
             self.consumer_name,
             min_idle_time=self.idle_timeout,
-            count=self.count,
+            count=self._page,
         )
         for consumer in await redis.xinfo_consumers(self.queue_name, GROUP):
             is_gone = consumer["pending"] == 0 and consumer["idle"] > FORGET_CONSUMER_MS
@@ -124,7 +126,8 @@ class Doorbell(RedisStreamBroker):
         return [self._ackable(entry_id, fields) for entry_id, fields in claimed[1] if fields]
 
     def _ackable(self, entry_id: bytes, fields: dict[bytes, bytes]) -> AckableMessage:
-        return AckableMessage(data=fields[b"data"], ack=self._acknowledge(entry_id))
+        # What is no message of ours cannot be read, and is acknowledged and dropped as such.
+        return AckableMessage(data=fields.get(b"data", b""), ack=self._acknowledge(entry_id))
 
     def _acknowledge(self, entry_id: bytes) -> Callable[[], Awaitable[None]]:
         async def acknowledge() -> None:
@@ -142,7 +145,8 @@ class Doorbell(RedisStreamBroker):
 
     async def _declare_again(self) -> None:
         try:
-            await self._declare_consumer_group()
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._declare_consumer_group()
         except LOST as error:
             _log.debug("doorbell still lost: %s", type(error).__name__)
 
