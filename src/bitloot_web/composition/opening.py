@@ -12,14 +12,18 @@ from typing import TypeVar
 
 from taskiq import AsyncBroker
 
+from bitloot.ports.catalogue_writer import CatalogueWriter
 from bitloot.ports.clock import FailPoint
 from bitloot.ports.plugin import PluginContext
 from bitloot_adapters import clock
 from bitloot_adapters.memory.captcha import CaptchaOff
 from bitloot_adapters.postgres.breakers import PostgresBreakers
+from bitloot_adapters.postgres.catalogue_writer import (
+    CatalogueWriter as PostgresCatalogueWriter,
+)
 from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.listener import open_listener
-from bitloot_adapters.postgres.pool import Database, open_database
+from bitloot_adapters.postgres.pool import open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_adapters.postgres.upkeep import PostgresUpkeep
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
@@ -60,7 +64,7 @@ class OpenShop:
     configuration: Configuration
     neighbours: Neighbours
     shop: Shop
-    database: Database
+    catalogue_writer: CatalogueWriter
 
     def runner(self) -> JobRunner:
         """Runs jobs by id."""
@@ -170,7 +174,7 @@ async def open_shop(
             configuration=configuration,
             neighbours=near,
             shop=build_shop(near, settings, open_metrics()),
-            database=database,
+            catalogue_writer=PostgresCatalogueWriter(database),
         )
 
 

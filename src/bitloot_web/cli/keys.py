@@ -1,0 +1,53 @@
+"""`bitloot keys`: keys of the shop's own, and the key that encrypts them all."""
+
+from pathlib import Path
+
+import rich_click as click
+
+
+@click.group()
+def keys() -> None:
+    """Import keys of your own; rotate the key-encryption key."""
+
+
+@keys.command(
+    name="import",
+    epilog="Example: bitloot keys import lantern-keeper-deluxe keys.txt --cost 7.50 --batch may",
+)
+@click.argument("product")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--cost", required=True, help="What a key cost, in EUR, such as 7.50.")
+@click.option("--batch", required=True, help="A name for this import.")
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+def import_keys(product: str, file: Path, cost: str, batch: str, *, as_json: bool) -> None:
+    """Take in a text file with one key a line for PRODUCT (its slug or id)."""
+    import msgspec
+
+    from bitloot.domain.errors import Refused
+    from bitloot.domain.money import BadMoney, parse_eur
+    from bitloot_web.cli.running import run_once
+    from bitloot_web.shelves import import_file
+
+    try:
+        price = parse_eur(cost)
+        report = run_once(lambda it: import_file(it, product, file.read_bytes(), price, batch))
+    except BadMoney as error:
+        raise click.UsageError(f"--cost: {error}") from None
+    except Refused as error:
+        raise click.ClickException(error.detail) from None
+    if as_json:
+        click.echo(msgspec.json.encode(report).decode())
+        return
+    click.echo(f"{report.imported} keys imported")
+    for line in report.refused:
+        click.echo(f"  line {line.number}: {line.outcome}", err=True)
+
+
+@keys.command(epilog="Put the new key first in BITLOOT_<VAULT>_KEKS, keep the old one after it.")
+def rotate() -> None:
+    """Wrap every data key under the first key-encryption key; the shop may go on selling."""
+    from bitloot_web.cli.running import run_once
+    from bitloot_web.shelves import rotate_keys
+
+    rotated = run_once(rotate_keys)
+    click.echo(f"{rotated} keys rotated; the old key-encryption key can be removed")
