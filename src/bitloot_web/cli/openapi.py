@@ -1,0 +1,13 @@
+"""`bitloot openapi`: the description of the HTTP API."""
+
+import rich_click as click
+
+
+@click.command(epilog="Example: bitloot openapi > openapi.json")
+def openapi() -> None:
+    """Print the OpenAPI description of this release as JSON."""
+    import msgspec
+
+    from bitloot_web.openapi import described
+
+    click.echo(msgspec.json.format(msgspec.json.encode(described())).decode())

@@ -1,0 +1,76 @@
+"""What is wrong with a shop, told in words that name the part and the remedy."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from bitloot.ports.errors import Rejected, StoreUnavailable, Unavailable
+from bitloot.ports.payment_gateway import PaymentGateway
+from bitloot.ports.views.desk import DeskViews
+from bitloot_web.shop import Probe
+
+BREACHES_SHOWN: Final = 20
+
+_REMEDIES: Final[Mapping[str, str]] = {
+    "database": "start PostgreSQL, or mend BITLOOT_DATABASE_URL",
+    "redis": "start Valkey or Redis, or mend BITLOOT_REDIS_URL",
+}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One part of the shop. `warning` does not make the shop unfit."""
+
+    part: str
+    state: Literal["ok", "warning", "broken"]
+    detail: str = ""
+
+
+async def examine(probes: Mapping[str, Probe]) -> list[Finding]:
+    """Every part, reached one after another."""
+    return [await _try(part, probe) for part, probe in probes.items()]
+
+
+async def _try(part: str, probe: Probe) -> Finding:
+    variables = f"BITLOOT_{part.upper()}_*"
+    try:
+        await probe()
+    except StoreUnavailable:
+        remedy = _REMEDIES.get(part, f"look at {variables}")
+        return Finding(part, "broken", f"not reachable: {remedy}")
+    except Unavailable as error:
+        return Finding(part, "broken", f"does not answer ({error.reason}): look at {variables}")
+    except Rejected as error:
+        if error.reason == "credentials":
+            return Finding(part, "broken", f"refuses the credentials: mend {variables}")
+        return Finding(part, "broken", f"says no ({error.reason}): look at {variables}")
+    return Finding(part, "ok")
+
+
+def schema_finding(current: str | None, newest: str) -> Finding:
+    """Whether the database is at the schema that this release needs."""
+    if current == newest:
+        return Finding("schema", "ok", newest)
+    return Finding("schema", "broken", f"at {current or 'nothing'}: run bitloot migrate")
+
+
+def gateway_findings(gateways: Mapping[str, PaymentGateway]) -> list[Finding]:
+    """What a gateway can do only with more settings."""
+    return [
+        Finding(
+            name,
+            "warning",
+            "a lost callback of a hosted page is found by hand only: set "
+            f"BITLOOT_{name.upper()}_EMAIL and BITLOOT_{name.upper()}_PASSWORD",
+        )
+        for name, gateway in gateways.items()
+        if gateway.capabilities.hosted_page and not gateway.capabilities.lists_by_invoice
+    ]
+
+
+async def invariant_findings(desk: DeskViews) -> list[Finding]:
+    """What must never be and is."""
+    breaches = await desk.breaches(limit=BREACHES_SHOWN)
+    if not breaches:
+        return [Finding("invariants", "ok")]
+    return [Finding("invariants", "broken", f"{each.name}: {each.subject}") for each in breaches]
