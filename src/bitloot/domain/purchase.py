@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from bitloot.domain.decision import NOTHING, Decision
+from bitloot.domain.decision import NOTHING, Change, Decision, update
 from bitloot.domain.draft import Draft, standing
 from bitloot.domain.fulfilment import (
     LIVE_ATTEMPT,
@@ -21,6 +21,7 @@ from bitloot.domain.fulfilment_plan import WHOLESALE_FROM
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import Eur
 from bitloot.domain.order import PAID, OrderFile
+from bitloot.domain.product import Sellable
 from bitloot.domain.supply import SupplierOffer, SupplierOrder
 
 # Looked at again after a while, for a bounded time; the other reasons last until they are cleared.
@@ -243,6 +244,12 @@ def blocked(
     draft = Draft(file, at=at, new_id=new_id)
     _block(draft, fulfilment, reason, limits)
     return draft.decision(reason)
+
+
+def sold_out(sellables: Sequence[Sellable], *, at: datetime) -> tuple[Change, ...]:
+    """The supplier has none left: nobody else buys it until the catalogue says otherwise."""
+    offers = [s.offer for s in sellables if s.offer is not None and s.offer.stock > 0]
+    return tuple(update(offer, stock=0, updated_at=at) for offer in offers)
 
 
 def wait(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitloot.domain import purchase, resolution
-from bitloot.domain.decision import NOTHING, Decision
+from bitloot.domain.decision import NOTHING, Decision, also
 from bitloot.domain.failpoints import (
     AFTER_INTENT_COMMIT,
     AFTER_OUTCOME_COMMIT,
@@ -95,7 +95,6 @@ class Buying:
         pause = desk.limits.breaker_probe if reason == "breaker" else desk.limits.blocked_recheck
 
         async def decide(tx: Transaction, case: Case) -> Decided:
-            del tx
             if purchase.order_standing(case.file) != "go":
                 return NOTHING, Again(after=NOW)
             decision = purchase.blocked(
@@ -107,6 +106,10 @@ class Buying:
                 limits=desk.limits,
             )
             gave_up = after(decision, case.fulfilment).state == "failed_terminal"
+            if reason == "stock" and decision.save:
+                item = case.file.item(case.fulfilment.order_item_id)
+                sold = await tx.checkout.sellables([item.product_id])
+                decision = also(decision, *purchase.sold_out(sold, at=desk.clock()))
             return decision, Done() if gave_up else Again(after=pause, error=reason)
 
         await desk.commit(lease, decide)
