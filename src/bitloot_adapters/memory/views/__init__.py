@@ -1,0 +1,1 @@
+"""The read views of the memory store."""
