@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
@@ -9,7 +10,17 @@ import msgspec
 import psycopg
 import pytest
 
-from bitloot.domain.decision import AuditEntry, Decision, Event, JobRequest, insert, update
+from bitloot.domain.decision import (
+    AuditEntry,
+    Decision,
+    Event,
+    JobRequest,
+    as_folded,
+    fold,
+    insert,
+    row_name,
+    update,
+)
 from bitloot.domain.idempotency import Once
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import Order
@@ -190,6 +201,61 @@ async def test_decisions_of_one_shape_are_one_statement(uow: PostgresUnitOfWork)
     after = statement_of.cache_info()
     assert after.misses == before.misses
     assert after.hits > before.hits
+
+
+async def test_the_rows_of_an_order_read_exactly_as_its_events_tell_them(
+    database: Database, uow: PostgresUnitOfWork
+) -> None:
+    purchase = await placed(uow)
+    order = purchase.order
+    payment = ROWS.payment(order, actually_paid=Decimal("0.00020833"), valid_until=utc_now())
+    fulfilment = ROWS.fulfilment(purchase.item, tried_offers=("o1", "o2"))
+    attempt = ROWS.attempt(fulfilment, cost=Decimal("1E+1"))
+    await record(
+        uow,
+        Decision(
+            save=(
+                *map(insert, (payment, fulfilment, attempt, ROWS.hold(order))),
+                update(await order_of(uow, order.id), paid_over=Decimal("0.5000")),
+            ),
+            events=(Event(kind="order_paid", at=utc_now(), subject=order.id),),
+            order_id=order.id,
+        ),
+    )
+    await record(uow, remarked(await order_of(uow, order.id)))
+    async with uow.begin() as tx:
+        file = await tx.orders.file(order.id)
+    assert file is not None
+    rows = (
+        file.order,
+        *file.items,
+        *file.payments,
+        *file.reservations,
+        *file.fulfilments,
+        *file.attempts,
+        *file.holds,
+    )
+    told = fold(await events_of(database, order.id))
+    assert told == {row_name(row): as_folded(row) for row in rows}
+
+
+async def order_of(uow: PostgresUnitOfWork, order_id: str) -> Order:
+    async with uow.begin() as tx:
+        file = await tx.orders.file(order_id)
+    assert file is not None
+    return file.order
+
+
+async def events_of(database: Database, order_id: str) -> list[Event]:
+    async with database.lent() as connection:
+        cursor = await connection.execute(
+            "SELECT kind, at, subject, seq, changes FROM events WHERE order_id = $1", [order_id]
+        )
+        rows = await cursor.fetchall()
+    return [
+        Event(kind=kind, at=at, subject=subject, seq=seq, changes=msgspec.json.decode(changes))
+        for kind, at, subject, seq, changes in rows
+    ]
 
 
 # --- what is open ----------------------------------------------------------------------------

@@ -7,11 +7,14 @@ so a timeline carries every change, and the rows can be rebuilt from it.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import msgspec
 
-JsonValue: TypeAlias = "str | int | float | bool | None | list[JsonValue] | dict[str, JsonValue]"
+from bitloot.domain.money import plain
+
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +129,12 @@ def row_name(row: Row) -> str:
 
 
 def logged(change: Change) -> dict[str, JsonValue]:
-    """What an event keeps of a change, as JSON values."""
+    """What an event keeps of a change, as JSON values; amounts in their shortest plain form.
+
+    However many zeros a store fills an amount up with, its row reads the same as its events.
+    """
     fields = {
-        name: value
+        name: plain(value) if isinstance(value, Decimal) else value
         for name, value in changed_fields(change).items()
         if name not in change.after.unlogged
     }
@@ -147,4 +153,7 @@ def fold(events: Iterable[Event]) -> dict[str, dict[str, JsonValue]]:
 
 def as_folded(row: Row) -> dict[str, JsonValue]:
     """The row in the form in which `fold` gives it, for comparing the two."""
-    return logged(Change(before=None, after=row))
+    stored: dict[str, JsonValue] = msgspec.json.decode(
+        msgspec.json.encode(logged(Change(before=None, after=row)))
+    )
+    return stored
