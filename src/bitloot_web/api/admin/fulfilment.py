@@ -1,0 +1,138 @@
+"""Getting an order's goods going again, and other keys for its units."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from bitloot.domain.decision import Decision
+from bitloot.domain.errors import Refused
+from bitloot_web.api.fields import Reason
+from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.callers import ADMIN
+from bitloot_web.shop import Shop
+
+# The order may still turn out to be paid: its gateway is asked before the refusal stands.
+_ASK_GATEWAY = frozenset({"payment-not-settled", "underpaid-non-refundable"})
+
+
+class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why, for the record."""
+
+    reason: Reason
+
+
+class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which unit of the item gets another key, and why."""
+
+    slot: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    reason: Reason
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was asked for is on its way; `events` say what it means for the order."""
+
+    order_id: str
+    events: tuple[str, ...]
+
+
+class Revoked(msgspec.Struct, frozen=True, kw_only=True):
+    """How many links were ended."""
+
+    revoked: int
+
+
+@post(
+    "/orders/{order_id:uuid}/retry-fulfillment",
+    status_code=202,
+    operation_id="adminRetryFulfillment",
+)
+async def retry(
+    *,
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    data: JSONBody[Because],
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Take up every open fulfilment again; an order is never fulfilled unpaid."""
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+
+    async def act() -> Accepted:
+        return accepted(str(order_id), await _retry(shop, str(order_id), data.reason))
+
+    return await act_once(shop, once, Accepted, act)
+
+
+async def _retry(shop: Shop, order_id: str, reason: str) -> Decision:
+    try:
+        return await shop.aftercare.retry(order_id, actor=ADMIN, reason=reason)
+    except Refused as no:
+        if no.code not in _ASK_GATEWAY:
+            raise
+    file = await shop.views.desk.file(order_id)
+    for payment in file.payments if file else ():
+        if payment.gateway_payment_id is not None:
+            await shop.applying.refresh(payment.id)
+    return await shop.aftercare.retry(order_id, actor=ADMIN, reason=reason)
+
+
+@post(
+    "/orders/{order_id:uuid}/items/{item_id:uuid}/replace-key",
+    status_code=202,
+    operation_id="adminReplaceKey",
+)
+async def replace_key(
+    *,
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    item_id: FromPath[UUID],
+    data: JSONBody[Replacement],
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Get another key for a unit."""
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+
+    async def act() -> Accepted:
+        decision = await shop.aftercare.replace_key(
+            str(order_id), str(item_id), data.slot, actor=ADMIN, reason=data.reason
+        )
+        return accepted(str(order_id), decision)
+
+    return await act_once(shop, once, Accepted, act)
+
+
+@post(
+    "/orders/{order_id:uuid}/items/{item_id:uuid}/revoke",
+    status_code=200,
+    operation_id="adminRevokeLinks",
+)
+async def revoke(
+    *,
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    item_id: FromPath[UUID],
+    data: JSONBody[Because],
+    idempotency_key: IdempotencyKey = None,
+) -> Revoked:
+    """End every download link of an item now."""
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+
+    async def act() -> Revoked:
+        ended = await shop.reveal.revoke(
+            str(order_id), str(item_id), actor=ADMIN, reason=data.reason
+        )
+        return Revoked(revoked=ended)
+
+    return await act_once(shop, once, Revoked, act)
+
+
+def accepted(order_id: str, decision: Decision) -> Accepted:
+    """What a decision means for its order."""
+    return Accepted(order_id=order_id, events=tuple(event.kind for event in decision.events))

@@ -1,0 +1,127 @@
+"""The shop's own keys: counted in from a file, and how many are left."""
+
+import csv
+import io
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+
+from bitloot.domain.own_stock import Batch
+from bitloot_web.api.fields import eur, eur_or_none
+from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.paging import refused
+from bitloot_web.problems import FieldError, ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.callers import ADMIN
+from bitloot_web.shop import Shop
+
+TEXT: Final = "text/plain"
+CSV: Final = "text/csv"
+KEY_COLUMN: Final = "key"
+
+
+class RefusedLine(msgspec.Struct, frozen=True):
+    """A line of the file that brought no key, and why; never the line itself."""
+
+    line: int
+    outcome: str
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """How many keys came in."""
+
+    imported: int
+    refused: tuple[RefusedLine, ...]
+
+
+class Stock(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is left to sell of a product; `highestCost` in EUR a key."""
+
+    product_id: str
+    available: int
+    highest_cost: str | None
+
+
+@post(
+    "/inventory/{product_id:uuid}/keys/import",
+    request_max_body_size=None,  # its own limit is kept below
+    operation_id="adminImportKeys",
+)
+async def import_keys(
+    *,
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    product_id: FromPath[UUID],
+    batch: Annotated[str, QueryParameter(min_length=1, max_length=64)],
+    cost: Annotated[str, QueryParameter(max_length=64, description="EUR a key.")],
+    expires_at: Annotated[datetime | None, QueryParameter(name="expiresAt")] = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Imported:
+    """Take in keys: `text/plain` with one a line, or `text/csv` with a column `key`."""
+    if expires_at is not None and expires_at.tzinfo is None:
+        raise refused("expiresAt", "Write the time with its zone, such as 2030-01-31T12:00:00Z.")
+    if not batch.isprintable():
+        raise refused("batch", "Leave out control characters.")
+    terms = Batch(
+        product_id=str(product_id), name=batch, cost=eur(cost, "cost"), expires_at=expires_at
+    )
+    raw = await _read(request, shop.limits.key_import_bytes)
+    kind = request.content_type[0].lower()
+    if kind not in {TEXT, CSV}:
+        raise ProblemError("unsupported-media-type", "Send the keys as text/plain or text/csv.")
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits, body=raw)
+    lines = raw if kind == TEXT else keys_of_csv(raw)
+
+    async def act() -> Imported:
+        report = await shop.inventory.import_keys(lines, terms, actor=ADMIN)
+        left_out = tuple(RefusedLine(line.number, line.outcome) for line in report.refused)
+        return Imported(report.imported, left_out)
+
+    return await act_once(shop, once, Imported, act)
+
+
+@get("/inventory/{product_id:uuid}/keys/stats", operation_id="adminGetStock")
+async def stock(shop: NamedDependency[Shop], product_id: FromPath[UUID]) -> Stock:
+    """How many keys of a product can still be sold."""
+    found = await shop.views.catalog.sellables([str(product_id)])
+    if not found:
+        raise ProblemError("not-found")
+    return Stock(
+        product_id=found[0].product.id,
+        available=max(0, found[0].available),
+        highest_cost=eur_or_none(found[0].unit_cost),
+    )
+
+
+async def _read(request: EdgeRequest, most: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise ProblemError("body-too-large", f"An import has at most {most} bytes.")
+    return bytes(body)
+
+
+def keys_of_csv(raw: bytes) -> bytes:
+    """The column `key` of a CSV file, one key a line, on the lines where it stood.
+
+    Raises ProblemError `invalid-input`.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(raw.decode("utf-8-sig")), strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        fault = FieldError("file", "Send a CSV file in UTF-8.")
+        raise ProblemError("invalid-input", errors=(fault,)) from None
+    header = [name.strip().lower() for name in rows[0]] if rows else []
+    if KEY_COLUMN not in header:
+        fault = FieldError("file", f"Name one column `{KEY_COLUMN}` in the first line.")
+        raise ProblemError("invalid-input", errors=(fault,))
+    at = header.index(KEY_COLUMN)
+    # An empty first line keeps the numbers of the lines as they are in the file.
+    keys = ["", *(row[at] if len(row) > at else "" for row in rows[1:])]
+    return "\n".join(key.replace("\n", " ") for key in keys).encode()

@@ -1,0 +1,57 @@
+"""Setting an order's status by hand."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import patch
+from litestar.di import NamedDependency
+from litestar.params import FromPath, HeaderParameter, JSONBody
+
+from bitloot.domain.order import FailureReason, OrderStatus
+from bitloot.usecases.payments.desk import Ruling
+from bitloot_web.api.admin.holds import RuledOrderShown, ruled_shown
+from bitloot_web.api.fields import Reason
+from bitloot_web.problems import FieldError, ProblemError
+from bitloot_web.security.callers import ADMIN
+from bitloot_web.shop import Shop
+
+
+class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A status set by hand, on record. `confirmed` says it a second time."""
+
+    to: OrderStatus
+    reason: Reason
+    confirmed: bool = False
+    failure_reason: FailureReason | None = None
+
+
+@patch("/orders/{order_id:uuid}/status", operation_id="adminSetOrderStatus")
+async def set_status(
+    *,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    data: JSONBody[NewStatus],
+    if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,
+) -> RuledOrderShown:
+    """Set an order's status by hand, within the table of its life and with evidence."""
+    ruling = Ruling(by=ADMIN, reason=data.reason, expected_version=expected_version(if_match))
+    ruled = await shop.money_desk.override(
+        str(order_id),
+        data.to,
+        ruling,
+        confirmed=data.confirmed,
+        failure_reason=data.failure_reason,
+    )
+    return ruled_shown(ruled)
+
+
+def expected_version(if_match: str | None) -> int:
+    """The version in an `If-Match` header. Raises ProblemError."""
+    if if_match is None:
+        raise ProblemError("precondition-required")
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        fault = FieldError("If-Match", 'Send the version of the order, such as "7".')
+        raise ProblemError("invalid-request", errors=(fault,))
+    return int(text)

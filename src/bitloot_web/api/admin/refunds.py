@@ -1,0 +1,77 @@
+"""Writing down that money was sent back."""
+
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from bitloot.domain.money import BadMoney, parse_crypto, plain
+from bitloot.domain.refund import RefundRecord
+from bitloot_web.api.admin.fulfilment import Accepted, accepted
+from bitloot_web.api.fields import Money, Name, Reason, ShortText, eur
+from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.problems import FieldError, ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.callers import ADMIN
+from bitloot_web.shop import Shop
+
+
+class NewRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What was sent back, and its worth in EUR on the stated basis.
+
+    `confirmed` is needed where a key was revealed already.
+    """
+
+    amount: Money
+    asset: ShortText
+    address: Name
+    tx_id: Name
+    basis: Literal["then", "now", "fiat", "overpaid", "custom"]
+    eur: Money
+    reason: Reason
+    confirmed: bool = False
+
+
+@post("/orders/{order_id:uuid}/refunds", operation_id="adminRecordRefund")
+async def record_refund(
+    *,
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    data: JSONBody[NewRefund],
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Record a refund: the order ends, its links end, its goods come back where they can."""
+    record = RefundRecord(
+        amount=_crypto(data.amount),
+        asset=data.asset.lower(),
+        address=data.address,
+        tx_id=data.tx_id,
+        basis=data.basis,
+        eur=eur(data.eur, "eur"),
+        reason=data.reason,
+    )
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+
+    async def act() -> Accepted:
+        decision = await shop.aftercare.refund(
+            str(order_id), record, actor=ADMIN, confirmed=data.confirmed
+        )
+        return accepted(str(order_id), decision)
+
+    return await act_once(shop, once, Accepted, act)
+
+
+def _crypto(text: str) -> str:
+    try:
+        amount = parse_crypto(text)
+    except BadMoney as error:
+        detail = f"{str(error)[0].upper()}{str(error)[1:]}."
+        raise ProblemError("invalid-input", errors=(FieldError("amount", detail),)) from None
+    if amount <= 0:
+        fault = FieldError("amount", "The amount is above zero.")
+        raise ProblemError("invalid-input", errors=(fault,))
+    return plain(amount)

@@ -1,0 +1,161 @@
+"""Stored webhooks: looked through, and applied once more."""
+
+from datetime import datetime
+from typing import Annotated, get_args
+from uuid import UUID
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from bitloot.domain.errors import Refused
+from bitloot.domain.webhook import WebhookClass
+from bitloot.ports.views.desk import WebhookView
+from bitloot_web.api.fields import Reason, ShortText
+from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, refused
+from bitloot_web.problems import FieldError, ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.callers import ADMIN
+from bitloot_web.shop import Shop
+
+
+class WebhookShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A stored webhook; `body` as text for a single one only."""
+
+    id: str
+    provider: str
+    classification: str
+    signature_ok: bool
+    subject: str | None
+    status: str | None
+    order_number: str | None
+    order_id: str | None
+    attempts: int
+    note: str
+    received_at: datetime
+    handled_at: datetime | None
+    body: str | None
+
+
+class ReplayReason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it is applied once more."""
+
+    reason: Reason
+
+
+class BulkReplay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which webhooks are applied once more, and why."""
+
+    ids: Annotated[tuple[ShortText, ...], msgspec.Meta(min_length=1, max_length=100)]
+    reason: Reason
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """What became of one webhook: `queued`, or the code of the refusal."""
+
+    id: str
+    outcome: str
+
+
+class BulkReplayed(msgspec.Struct, frozen=True):
+    """In the order asked for."""
+
+    items: tuple[Replayed, ...]
+
+
+def webhook_shown(view: WebhookView) -> WebhookShown:
+    """The webhook as it is answered."""
+    return WebhookShown(
+        id=view.id,
+        provider=view.provider,
+        classification=view.classification,
+        signature_ok=view.signature_ok,
+        subject=view.subject,
+        status=view.status,
+        order_number=view.order_number,
+        order_id=view.order_id,
+        attempts=view.attempts,
+        note=view.note,
+        received_at=view.received_at,
+        handled_at=view.handled_at,
+        body=view.body,
+    )
+
+
+@get("/webhooks", operation_id="adminListWebhooks")
+async def webhooks(
+    *,
+    shop: NamedDependency[Shop],
+    limit: PageLimit = None,
+    cursor: PageCursor = None,
+    provider: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    classification: Annotated[str | None, QueryParameter(max_length=64)] = None,
+) -> PageOf[WebhookShown]:
+    """Stored webhooks, newest first, without bodies."""
+    known = get_args(WebhookClass)
+    if classification is not None and classification not in known:
+        raise refused("classification", f"Known are: {', '.join(known)}.")
+    cursors = Cursors(shop.edge.cursor_key, f"webhooks|{provider}|{classification}")
+    page = await shop.views.desk.webhooks(
+        provider=provider,
+        classification=classification,
+        limit=page_size(limit, shop.limits),
+        after=cursors.read(cursor),
+    )
+    return cursors.page(page, webhook_shown)
+
+
+@get("/webhooks/{webhook_id:uuid}", operation_id="adminGetWebhook")
+async def webhook(shop: NamedDependency[Shop], webhook_id: FromPath[UUID]) -> WebhookShown:
+    """One stored webhook with its body."""
+    view = await shop.views.desk.webhook(str(webhook_id))
+    if view is None:
+        raise ProblemError("not-found")
+    return webhook_shown(view)
+
+
+@post("/webhooks/{webhook_id:uuid}/replay", status_code=202, operation_id="adminReplayWebhook")
+async def replay(
+    shop: NamedDependency[Shop], webhook_id: FromPath[UUID], data: JSONBody[ReplayReason]
+) -> Replayed:
+    """Have a well-signed webhook applied once more; harmless when it was applied already."""
+    await shop.webhook_intake.replay(str(webhook_id), by=ADMIN, reason=data.reason)
+    return Replayed(str(webhook_id), "queued")
+
+
+@post("/webhooks/bulk-replay", status_code=202, operation_id="adminBulkReplayWebhooks")
+async def bulk_replay(
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    data: JSONBody[BulkReplay],
+    idempotency_key: IdempotencyKey = None,
+) -> BulkReplayed:
+    """Have some webhooks applied once more; each stands for itself."""
+    if len(data.ids) > shop.limits.bulk_max:
+        detail = f"Name at most {shop.limits.bulk_max} at once."
+        raise ProblemError("invalid-input", errors=(FieldError("ids", detail),))
+    ids = [_id(text, n) for n, text in enumerate(data.ids)]
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+
+    async def act() -> BulkReplayed:
+        return BulkReplayed(tuple([await _replay(shop, one, data.reason) for one in ids]))
+
+    return await act_once(shop, once, BulkReplayed, act)
+
+
+async def _replay(shop: Shop, webhook_id: str, reason: str) -> Replayed:
+    try:
+        await shop.webhook_intake.replay(webhook_id, by=ADMIN, reason=reason)
+    except Refused as no:
+        return Replayed(webhook_id, no.code)
+    return Replayed(webhook_id, "queued")
+
+
+def _id(text: str, n: int) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        fault = FieldError(f"ids[{n}]", "Write the id of a webhook.")
+        raise ProblemError("invalid-input", errors=(fault,)) from None

@@ -1,0 +1,177 @@
+"""What was delivered, the link that shows it, and the receipt of the order."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from bitloot.domain.money import eur_text
+from bitloot_web.api.fields import crypto_or_none, eur_or_none
+from bitloot_web.once import IdempotencyKey, once_of
+from bitloot_web.problems import ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.callers import ORDER_SESSION, order_session
+from bitloot_web.security.rate_limits import count
+from bitloot_web.shop import Shop
+
+OWNER = ({"orderSession": list[str]()},)
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What can be revealed of a line, never a key. `isRevealable`: asking would be granted."""
+
+    item_id: str
+    item_no: int
+    title: str
+    quantity: int
+    delivered: int
+    state: str
+    is_revealable: bool
+    downloads: int
+    first_download_at: datetime | None
+    last_download_at: datetime | None
+
+
+class Deliveries(msgspec.Struct, frozen=True):
+    """Every line of the order."""
+
+    items: tuple[Delivery, ...]
+
+
+class RevealedLink(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The link to the keys of a line. It can be opened a few times until `expiresAt`."""
+
+    url: str
+    expires_at: datetime
+
+
+class ReceiptLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A line of a receipt; EUR."""
+
+    item_no: int
+    title: str
+    quantity: int
+    unit_price: str
+    total: str
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was bought and paid. EUR, but `payAmount` and `actuallyPaid` in `payCurrency`."""
+
+    order_id: str
+    number: str
+    status: str
+    email: str
+    country: str | None
+    created_at: datetime
+    paid_at: datetime
+    lines: tuple[ReceiptLine, ...]
+    total: str
+    currency: str
+    paid_over: str | None
+    refunded: str | None
+    gateway: str | None
+    gateway_payment_id: str | None
+    pay_currency: str | None
+    pay_amount: str | None
+    actually_paid: str | None
+    payin_hash: str | None
+
+
+@get(
+    "/v1/orders/{order_id:uuid}/deliveries",
+    guards=[order_session],
+    security=OWNER,
+    operation_id="listDeliveries",
+)
+async def deliveries(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> Deliveries:
+    """What was delivered of each line."""
+    found = await shop.views.orders.deliveries(str(order_id))
+    if found is None:
+        raise ProblemError("not-found")
+    return Deliveries(
+        tuple(
+            Delivery(
+                item_id=view.item_id,
+                item_no=view.item_no,
+                title=view.title,
+                quantity=view.quantity,
+                delivered=view.delivered,
+                state=view.state,
+                is_revealable=view.is_revealable,
+                downloads=view.downloads,
+                first_download_at=view.first_download_at,
+                last_download_at=view.last_download_at,
+            )
+            for view in found
+        )
+    )
+
+
+@post(
+    "/v1/orders/{order_id:uuid}/items/{item_id:uuid}/reveal",
+    guards=[order_session],
+    security=OWNER,
+    operation_id="revealItem",
+)
+async def reveal(
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    item_id: FromPath[UUID],
+    idempotency_key: IdempotencyKey = None,
+) -> RevealedLink:
+    """Grant the download of a line's keys for some minutes; every grant is on record."""
+    once = await once_of(request, idempotency_key, caller=f"order/{order_id}", limits=shop.limits)
+    await count(shop, request.scope, "reveals", str(order_id))
+    link = await shop.reveal.reveal(
+        str(order_id), str(item_id), granted_to=ORDER_SESSION, once=once
+    )
+    return RevealedLink(
+        url=f"{shop.edge.public_url}/v1/downloads/{link.token}", expires_at=link.expires_at
+    )
+
+
+@get(
+    "/v1/orders/{order_id:uuid}/receipt",
+    guards=[order_session],
+    security=OWNER,
+    operation_id="getReceipt",
+)
+async def receipt(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> Receipt:
+    """The receipt of a paid order."""
+    view = await shop.views.orders.receipt(str(order_id))
+    if view is None:
+        raise ProblemError("not-found", "There is a receipt once the order is paid.")
+    return Receipt(
+        order_id=view.order_id,
+        number=view.number,
+        status=view.status,
+        email=view.email,
+        country=view.country,
+        created_at=view.created_at,
+        paid_at=view.paid_at,
+        lines=tuple(
+            ReceiptLine(
+                item_no=line.item_no,
+                title=line.title,
+                quantity=line.quantity,
+                unit_price=eur_text(line.unit_price),
+                total=eur_text(line.total),
+            )
+            for line in view.lines
+        ),
+        total=eur_text(view.total),
+        currency="EUR",
+        paid_over=eur_or_none(view.paid_over),
+        refunded=eur_or_none(view.refunded),
+        gateway=view.gateway,
+        gateway_payment_id=view.gateway_payment_id,
+        pay_currency=view.pay_currency,
+        pay_amount=crypto_or_none(view.pay_amount),
+        actually_paid=crypto_or_none(view.actually_paid),
+        payin_hash=view.payin_hash,
+    )

@@ -1,0 +1,13 @@
+"""The description of the API, made from the handlers themselves when it is first asked for."""
+
+from litestar import Response, get
+from litestar.datastructures import State
+
+from bitloot_web.openapi import MEDIA_TYPE
+
+
+@get("/openapi.json", include_in_schema=False)
+async def openapi_json(state: State) -> Response[bytes]:
+    """The OpenAPI document."""
+    document: bytes = state.describe()
+    return Response(document, media_type=MEDIA_TYPE, headers={"cache-control": "max-age=300"})

@@ -1,0 +1,130 @@
+"""The download behind a signed link: the one place where a key leaves the shop.
+
+The token in the path is the permission. The file is built in memory and never stored.
+"""
+
+import hmac
+import re
+from datetime import datetime
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from bitloot.domain.receipt import KeyFile, SignedReceipt
+from bitloot_web.problems import ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.client_address import client_of
+from bitloot_web.security.rate_limits import limited
+from bitloot_web.shop import Shop
+
+MAX_TOKEN = 256
+MAX_AGENT = 512
+
+
+class FileReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was handed over. `keySha256` is the digest of the key as the file gives it."""
+
+    order: str
+    item: int
+    unit: int
+    title: str
+    key_sha256: str
+    handed_over_at: datetime
+    client: str
+
+
+class FileProof(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The receipt and its signature (Ed25519, base64) over `signedText`."""
+
+    receipt: FileReceipt
+    signed_text: str
+    signature: str
+    key_id: str
+
+
+class FileKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One key: text as it is (`utf-8`), an image as `base64`. Its repr shows no key."""
+
+    unit: int
+    content_type: str
+    encoding: str
+    key: str
+    proof: FileProof
+
+    def __repr__(self) -> str:
+        return f"FileKey(unit={self.unit})"
+
+
+class DownloadedKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """The key file of one line of an order."""
+
+    order: str
+    title: str
+    instructions: str | None
+    keys: tuple[FileKey, ...]
+
+
+@get("/v1/downloads/{token:str}", guards=[limited("downloads")], operation_id="downloadKeys")
+async def download(
+    request: EdgeRequest, shop: NamedDependency[Shop], token: FromPath[str]
+) -> Response[DownloadedKeys]:
+    """The keys behind a link, as a JSON file with a receipt for each."""
+    if len(token) > MAX_TOKEN:
+        raise ProblemError("not-found")
+    file = await shop.reveal.download(token, client=client_digest(request, shop))
+    name = re.sub(r"[^A-Za-z0-9-]", "", file.order)
+    return Response(
+        shown(file),
+        headers={
+            "cache-control": "no-store",
+            "content-disposition": f'attachment; filename="bitloot-{name}.json"',
+            "x-robots-tag": "noindex",
+        },
+    )
+
+
+def client_digest(request: EdgeRequest, shop: Shop) -> str:
+    """Who downloads, as a keyed digest: enough to compare two downloads, too little to name one."""
+    address = client_of(request.scope, shop.edge.trusted_proxies)
+    agent = request.headers.get("user-agent", "")[:MAX_AGENT]
+    told = f"{address}\n{agent}".encode()
+    return hmac.digest(shop.edge.client_key, told, "sha256").hex()
+
+
+def shown(file: KeyFile) -> DownloadedKeys:
+    """The file as it is answered."""
+    return DownloadedKeys(
+        order=file.order,
+        title=file.title,
+        instructions=file.instructions,
+        keys=tuple(
+            FileKey(
+                unit=entry.unit,
+                content_type=entry.content_type,
+                encoding=entry.encoding,
+                key=entry.key,
+                proof=_proof(entry.receipt),
+            )
+            for entry in file.keys
+        ),
+    )
+
+
+def _proof(signed: SignedReceipt) -> FileProof:
+    receipt = signed.receipt
+    return FileProof(
+        receipt=FileReceipt(
+            order=receipt.order,
+            item=receipt.item,
+            unit=receipt.unit,
+            title=receipt.title,
+            key_sha256=receipt.key_sha256,
+            handed_over_at=receipt.handed_over_at,
+            client=receipt.client,
+        ),
+        signed_text=msgspec.json.encode(receipt, order="sorted").decode(),
+        signature=signed.signature,
+        key_id=signed.key_id,
+    )

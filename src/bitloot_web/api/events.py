@@ -1,0 +1,86 @@
+"""The events of an order, as a page of JSON or as a stream (Server-Sent Events), by `Accept`."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, HeaderParameter
+from litestar.response import Stream
+
+from bitloot_web.api.orders import OWNER, After, Timeline, event_shown
+from bitloot_web.paging import PageLimit, page_size
+from bitloot_web.problems import FieldError, ProblemError
+from bitloot_web.realtime import Watchers
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.callers import order_session
+from bitloot_web.shop import Shop
+
+EVENT_STREAM: Final = "text/event-stream"
+RETRY_MS: Final = 3000
+MAX_EVENT_ID: Final = 2**31 - 1
+
+
+@get(
+    "/v1/orders/{order_id:uuid}/events",
+    guards=[order_session],
+    security=OWNER,
+    operation_id="followOrder",
+)
+async def events(
+    *,
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    watchers: NamedDependency[Watchers],
+    order_id: FromPath[UUID],
+    after: After = 0,
+    limit: PageLimit = None,
+    last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+) -> Response[Timeline] | Stream:
+    """What happened after an event: now as JSON, or from now on as a stream."""
+    wanted = request.accept.best_match([MediaType.JSON, EVENT_STREAM])
+    if wanted is None:
+        raise ProblemError("not-acceptable")
+    size = page_size(limit, shop.limits)
+    if wanted != EVENT_STREAM:
+        entries = await shop.views.orders.buyer_timeline(str(order_id), after=after, limit=size)
+        items = tuple(event_shown(entry) for entry in entries)
+        more = items[-1].id if len(items) == size else None
+        return Response(Timeline(items=items, next=more))
+    start = max(after, _event_id(last_event_id))
+    if watchers.count(str(order_id)) >= shop.limits.sockets_per_order:
+        raise ProblemError("rate-limited", "This order is followed often enough already.")
+    return Stream(
+        _stream(shop, watchers, str(order_id), start),
+        media_type=EVENT_STREAM,
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+def _event_id(text: str | None) -> int:
+    if text is None or text == "":
+        return 0
+    if not (text.isascii() and text.isdigit()) or len(text) > 10 or int(text) > MAX_EVENT_ID:
+        fault = FieldError("Last-Event-ID", "Send the id of the last event that arrived.")
+        raise ProblemError("invalid-request", errors=(fault,))
+    return int(text)
+
+
+async def _stream(
+    shop: Shop, watchers: Watchers, order_id: str, after: int
+) -> AsyncIterator[bytes]:
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    with ExitStack() as seats:
+        try:
+            seats.enter_context(watchers.seat(order_id, shop.limits.sockets_per_order))
+        except ProblemError:
+            return
+        async for entry in watchers.follow(shop, order_id, after):
+            if entry is None:
+                yield b": still here\n\n"
+                continue
+            data = msgspec.json.encode(event_shown(entry)).decode()
+            yield f"id: {entry.seq}\nevent: {entry.kind}\ndata: {data}\n\n".encode()

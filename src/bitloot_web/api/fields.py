@@ -1,0 +1,45 @@
+"""What the fields of requests are made of: bounded texts without control characters."""
+
+from decimal import Decimal
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta
+
+from bitloot.domain.money import BadMoney, Eur, eur_text, parse_eur, plain
+from bitloot_web.problems import FieldError, ProblemError
+
+# The end of the text, in every dialect: `$` alone also stands before a last line break.
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
+ShortText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
+Reason: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000, pattern=_PRINTABLE)]
+Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=_PRINTABLE)]
+Money: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=_PRINTABLE,
+        description="A plain decimal string such as 12.50: no sign, no exponent.",
+    ),
+]
+
+
+def eur(text: str, field: str) -> Eur:
+    """An EUR amount of a request. Raises ProblemError `invalid-input`."""
+    try:
+        return parse_eur(text)
+    except BadMoney as error:
+        detail = f"{str(error)[0].upper()}{str(error)[1:]}."
+        raise ProblemError("invalid-input", errors=(FieldError(field, detail),)) from None
+
+
+def eur_or_none(amount: Eur | None) -> str | None:
+    """How an EUR amount is answered."""
+    return None if amount is None else eur_text(amount)
+
+
+def crypto_or_none(amount: Decimal | None) -> str | None:
+    """How a crypto amount is answered: as the gateway wrote it."""
+    return None if amount is None else plain(amount)

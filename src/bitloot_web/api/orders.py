@@ -1,0 +1,257 @@
+"""An order as its buyer sees it: placed, looked at, cancelled."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, TypeAlias
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+
+from bitloot.domain.address import parse_address
+from bitloot.domain.money import eur_text
+from bitloot.ports.views.orders import OrderView, TimelineEntry
+from bitloot.usecases.checkout import OrderFacts
+from bitloot_web.api.fields import Name, ShortText, Token, eur_or_none
+from bitloot_web.api.order_payments import PaymentDetails, payment_shown
+from bitloot_web.once import IdempotencyKey, once_of
+from bitloot_web.paging import PageLimit, page_size
+from bitloot_web.problems import ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.callers import order_session
+from bitloot_web.security.client_address import client_of, counted
+from bitloot_web.security.rate_limits import count, limited
+from bitloot_web.shop import Shop
+
+After: TypeAlias = Annotated[int, QueryParameter(ge=0, le=2**31 - 1)]
+OWNER = ({"orderSession": list[str]()},)
+
+
+class NewOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A quote and the address that the order belongs to. `captcha` where the shop asks for one."""
+
+    quote_id: ShortText
+    email: Name
+    captcha: Token | None = None
+
+
+class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The order and the token that opens it for an hour. Keep the token: it is told once."""
+
+    id: str
+    number: str
+    status: str
+    total: str
+    currency: str
+    created_at: datetime
+    window_ends_at: datetime
+    order_token: str
+    order_token_expires_at: datetime
+
+
+class CancelledOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The order after its end."""
+
+    id: str
+    number: str
+    status: str
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A line; EUR. `state` is for people, `delivered` units can be revealed."""
+
+    id: str
+    item_no: int
+    product_id: str
+    title: str
+    source: str
+    quantity: int
+    unit_price: str
+    delivered: int
+    state: str
+    is_preorder: bool
+    instructions: str | None
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An order; EUR. `isHeld`: a person has to decide something first."""
+
+    id: str
+    number: str
+    status: str
+    failure_reason: str | None
+    remarks: tuple[str, ...]
+    source: str
+    email: str
+    country: str | None
+    total: str
+    currency: str
+    paid_over: str | None
+    is_held: bool
+    items: tuple[Item, ...]
+    payment: PaymentDetails | None
+    created_at: datetime
+    window_ends_at: datetime
+    paid_at: datetime | None
+    fulfilled_at: datetime | None
+    last_event: int
+    version: int
+
+
+class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact of the order. `id` rises; it is what `after` and `Last-Event-ID` speak of."""
+
+    id: int
+    kind: str
+    at: datetime
+    facts: Mapping[str, str | int | None]
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """Events, oldest first. `next` is the `after` to go on with, null at the end."""
+
+    items: tuple[TimelineEvent, ...]
+    next: int | None
+
+
+def event_shown(entry: TimelineEntry) -> TimelineEvent:
+    """The event as it is answered."""
+    return TimelineEvent(id=entry.seq, kind=entry.kind, at=entry.at, facts=entry.facts)
+
+
+def shown(view: OrderView) -> Order:
+    """The order as it is answered."""
+    return Order(
+        id=view.id,
+        number=view.number,
+        status=view.status,
+        failure_reason=view.failure_reason,
+        remarks=view.remarks,
+        source=view.source,
+        email=view.email,
+        country=view.country,
+        total=eur_text(view.total),
+        currency="EUR",
+        paid_over=eur_or_none(view.paid_over),
+        is_held=view.is_held,
+        items=tuple(
+            Item(
+                id=item.id,
+                item_no=item.item_no,
+                product_id=item.product_id,
+                title=item.title,
+                source=item.source,
+                quantity=item.quantity,
+                unit_price=eur_text(item.unit_price),
+                delivered=item.delivered,
+                state=item.state,
+                is_preorder=item.is_preorder,
+                instructions=item.instructions,
+            )
+            for item in view.items
+        ),
+        payment=payment_shown(view.payment) if view.payment else None,
+        created_at=view.created_at,
+        window_ends_at=view.window_ends_at,
+        paid_at=view.paid_at,
+        fulfilled_at=view.fulfilled_at,
+        last_event=view.last_seq,
+        version=view.version,
+    )
+
+
+def placed(facts: OrderFacts, shop: Shop) -> PlacedOrder:
+    """The answer to placing: the token is made from what is stored, so it repeats itself."""
+    at = facts.created_at
+    return PlacedOrder(
+        id=facts.order_id,
+        number=facts.number,
+        status=facts.status,
+        total=eur_text(facts.total),
+        currency="EUR",
+        created_at=at,
+        window_ends_at=facts.window_ends_at,
+        order_token=shop.sessions.issue(facts.order_id, at=at),
+        order_token_expires_at=shop.sessions.expires_at(at=at),
+    )
+
+
+@post("/v1/orders", guards=[limited("orders-by-ip")], operation_id="createOrder")
+async def create_order(
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    data: JSONBody[NewOrder],
+    idempotency_key: IdempotencyKey = None,
+) -> PlacedOrder:
+    """Turn a quote into an order, once for each Idempotency-Key."""
+    client = counted(client_of(request.scope, shop.edge.trusted_proxies))
+    once = await once_of(request, idempotency_key, caller=f"guest/{client}", limits=shop.limits)
+    address = parse_address(data.email)
+    await count(shop, request.scope, "orders-by-address", address.person)
+    if not await shop.captcha.passes(data.captcha, action="order", remote_ip=client):
+        raise ProblemError("captcha-failed")
+    facts = await shop.checkout.place(
+        data.quote_id, email=data.email, placed_from=client, once=once
+    )
+    return placed(facts, shop)
+
+
+@get(
+    "/v1/orders/{order_id:uuid}",
+    guards=[order_session],
+    security=OWNER,
+    operation_id="getOrder",
+)
+async def order(
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    if_none_match: Annotated[str | None, HeaderParameter(name="If-None-Match")] = None,
+) -> Response[Order | None]:
+    """The order as it stands. Reading it changes nothing."""
+    view = await shop.views.orders.order(str(order_id))
+    if view is None:
+        raise ProblemError("not-found")
+    etag = f'"{view.version}-{view.last_seq}"'
+    if if_none_match is not None and etag in {tag.strip() for tag in if_none_match.split(",")}:
+        return Response(None, status_code=304, headers={"etag": etag})
+    return Response(shown(view), headers={"etag": etag})
+
+
+@get(
+    "/v1/orders/{order_id:uuid}/timeline",
+    guards=[order_session],
+    security=OWNER,
+    operation_id="getTimeline",
+)
+async def timeline(
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    limit: PageLimit = None,
+    after: After = 0,
+) -> Timeline:
+    """What happened to the order, as its buyer may see it."""
+    size = page_size(limit, shop.limits)
+    entries = await shop.views.orders.buyer_timeline(str(order_id), after=after, limit=size)
+    items = tuple(event_shown(entry) for entry in entries)
+    return Timeline(items=items, next=items[-1].id if len(items) == size else None)
+
+
+@post(
+    "/v1/orders/{order_id:uuid}/cancel",
+    guards=[order_session],
+    security=OWNER,
+    status_code=200,
+    operation_id="cancelOrder",
+)
+async def cancel(
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    idempotency_key: IdempotencyKey = None,
+) -> CancelledOrder:
+    """Cancel an order for which nothing was received."""
+    once = await once_of(request, idempotency_key, caller=f"order/{order_id}", limits=shop.limits)
+    facts = await shop.checkout.cancel(str(order_id), once=once)
+    return CancelledOrder(id=facts.order_id, number=facts.number, status=facts.status)

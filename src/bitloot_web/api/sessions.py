@@ -1,0 +1,88 @@
+"""Coming back to an order: a code by mail, then a token of one hour."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from bitloot_web.api.fields import ShortText, Token
+from bitloot_web.problems import ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.client_address import client_of, counted
+from bitloot_web.security.rate_limits import count, limited
+from bitloot_web.shop import Shop
+
+
+class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`captcha` where the shop asks for one."""
+
+    captcha: Token | None = None
+
+
+class CodeSent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The same answer for every order id: whether a mail went out is told to its reader only."""
+
+    challenge_id: str
+    expires_at: datetime
+
+
+class CodeAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The code of the mail, with the challenge that it answers."""
+
+    challenge_id: ShortText
+    code: ShortText
+
+
+class OrderSession(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The token that opens the order."""
+
+    order_token: str
+    order_token_expires_at: datetime
+
+
+@post(
+    "/v1/orders/{order_id:uuid}/session/code",
+    guards=[limited("codes-by-ip")],
+    status_code=202,
+    operation_id="requestCode",
+)
+async def request_code(
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    data: JSONBody[CodeRequest],
+) -> CodeSent:
+    """Mail a code to the order's address."""
+    client = counted(client_of(request.scope, shop.edge.trusted_proxies))
+    if not await shop.captcha.passes(data.captcha, action="code", remote_ip=client):
+        raise ProblemError("captcha-failed")
+    challenge = await shop.reentry.request(str(order_id))
+    shop.metrics.otp_issued.inc()
+    return CodeSent(challenge_id=challenge.challenge_id, expires_at=challenge.expires_at)
+
+
+@post(
+    "/v1/orders/{order_id:uuid}/session",
+    guards=[limited("code-tries-by-ip")],
+    operation_id="createSession",
+)
+async def create_session(
+    request: EdgeRequest,
+    shop: NamedDependency[Shop],
+    order_id: FromPath[UUID],
+    data: JSONBody[CodeAnswer],
+) -> OrderSession:
+    """Turn a code into a token."""
+    client = counted(client_of(request.scope, shop.edge.trusted_proxies))
+    # By order and client together: nobody can lock the buyer out by guessing from elsewhere.
+    await count(shop, request.scope, "code-tries-by-order", f"{order_id}/{client}")
+    opened = await shop.reentry.verify(str(order_id), data.challenge_id, data.code.strip())
+    shop.metrics.otp_verified.inc()
+    at = shop.clock()
+    return OrderSession(
+        order_token=shop.sessions.issue(opened, at=at),
+        order_token_expires_at=shop.sessions.expires_at(at=at),
+    )

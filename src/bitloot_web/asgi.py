@@ -1,0 +1,153 @@
+"""The HTTP application over a shop: routes, checks, problem documents, and an orderly end.
+
+`build_app` opens nothing: the shop is open already, and whoever opened it closes it.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Final
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+
+from bitloot_web.api import (
+    catalog,
+    deliveries,
+    documents,
+    downloads,
+    events,
+    health,
+    order_payments,
+    orders,
+    payment_options,
+    quotes,
+    sessions,
+    sockets,
+    webhooks,
+)
+from bitloot_web.api.admin import fulfilment, holds, inventory, order_status, payments, refunds
+from bitloot_web.api.admin import orders as admin_orders
+from bitloot_web.api.admin import webhooks as admin_webhooks
+from bitloot_web.envelope import Envelope
+from bitloot_web.once import HEADER
+from bitloot_web.openapi import describe
+from bitloot_web.problem_answers import answer_error
+from bitloot_web.realtime import Watchers
+from bitloot_web.request_checks import check_request
+from bitloot_web.security.callers import admin
+from bitloot_web.shop import Shop
+
+PUBLIC: Final[tuple[BaseRouteHandler, ...]] = (
+    catalog.products,
+    catalog.product,
+    payment_options.currencies,
+    payment_options.estimate,
+    quotes.create_quote,
+    orders.create_order,
+    orders.order,
+    orders.timeline,
+    orders.cancel,
+    order_payments.create_payment,
+    order_payments.current_payment,
+    sessions.request_code,
+    sessions.create_session,
+    deliveries.deliveries,
+    deliveries.reveal,
+    deliveries.receipt,
+    downloads.download,
+    events.events,
+    sockets.order_socket,
+    webhooks.take,
+    health.healthz,
+    health.readyz,
+    health.metrics,
+    documents.openapi_json,
+)
+ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
+    admin_orders.orders,
+    admin_orders.order,
+    admin_orders.timeline,
+    admin_orders.ledger,
+    admin_orders.audit,
+    admin_orders.order_webhooks,
+    order_status.set_status,
+    fulfilment.retry,
+    fulfilment.replace_key,
+    fulfilment.revoke,
+    refunds.record_refund,
+    holds.holds,
+    holds.decide,
+    admin_webhooks.webhooks,
+    admin_webhooks.webhook,
+    admin_webhooks.replay,
+    admin_webhooks.bulk_replay,
+    payments.refresh,
+    inventory.import_keys,
+    inventory.stock,
+)
+
+
+def routes() -> list[BaseRouteHandler | Router]:
+    """Every route of the API. One guard stands before all of the desk's."""
+    desk = Router("/v1/admin", route_handlers=ADMIN, guards=[admin], security=[{"adminToken": []}])
+    return [*PUBLIC, desk]
+
+
+@cache
+def openapi_document() -> bytes:
+    """The description of the API, the same for every shop."""
+    return describe(routes(), _dependencies(None, None))
+
+
+def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> Litestar:
+    """The application. `more` are the routes of pages, behind the same checks and answers.
+
+    `app.state.watchers.stop()` ends every event stream: servers wait for open streams, so it is
+    called when the process is told to stop, before the server closes its connections.
+    """
+    watchers = Watchers()
+    app = Litestar(
+        [*routes(), *more],
+        state=State({"shop": shop, "watchers": watchers, "describe": openapi_document}),
+        dependencies=_dependencies(shop, watchers),
+        before_request=check_request,
+        exception_handlers={Exception: answer_error},
+        request_max_body_size=shop.limits.body_bytes,
+        cors_config=_cors(shop.edge.cors_origins),
+        on_shutdown=[watchers.stop],
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.asgi_handler = Envelope(app.asgi_handler, shop)
+    return app
+
+
+def _dependencies(shop: Shop | None, watchers: Watchers | None) -> dict[str, Provide]:
+    return {
+        "shop": Provide(_always(shop), sync_to_thread=False),
+        "watchers": Provide(_always(watchers), sync_to_thread=False),
+    }
+
+
+def _always(value: object) -> Callable[[], object]:
+    def give() -> object:
+        return value
+
+    return give
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig | None:
+    """No origin but our own may read answers, unless the settings name it. Never with cookies."""
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", HEADER, "If-Match", "Last-Event-ID"],
+        expose_headers=["ETag", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID"],
+        allow_credentials=False,
+        max_age=600,
+    )

@@ -1,0 +1,72 @@
+"""The `Idempotency-Key` of a request: an unsafe call that may be sent twice and acts once."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final, TypeAlias, TypeVar
+
+import msgspec
+from litestar.params import HeaderParameter
+
+from bitloot.domain.idempotency import Once
+from bitloot.domain.limits import Limits
+from bitloot_web.problems import ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.shop import Shop
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+HEADER: Final = "Idempotency-Key"
+IdempotencyKey: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name=HEADER,
+        description="16 to 128 characters; the same key with the same request acts once. Required.",
+    ),
+]
+
+
+async def once_of(
+    request: EdgeRequest,
+    key: str | None,
+    *,
+    caller: str,
+    limits: Limits,
+    body: bytes | None = None,
+) -> Once:
+    """Who asks for what under which key; the body counts by its meaning, not by its spaces.
+
+    `body` where the handler has read it from the stream itself.
+
+    Raises ProblemError `idempotency-key-missing` or `idempotency-key-malformed`.
+    """
+    if key is None:
+        raise ProblemError("idempotency-key-missing")
+    fits = limits.idempotency_key_min <= len(key) <= limits.idempotency_key_max
+    if not fits or not key.isascii() or not key.isprintable():
+        raise ProblemError("idempotency-key-malformed")
+    route = f"{request.method} {request.scope['path_template']}"
+    digest = hashlib.sha256(f"{request.method} {request.scope['path']}\n".encode())
+    given = await request.body() if body is None else body
+    query = request.scope["query_string"]
+    digest.update(query + b"\n" + _canonical(request, given))
+    return Once(route=route[:200], caller=caller, key=key, request_hash=digest.hexdigest())
+
+
+async def act_once(shop: Shop, once: Once, shape: type[S], act: Callable[[], Awaitable[S]]) -> S:
+    """Act, or give the answer of the first time. For acts that are safe to repeat after a crash."""
+    stored = await shop.repeats.begin(once)
+    if stored is not None:
+        return msgspec.json.decode(stored, type=shape)
+    try:
+        answer = await act()
+    except Exception:
+        await shop.repeats.forget(once)
+        raise
+    await shop.repeats.keep(once, msgspec.json.encode(answer))
+    return answer
+
+
+def _canonical(request: EdgeRequest, body: bytes) -> bytes:
+    if request.route_handler.parsed_data_field is None:
+        return body
+    return msgspec.json.encode(msgspec.json.decode(body), order="sorted")
