@@ -4,7 +4,7 @@ For tests of what follows a payment: a store, a supplier, a vault and a mailbox 
 clock, with a lever for each thing that may go wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -19,7 +19,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.own_stock import Batch
 from bitloot.ports.jobs import Done, Lease
-from bitloot.ports.supplier import SupplierProduct
+from bitloot.ports.supplier import Supplier, SupplierProduct
 from bitloot.testing.rows import COST, SUPPLIER, Goods, Rows
 from bitloot.testing.seeded import SeededBytes, SeededIds
 from bitloot.testing.virtual_time import VirtualClock
@@ -80,7 +80,7 @@ class PaidOrders:
         self._open()
 
     def _open(self) -> None:
-        suppliers = {SUPPLIER: self.supplier}
+        suppliers: dict[str, Supplier] = {SUPPLIER: self.supplier}
         clock, new_id, limits = self.clock.now, self.new_id, self.limits
         self.fulfil = FulfilmentJob(
             Desk(
@@ -106,6 +106,10 @@ class PaidOrders:
             link_secret=self.random(32),
             sign=lambda body: (f"signed-{len(body)}", "test-key"),
         )
+        self._open_desk(suppliers)
+
+    def _open_desk(self, suppliers: Mapping[str, Supplier]) -> None:
+        clock, new_id, limits = self.clock.now, self.new_id, self.limits
         self.aftercare = Aftercare(
             uow=self.uow,
             jobs=self.jobs,
