@@ -51,18 +51,23 @@ async def running(
     opened: OpenShop, roles: frozenset[Role], stop: asyncio.Event
 ) -> AsyncIterator[None]:
     """The roles, while the block runs; `stop` is set when it is left, or when a role ends early."""
-    async with asyncio.TaskGroup() as group:
-        if "web" in roles:
-            group.create_task(_web(opened, stop), name="web")
-        if "worker" in roles:
-            group.create_task(_worker(opened, stop), name="worker")
-        if "scheduler" in roles:
-            group.create_task(_scheduler(opened, stop), name="scheduler")
-        log.info("roles_running", roles=sorted(roles))
-        try:
-            yield
-        finally:
-            stop.set()
+    starting = {"web": _web, "worker": _worker, "scheduler": _scheduler}
+    tasks = [
+        asyncio.create_task(start(opened, stop), name=role)
+        for role, start in starting.items()
+        if role in roles
+    ]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    log.info("roles_running", roles=sorted(roles))
+    try:
+        yield
+    finally:
+        stop.set()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, BaseException):
+            raise error
 
 
 async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
