@@ -32,6 +32,7 @@ TABLES = (
     )
     """,
     "CREATE INDEX jobs_dead ON jobs (id) WHERE state = 'dead'",
+    "CREATE INDEX jobs_dead_work ON jobs (kind, ref) WHERE state = 'dead'",
     "CREATE INDEX jobs_due ON jobs (available_at) WHERE state = 'pending'",
     "CREATE INDEX jobs_due_of_kind ON jobs (kind, available_at) WHERE state = 'pending'",
     "CREATE UNIQUE INDEX jobs_pending ON jobs (kind, ref) WHERE state = 'pending'",

@@ -8,9 +8,10 @@ import pytest
 
 from bitloot.domain.limits import Limits
 from bitloot.domain.product import Sellable, WholesaleTier
+from bitloot.ports.catalogue_writer import UpsertCounts
 from bitloot.ports.supplier import SupplierProduct
 from bitloot_adapters.clock import new_id, utc_now
-from bitloot_adapters.postgres.catalogue_writer import CatalogueWriter, UpsertCounts, slug
+from bitloot_adapters.postgres.catalogue_writer import CatalogueWriter, slug
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 

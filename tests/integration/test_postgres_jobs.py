@@ -270,21 +270,32 @@ async def test_failures_of_many_workers_at_once_open_the_breaker_once(
 
 
 async def test_a_paid_fulfilment_without_a_job_is_found(
-    database: Database, uow: PostgresUnitOfWork
+    database: Database, uow: PostgresUnitOfWork, jobs: PostgresJobs
 ) -> None:
     rows = Rows(clock=utc_now, new_id=new_id)
     goods = rows.goods()
     purchase = rows.purchase(goods)
     paid = msgspec.structs.replace(purchase.order, status="paid")
-    lost, worked_on, delivered = (
+    lost, worked_on, delivered, given_up = (
         rows.fulfilment(purchase.item, part=part, state=state)
-        for part, state in ((1, "reserving"), (2, "reserving"), (3, "delivered"))
+        for part, state in (
+            (1, "reserving"),
+            (2, "reserving"),
+            (3, "delivered"),
+            (4, "reserving"),
+        )
     )
     assert goods.offer is not None
     rows_of_it = (goods.product, goods.offer, purchase.quote, paid, *purchase.items)
-    changes = tuple(insert(row) for row in (*rows_of_it, lost, worked_on, delivered))
+    started = (lost, worked_on, delivered, given_up)
+    wishes = tuple(JobRequest(kind="fulfil", ref=f.id) for f in (given_up, worked_on))
     async with uow.begin() as tx:
-        await tx.record(Decision(save=changes, jobs=(JobRequest(kind="fulfil", ref=worked_on.id),)))
+        await tx.record(Decision(save=tuple(map(insert, (*rows_of_it, *started))), jobs=wishes))
+    for job_id in await jobs.claim_due(10):
+        lease = await jobs.lease(job_id)
+        assert lease is not None
+        if lease.ref == given_up.id:
+            await jobs.finish(lease, Dead("no_such_offer"))
     upkeep = PostgresUpkeep(database)
     later = utc_now() + timedelta(minutes=1)
     assert await upkeep.fulfilments_without_job(before=later, limit=10) == [lost.id]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
@@ -297,6 +298,23 @@ async def test_a_cancelled_transaction_gives_its_connection_back(
         assert await tx.orders.file(purchase.order.id) is not None
 
 
+async def test_waiting_for_a_lock_can_be_cancelled_and_leaves_the_connection_whole(
+    shop_url: str,
+) -> None:
+    async with open_database(shop_url, Limits(database_pool=2)) as database:
+        uow = PostgresUnitOfWork(database, new_id=new_id, max_attempts=12)
+        order_id = (await placed(uow)).order.id
+        async with uow.begin() as tx:
+            await tx.orders.file(order_id)
+            waiting = asyncio.create_task(order_of(uow, order_id))
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            assert waiting.cancelled()
+            await record(uow, Decision(save=(insert(ROWS.email()),)))
+        assert (await order_of(uow, order_id)).id == order_id
+
+
 # --- what goes wrong -------------------------------------------------------------------------
 
 
@@ -335,6 +353,18 @@ async def test_an_exhausted_pool_is_told_and_not_waited_for(shop_url: str) -> No
         uow = PostgresUnitOfWork(database, new_id=new_id, max_attempts=12)
         with pytest.raises(StoreUnavailable):
             await record(uow, Decision(save=(insert(ROWS.email()),)))
+
+
+async def test_a_lock_that_is_not_given_is_told_and_not_waited_for(shop_url: str) -> None:
+    limits = Limits(database_pool=2, database_lock=timedelta(milliseconds=100))
+    async with open_database(shop_url, limits) as database:
+        uow = PostgresUnitOfWork(database, new_id=new_id, max_attempts=12)
+        order_id = (await placed(uow)).order.id
+        async with uow.begin() as tx:
+            await tx.orders.file(order_id)
+            with pytest.raises(StoreUnavailable):
+                await asyncio.create_task(order_of(uow, order_id))
+        assert (await order_of(uow, order_id)).id == order_id
 
 
 async def test_a_server_that_is_away_is_told_and_found_again(postgres_server: object) -> None:

@@ -4,9 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Integer, Text, bindparam, cast, delete, exists, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    literal_column,
+    select,
+)
 
-from bitloot_adapters.postgres.job_statements import IS_PENDING, MOMENT
+from bitloot_adapters.postgres.job_statements import MOMENT
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.statements import ask, compiled
 from bitloot_adapters.postgres.tables import fulfilments, idempotency_keys, jobs, orders
@@ -21,13 +31,18 @@ _OPEN: Final = fulfilments.c.state.not_in(
         for state in ("delivered", "failed_terminal", "returned", "replaced", "cancelled")
     ]
 )
-_FULFILS: Final = exists(
-    select(jobs.c.id).where(
-        IS_PENDING,
-        jobs.c.kind == literal_column("'fulfil'"),
-        jobs.c.ref == cast(fulfilments.c.id, Text),
+
+
+def _has_job(state: str) -> ColumnElement[bool]:
+    return exists(
+        select(jobs.c.id).where(
+            jobs.c.state == literal_column(f"'{state}'", Text),
+            jobs.c.kind == literal_column("'fulfil'"),
+            jobs.c.ref == cast(fulfilments.c.id, Text),
+        )
     )
-)
+
+
 _WITHOUT_JOB: Final = compiled(
     select(fulfilments.c.id)
     .join(orders, orders.c.id == fulfilments.c.order_id)
@@ -37,10 +52,11 @@ _WITHOUT_JOB: Final = compiled(
         orders.c.status.in_(
             [
                 literal_column(f"'{status}'", Text)
-                for status in ("paid", "partially_fulfilled", "refunded")
+                for status in ("paid", "partially_fulfilled", "fulfilled", "refunded")
             ]
         ),
-        ~_FULFILS,
+        ~_has_job("pending"),
+        ~_has_job("dead"),
     )
     .order_by(fulfilments.c.updated_at, fulfilments.c.id)
     .limit(_LIMIT)

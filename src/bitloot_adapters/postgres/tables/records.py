@@ -205,6 +205,7 @@ jobs = Table(
     Index("jobs_due", "available_at", postgresql_where=PENDING),
     Index("jobs_due_of_kind", "kind", "available_at", postgresql_where=PENDING),
     Index("jobs_dead", "id", postgresql_where=expression("state = 'dead'")),
+    Index("jobs_dead_work", "kind", "ref", postgresql_where=expression("state = 'dead'")),
     one_of("state", ("pending", "done", "dead")),
     check("attempts", "attempts >= 0 AND attempts <= max_attempts"),
 )
