@@ -1,0 +1,113 @@
+"""A shop on memory adapters: no network, no files, one clock that stands still, one seed."""
+
+from dataclasses import dataclass
+
+from bitloot.domain.limits import Limits
+from bitloot.ports.clock import FailPoint
+from bitloot.testing.seeded import SeededBytes, SeededIds
+from bitloot.testing.virtual_time import VirtualClock
+from bitloot_adapters.key_inventory.plugin import OwnStock
+from bitloot_adapters.memory.breakers import MemoryBreakers
+from bitloot_adapters.memory.cache import MemoryCache
+from bitloot_adapters.memory.captcha import CaptchaOff
+from bitloot_adapters.memory.catalogue_writer import MemoryCatalogueWriter
+from bitloot_adapters.memory.jobs import MemoryJobs
+from bitloot_adapters.memory.key_vault import MemoryKeyVault
+from bitloot_adapters.memory.mailer import MemoryMailer
+from bitloot_adapters.memory.otp_store import MemoryOtpStore
+from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
+from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
+from bitloot_adapters.memory.realtime import MemoryRealtime
+from bitloot_adapters.memory.supplier import MemorySupplier
+from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
+from bitloot_adapters.memory.upkeep import MemoryUpkeep
+from bitloot_adapters.memory.views.catalog import MemoryCatalogViews
+from bitloot_adapters.memory.views.desk import MemoryDeskViews
+from bitloot_adapters.memory.views.orders import MemoryOrderViews
+from bitloot_web.composition.neighbours import Neighbours
+from bitloot_web.shop import Views
+
+GATEWAY = "memory"
+SUPPLIER = "memory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryNeighbours:
+    """The neighbours, and the levers of those that play somebody."""
+
+    near: Neighbours
+    store: MemoryStore
+    clock: VirtualClock
+    random_bytes: SeededBytes
+    gateway: MemoryPaymentGateway
+    supplier: MemorySupplier
+    vault: MemoryKeyVault
+    mailer: MemoryMailer
+    rate_limiter: MemoryRateLimiter
+    otp: MemoryOtpStore
+    realtime: MemoryRealtime
+    catalogue_writer: MemoryCatalogueWriter
+
+
+def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> MemoryNeighbours:
+    """Everything of a shop in dictionaries. The same seed gives the same ids, keys and codes."""
+    clock = VirtualClock()
+    new_id, random_bytes = SeededIds(clock.now, seed), SeededBytes(seed)
+    store = MemoryStore(clock=clock.now, new_id=new_id, limits=limits)
+    uow = MemoryUnitOfWork(store)
+    asking = uow.in_transaction
+    gateway = MemoryPaymentGateway(
+        clock=clock.now, random_bytes=random_bytes, name=GATEWAY, in_transaction=asking
+    )
+    supplier = MemorySupplier(
+        clock=clock.now, random_bytes=random_bytes, name=SUPPLIER, in_transaction=asking
+    )
+    vault = MemoryKeyVault(random_bytes=random_bytes, in_transaction=asking)
+    mailer = MemoryMailer(
+        clock=clock.now, random_bytes=random_bytes, limits=limits, in_transaction=asking
+    )
+    rate_limiter = MemoryRateLimiter(clock=clock.now)
+    otp, realtime = MemoryOtpStore(clock=clock.now), MemoryRealtime()
+    own_stock = OwnStock()
+    near = Neighbours(
+        uow=uow,
+        jobs=MemoryJobs(store.jobs, clock.boot),
+        breakers=MemoryBreakers(clock=clock.now, limits=limits),
+        upkeep=MemoryUpkeep(store),
+        views=Views(
+            orders=MemoryOrderViews(store),
+            catalog=MemoryCatalogViews(store, gateway_fee=limits.gateway_fee),
+            desk=MemoryDeskViews(store, limits=limits),
+        ),
+        gateways={gateway.name: gateway},
+        gateway=gateway.name,
+        suppliers={own_stock.name: own_stock, supplier.name: supplier},
+        vault=vault,
+        mailer=mailer,
+        rate_limiter=rate_limiter,
+        otp=otp,
+        realtime=realtime,
+        cache=MemoryCache(clock=clock.now, entries=limits.cache_entries),
+        captcha=CaptchaOff(),
+        clock=clock.now,
+        boot_clock=clock.boot,
+        new_id=new_id,
+        random_bytes=random_bytes,
+        failpoint=failpoint,
+        limits=limits,
+        probes={},
+    )
+    return MemoryNeighbours(
+        near=near,
+        store=store,
+        clock=clock,
+        random_bytes=random_bytes,
+        gateway=gateway,
+        supplier=supplier,
+        vault=vault,
+        mailer=mailer,
+        rate_limiter=rate_limiter,
+        otp=otp,
+        realtime=realtime,
+        catalogue_writer=MemoryCatalogueWriter(store),
+    )
