@@ -214,3 +214,22 @@ def test_a_retry_of_an_unpaid_order_is_no_way_to_get_keys(cases: OrderCases, sta
             at=cases.at,
             terms=cases.terms(),
         )
+
+
+def test_o22_leaving_what_may_be_revealed_ends_the_grants(cases: OrderCases) -> None:
+    file = cases.paid("partially_fulfilled")
+    grant = cases.rows.grant(file.items[0], version=1)
+    decision = override(
+        file,
+        "failed",
+        by="admin/1",
+        reason="by hand",
+        expected_version=file.order.version,
+        confirmed=True,
+        failure_reason="provider_failed",
+        at=cases.at,
+        terms=cases.terms(),
+        grants=[grant],
+    )
+    revoked = [c.after for c in decision.save if c.after.id == grant.id]
+    assert [getattr(row, "revoked_at", None) for row in revoked] == [cases.at]

@@ -226,3 +226,44 @@ def test_a_paid_order_never_moves_back_by_another_payment(cases: OrderCases, wor
     after, _ = cases.told(file, word)
     assert after.order.status == "paid"
     assert after.holds == ()
+
+
+def test_o23_counts_for_the_money_that_paid_whatever_else_holds_it(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order("paid"), "finished", parent_payment_id="77")
+    child = file.payments[0]
+    order = msgspec.structs.replace(file.order, settled_by=child.id, paid_at=cases.at)
+    hold = cases.rows.hold(order, subject="payment", subject_id=child.id, version=1)
+    other = cases.rows.hold(order, reason="paid_after_end", version=1)
+    file = msgspec.structs.replace(file, order=order, holds=(hold, other))
+    after, _ = cases.told(file, "refunded")
+    assert [h.reason for h in after.holds if h.subject == "order"] == [
+        "paid_after_end",
+        "gateway_refund",
+    ]
+
+
+def test_o23_suspends_the_grants_that_could_still_be_used(cases: OrderCases) -> None:
+    file = cases.paid("fulfilled")
+    grant = cases.rows.grant(file.items[0], version=1)
+    decision = settle(
+        file,
+        file.payments[0],
+        cases.report(file, "refunded"),
+        at=cases.at,
+        terms=cases.terms(),
+        grants=[grant],
+    )
+    revoked = [c.after for c in decision.save if c.after.id == grant.id]
+    assert [getattr(row, "revoked_at", None) for row in revoked] == [cases.at]
+
+
+@pytest.mark.parametrize("status", ["finished", "underpaid"])
+def test_a_refund_of_money_that_did_not_pay_leaves_a_paid_order_alone(
+    cases: OrderCases, status: str
+) -> None:
+    file = cases.with_payment(
+        cases.paid(), "finished" if status == "finished" else "partially_paid"
+    )
+    after, _ = cases.told(file, "refunded")
+    assert after.order.status == "paid"
+    assert after.holds == ()

@@ -1,6 +1,6 @@
 """O22: a person sets an order's status by hand, within the table, with evidence and on record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +19,7 @@ from bitloot.domain.order import (
     OrderStatus,
 )
 from bitloot.domain.paying import Terms, become_paid, with_remark
+from bitloot.domain.reveal import Grant, revoke, shows_keys
 
 NEVER_FROM: Final = frozenset[OrderStatus]({"fulfilled", "refunded"})
 
@@ -47,9 +48,10 @@ def override(
     at: datetime,
     terms: Terms,
     held_keys: Iterable[InventoryKey] = (),
+    grants: Sequence[Grant] = (),
     today: Today | None = None,
 ) -> Decision:
-    """Set the status, remark `manual`, audit line.
+    """Set the status, remark `manual`, audit line. `grants` are the order's usable ones.
 
     Raises Refused `version-conflict`, `invalid-input` (status not reachable, no reason, not
     confirmed) or `payment-not-settled` (paid without a finished payment).
@@ -73,10 +75,13 @@ def override(
     if to in PAID:
         _to_paid(draft, to, terms=terms, today=today)
     else:
-        why = failure_reason or ("fulfilment_failed" if order.status in PAID else "provider_failed")
+        usual = "fulfilment_failed" if order.status in PAID else "provider_failed"
+        why = failure_reason or order.failure_reason or usual
         draft.set(order, status=to, failure_reason=why if to == "failed" else None)
         if to not in BEFORE_PAYMENT:
             give_back(draft, held_keys, signal="expire" if to == "expired" else "release")
+    if not shows_keys(draft.order):
+        revoke(draft, grants, "status set by hand")
     return draft.decision()
 
 

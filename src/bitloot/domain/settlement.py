@@ -19,6 +19,7 @@ from bitloot.domain.observation import FUNDS_SEEN, classify, observe
 from bitloot.domain.order import ORDER, PAID, FailureReason, Order, OrderFile, OrderStatus, Remark
 from bitloot.domain.paying import Terms, become_paid, with_remark
 from bitloot.domain.payment import Payment, PaymentReport, PaymentStatus
+from bitloot.domain.refund import stop_for_gateway_refund
 from bitloot.domain.reveal import Grant, revoke
 from bitloot.domain.settlement_guard import (
     GuardFault,
@@ -181,7 +182,10 @@ class _Case:
     def route(self) -> None:
         """Apply the payment's new status to the order."""
         payment = self.payment
-        if payment.is_child:
+        if payment.status == "refunded" and payment.id == self.order.settled_by:
+            # Whatever holds it: the money that paid for the order is gone.
+            self._refunded()
+        elif payment.is_child:
             self._deposit()
         elif _is_free(self.file, payment):
             news: dict[PaymentStatus, Callable[[], None]] = {
@@ -297,7 +301,8 @@ class _Case:
         order = self.order
         if order.status in PAID:
             if order.settled_by in {None, self.payment.id}:
-                self._hold_order("gateway_refund")
+                # Beside any other hold: whoever decides that one must see this too.
+                stop_for_gateway_refund(self.draft, self.grants)
         elif not self._others_alive() and ORDER.step(order.status, "gateway_refunded"):
             self.draft.move_order("gateway_refunded")
             self.draft.event("order_refunded", order.id, facts={"by": "gateway"})

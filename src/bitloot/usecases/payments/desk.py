@@ -130,6 +130,7 @@ class MoneyDesk:
                 at=self.clock(),
                 terms=self._terms(latest_finished(file)),
                 held_keys=await self._gathering.held_keys(tx, file),
+                grants=await tx.grants.usable(order_id, at=self.clock()),
                 today=await self._today(tx, file, ZERO) if to in PAID else None,
             )
             await tx.record(decision)
