@@ -38,7 +38,11 @@ class OutcomeUnknown(Exception):
 
 
 class StoreUnavailable(Exception):
-    """The database or Redis is not reachable, or its pool is exhausted: nothing was written."""
+    """The database or Redis is not reachable, or its pool is exhausted: nothing was written.
+
+    One exception: a connection lost while it commits leaves it unknown whether it did. What is
+    repeated after this error is safe only under a guard: a version, a fence, a unique key.
+    """
 
 
 class Conflict(Exception):
