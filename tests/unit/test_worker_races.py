@@ -1,0 +1,154 @@
+"""Two workers at one fulfilment, a refund in mid-purchase, a hold in mid-delivery."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bitloot.domain.decision import Decision, Event, insert, update
+from bitloot.domain.failpoints import AFTER_OUTCOME_COMMIT
+from bitloot.domain.hold import Hold
+from bitloot.domain.refund import RefundRecord
+from bitloot.ports.errors import LeaseLost
+from bitloot.ports.jobs import Lease
+from bitloot_adapters.memory.paid_orders import PaidOrders
+from bitloot_adapters.memory.supplier import NextOrder
+
+RECORD = RefundRecord(
+    amount="1",
+    asset="btc",
+    address="a",
+    tx_id="t",
+    basis="fiat",
+    eur=Decimal("12.50"),
+    reason="r",
+)
+
+
+async def taken(shop: PaidOrders) -> Lease:
+    due = next(j for j in shop.store.jobs.pending() if j.kind == "fulfil")
+    lease = await shop.jobs.lease(due.id)
+    assert lease is not None
+    return lease
+
+
+async def hold_order(shop: PaidOrders, order_id: str) -> Hold:
+    order = shop.order(order_id)
+    hold = shop.rows.hold(order, reason="gateway_refund")
+    event = Event(kind="order_held", at=shop.clock.now(), subject=hold.id)
+    async with shop.uow.begin() as tx:
+        await tx.record(
+            Decision(save=(insert(hold), update(order)), events=(event,), order_id=order_id)
+        )
+    return hold
+
+
+async def release(shop: PaidOrders, order_id: str, hold: Hold) -> None:
+    order = shop.order(order_id)
+    stored = next(h for h in shop.store.rows(Hold) if h.id == hold.id)
+    event = Event(kind="hold_closed", at=shop.clock.now(), subject=hold.id)
+    async with shop.uow.begin() as tx:
+        await tx.record(
+            Decision(
+                save=(update(stored, state="accepted"), update(order)),
+                events=(event,),
+                order_id=order_id,
+            )
+        )
+
+
+async def test_a_worker_whose_lease_was_taken_over_writes_nothing_more() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    old = await taken(shop)
+    shop.clock.advance(timedelta(seconds=61))
+    fresh = await taken(shop)
+    assert fresh.fence == old.fence + 1
+    with pytest.raises(LeaseLost):
+        await shop.fulfil.run(old)
+    assert shop.attempts(order_id) == []
+    await shop.fulfil.run(fresh)
+    assert shop.order(order_id).status == "fulfilled"
+    assert len(shop.bought(order_id)) == 1
+
+
+async def test_a_hold_stops_the_purchase_and_its_end_lets_it_go_on() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    hold = await hold_order(shop, order_id)
+    await shop.work_for(timedelta(hours=2))
+    assert shop.bought(order_id) == []
+    assert [f.state for f in shop.fulfilments(order_id)] == ["pending"]
+    await release(shop, order_id, hold)
+    await shop.work_for(timedelta(minutes=6))
+    assert shop.order(order_id).status == "fulfilled"
+
+
+async def test_a_hold_during_the_delivery_keeps_the_keys_in_the_vault() -> None:
+    shop = PaidOrders()
+    shop.supplier.next_order(NextOrder(units=0))
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    hold = await hold_order(shop, order_id)
+    shop.supplier.deliver(shop.bought(order_id)[0])
+    await shop.work_for(timedelta(minutes=10))
+    assert [f.state for f in shop.fulfilments(order_id)] == ["vaulted"]
+    assert shop.order(order_id).status == "paid"
+    await release(shop, order_id, hold)
+    await shop.work_for(timedelta(minutes=6))
+    assert shop.order(order_id).status == "fulfilled"
+
+
+async def test_a_refund_between_purchase_and_delivery_gives_the_keys_back() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    shop.crash_at = AFTER_OUTCOME_COMMIT
+    await shop.work()
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    await shop.work_for(timedelta(minutes=10))
+    assert shop.order(order_id).status == "refunded"
+    assert [f.state for f in shop.fulfilments(order_id)] == ["returned"]
+    assert [a.returning for a in shop.attempts(order_id)] == ["asked"]
+
+
+async def test_a_refund_while_the_answer_is_lost_buys_nothing_more() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    shop.supplier.faults.lose_next_reply()
+    await shop.work()
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    await shop.work_for(timedelta(hours=1))
+    assert len(shop.bought(order_id)) == 1
+    assert [f.state for f in shop.fulfilments(order_id)] == ["returned"]
+
+
+async def test_a_return_that_the_supplier_refuses_is_asked_once() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    await shop.supplier.give_back(shop.bought(order_id)[0])
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    await shop.work_for(timedelta(hours=1))
+    assert [a.returning for a in shop.attempts(order_id)] == ["refused"]
+
+
+async def test_a_return_asked_for_during_an_outage_is_asked_after_it() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    shop.supplier.faults.go_down()
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    await shop.work_for(timedelta(minutes=2))
+    assert [a.returning for a in shop.attempts(order_id)] == ["wanted"]
+    shop.supplier.faults.come_back()
+    await shop.work_for(timedelta(minutes=11))
+    assert [a.returning for a in shop.attempts(order_id)] == ["asked"]
+
+
+async def test_a_wrong_product_or_an_unknown_kind_of_key_is_held() -> None:
+    shop = PaidOrders()
+    shop.supplier.next_order(NextOrder(content_type="application/zip"))
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    assert shop.order(order_id).status == "paid"
+    assert [(h.subject, h.reason) for h in shop.store.rows(Hold)] == [("item", "fulfilment")]
