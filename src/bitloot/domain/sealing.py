@@ -65,13 +65,17 @@ def place_keys(
     sealed: Sequence[SealedKey],
     supplied: Sequence[SuppliedKey],
     *,
+    foreign: AbstractSet[str] = frozenset(),
     new_id: Callable[[], str],
 ) -> tuple[Placed, ...]:
     """Give the keys that are not sealed yet a unit each, in the supplier's order.
 
     Reading the same keys again changes nothing; keys beyond the last free unit are left alone.
+    `foreign` are ids that were sealed for another fulfilment: they are kept aside once.
     """
     known = {key.supplier_key_id for key in sealed}
+    if any(key.state == "quarantined" and key.supplier_key_id is None for key in sealed):
+        known |= foreign
     fresh = {key.key_id: key for key in supplied if key.key_id not in known}
     return tuple(
         Placed(key=key, slot=slot, sealed_key_id=new_id())
@@ -113,7 +117,8 @@ def seal(
     seen_prints, seen_ids = set(known_fingerprints), set(known_key_ids)
     for key in new:
         fault = _fault(key, attempt, seen_prints, seen_ids)
-        row = draft.put(_row(fulfilment, key, fault, at))
+        is_foreign = key.supplier_key_id in seen_ids
+        row = draft.put(_row(fulfilment, key, fault, at, is_foreign=is_foreign))
         seen_prints.add(key.sealed.fingerprint)
         seen_ids.add(key.supplier_key_id)
         if fault is not None:
@@ -147,7 +152,10 @@ def _reason(fault: Fault) -> HoldReason:
     return "repeated_key" if fault == "repeated" else "fulfilment"
 
 
-def _row(fulfilment: Fulfilment, key: NewKey, fault: Fault | None, at: datetime) -> SealedKey:
+def _row(
+    fulfilment: Fulfilment, key: NewKey, fault: Fault | None, at: datetime, *, is_foreign: bool
+) -> SealedKey:
+    """`is_foreign`: the supplier's id belongs to another sealed key and stays with that one."""
     return SealedKey(
         id=key.sealed_key_id,
         order_id=fulfilment.order_id,
@@ -155,7 +163,7 @@ def _row(fulfilment: Fulfilment, key: NewKey, fault: Fault | None, at: datetime)
         slot=key.slot,
         fulfilment_id=fulfilment.id,
         supplier=fulfilment.supplier,
-        supplier_key_id=key.supplier_key_id,
+        supplier_key_id=None if is_foreign else key.supplier_key_id,
         content_type=key.content_type,
         fingerprint=key.sealed.fingerprint,
         wrapped_dek=key.sealed.wrapped_dek,

@@ -115,7 +115,11 @@ class Collecting:
             return True
         async with desk.uow.begin() as tx:
             stored = await tx.keys.sealed_of_fulfilment(lease.ref)
-        placed = sealing.place_keys(fresh.fulfilment, stored, supplied, new_id=desk.new_id)
+            ids = {key.key_id for key in supplied} - {key.supplier_key_id for key in stored}
+            foreign = await tx.keys.known_supplier_keys(attempt.supplier, sorted(ids))
+        placed = sealing.place_keys(
+            fresh.fulfilment, stored, supplied, foreign=foreign, new_id=desk.new_id
+        )
         new = [
             sealing.sealed_form(
                 each, desk.vault.seal(each.key.serial, each.bound(fresh.fulfilment))
