@@ -4,6 +4,7 @@ import pytest
 
 from bitloot.domain.decision import Row
 from bitloot.domain.limits import Limits
+from bitloot.testing.desk_views import DeskViewsContract
 from bitloot.testing.rows import FEE
 from bitloot.testing.views import CatalogViewsContract, OrderViewsContract
 from bitloot_adapters.memory.rigs import MemoryStoreRig
@@ -36,4 +37,8 @@ class TestMemoryOrderViews(OrderViewsContract):
 
 
 class TestMemoryCatalogViews(CatalogViewsContract):
+    """All of the suite."""
+
+
+class TestMemoryDeskViews(DeskViewsContract):
     """All of the suite."""

@@ -1,17 +1,17 @@
 """PostgreSQL shows what the views promise."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from bitloot.domain.decision import Row, insert
+from bitloot.domain.decision import Decision, Event, Row, insert
 from bitloot.domain.limits import Limits
 from bitloot.ports.clock import NewId
+from bitloot.testing.desk_views import DeskViewsContract
 from bitloot.testing.rows import FEE
-from bitloot.testing.store_rig import store
 from bitloot.testing.views import CatalogViewsContract, OrderViewsContract
 from bitloot_adapters.clock import boot_seconds, new_id
 from bitloot_adapters.postgres.jobs import PostgresJobs
@@ -23,6 +23,10 @@ from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
 
 LIMITS = Limits()
+EVENT_FIELDS = ("kind", "at", "subject", "facts", "due", "seq", "changes")
+EVENTS = """
+SELECT kind, at, subject, facts, due, seq, changes FROM events WHERE order_id = %s ORDER BY seq
+"""
 EARLIER = """
 UPDATE jobs SET available_at = available_at - %(span)s, lease_until = lease_until - %(span)s,
                 published_at = published_at - %(span)s
@@ -55,7 +59,13 @@ class PostgresViewsRig:
                 sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(table, name)
             )
             await connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name))
-        await store(self, insert(row))
+        async with self.uow.begin() as tx:
+            await tx.record(Decision(save=(insert(row),)))
+
+    async def events(self, order_id: str) -> Sequence[Event]:
+        async with await psycopg.AsyncConnection.connect(self._url) as connection:
+            rows = await (await connection.execute(EVENTS, [order_id])).fetchall()
+        return [Event(**dict(zip(EVENT_FIELDS, row, strict=True))) for row in rows]
 
 
 @pytest.fixture
@@ -69,4 +79,8 @@ class TestPostgresOrderViews(OrderViewsContract):
 
 
 class TestPostgresCatalogViews(CatalogViewsContract):
+    """All of the suite."""
+
+
+class TestPostgresDeskViews(DeskViewsContract):
     """All of the suite."""

@@ -61,9 +61,8 @@ from bitloot_adapters.postgres.views.stuck import STUCK
 T = TypeVar("T")
 
 _LEDGER_LINE: Final = codec(LedgerLine)
-_WEBHOOK: Final = tuple(
-    webhook_logs.c[name] for name in WebhookView.__struct_fields__ if name != "body"
-)
+_WEBHOOK_FIELDS: Final = tuple(n for n in WebhookView.__struct_fields__ if n != "body")
+_WEBHOOK: Final = tuple(webhook_logs.c[name] for name in _WEBHOOK_FIELDS)
 _ORDER_LINE: Final = tuple(name for name in OrderLine.__struct_fields__ if name != "open_holds")
 _FACTS: Final = msgspec.json.Decoder(dict[str, str | int | None])
 _FILE: Final = msgspec.json.Decoder(OrderFile)
@@ -180,8 +179,7 @@ def _order_line(values: Values) -> OrderLine:
 
 
 def _webhook(values: Values) -> WebhookView:
-    names = (column.name for column in _WEBHOOK)
-    return msgspec.convert(dict(zip(names, values, strict=True)), WebhookView)
+    return msgspec.convert(dict(zip(_WEBHOOK_FIELDS, values, strict=True)), WebhookView)
 
 
 def _audit_view(values: Values) -> AuditView:
