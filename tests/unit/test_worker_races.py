@@ -152,3 +152,18 @@ async def test_a_wrong_product_or_an_unknown_kind_of_key_is_held() -> None:
     await shop.work()
     assert shop.order(order_id).status == "paid"
     assert [(h.subject, h.reason) for h in shop.store.rows(Hold)] == [("item", "fulfilment")]
+
+
+async def test_a_key_kept_aside_holds_its_item_again_until_it_is_replaced() -> None:
+    shop = PaidOrders()
+    shop.supplier.next_order(NextOrder(content_type="application/zip"))
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    [hold] = shop.store.rows(Hold)
+    await release(shop, order_id, hold)
+    await shop.work_for(timedelta(minutes=6))
+    assert [h.is_open for h in shop.store.rows(Hold)] == [False, True]
+    [item] = shop.fulfilments(order_id)
+    await shop.aftercare.replace_key(order_id, item.order_item_id, 1, actor="a", reason="r")
+    await shop.work()
+    assert shop.order(order_id).status == "fulfilled"

@@ -34,14 +34,18 @@ def item_is_held(file: OrderFile, item_id: str) -> bool:
     return any(h.is_open and h.subject == "item" and h.subject_id == item_id for h in file.holds)
 
 
-def may_deliver(file: OrderFile, fulfilment: Fulfilment, keys: Sequence[SealedKey]) -> bool:
-    """Whether it may be handed over now: paid, nothing held, a good key for each unit."""
+def has_every_key(fulfilment: Fulfilment, keys: Sequence[SealedKey]) -> bool:
+    """Whether each unit has a good key; one that was kept aside does not count."""
     live = {key.slot for key in keys if key.state == "live" and key.fulfilment_id == fulfilment.id}
+    return live.issuperset(fulfilment.slots)
+
+
+def may_deliver(file: OrderFile, fulfilment: Fulfilment) -> bool:
+    """Whether its keys may be handed over now: paid, and nothing held."""
     return (
         file.order.status in PAID
         and file.open_order_hold() is None
         and not item_is_held(file, fulfilment.order_item_id)
-        and live.issuperset(fulfilment.slots)
     )
 
 
@@ -75,8 +79,12 @@ def uploaded(
         row = draft.resume(row)
         if row.state == "sealed":
             row = draft.move(row, "upload", last_error=None)
-        if row.state == "vaulted" and may_deliver(file, row, now):
-            _deliver(draft, row)
+        if row.state == "vaulted" and may_deliver(file, row):
+            if has_every_key(row, now):
+                _deliver(draft, row)
+            else:
+                # Somebody closed the hold without replacing the key: nothing can be delivered.
+                draft.hold("item", row.order_item_id, "repeated_key")
     return draft.decision()
 
 

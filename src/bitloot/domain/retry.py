@@ -44,9 +44,8 @@ def retry(
     draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
     for fulfilment in still_open:
         _take_up(draft, fulfilment)
-    close_item_holds(
-        draft, {f.order_item_id for f in still_open}, {"fulfilment"}, actor=actor, reason=reason
-    )
+    failed = {f.order_item_id for f in still_open if f.state == "failed_terminal"}
+    close_item_holds(draft, failed, {"fulfilment"}, actor=actor, reason=reason)
     return draft.decision()
 
 
