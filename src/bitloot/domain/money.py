@@ -78,7 +78,8 @@ def checked(amount: Decimal, *, whole: int, scale: int) -> Decimal:
         raise BadMoney(f"the amount has more than {scale} digits after the point")
     if any(digits) and len(digits) + exponent > whole:
         raise BadMoney(f"the amount has more than {whole} digits before the point")
-    return abs(amount)
+    # Not abs(): that rounds to the digits of the ambient context.
+    return amount.copy_abs()
 
 
 def eur_number(amount: Decimal) -> Eur:
