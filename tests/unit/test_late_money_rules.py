@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from bitloot.domain.decision import Decision
@@ -257,7 +258,7 @@ def test_o23_suspends_the_grants_that_could_still_be_used(cases: OrderCases) -> 
     assert [getattr(row, "revoked_at", None) for row in revoked] == [cases.at]
 
 
-@pytest.mark.parametrize("status", ["finished", "underpaid"])
+@pytest.mark.parametrize("status", ["finished", "partially_paid"])
 def test_a_refund_of_money_that_did_not_pay_leaves_a_paid_order_alone(
     cases: OrderCases, status: str
 ) -> None:

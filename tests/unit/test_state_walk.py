@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.delivery import given_up, uploaded
@@ -30,6 +31,7 @@ from bitloot.domain.reveal import Grant
 from bitloot.domain.settlement import TodayNeeded, settle
 from bitloot.domain.state_tables import state_tables
 from bitloot.testing.order_cases import OrderCases, applied
+from bitloot_web.cli.states import states
 
 ROOT = Path(__file__).parents[2]
 MACHINES = (ORDER, PAYMENT, FULFILMENT, ATTEMPT, RESERVATION, INVENTORY_KEY)
@@ -62,7 +64,9 @@ def test_a_planted_fault_of_each_kind_is_found_in_a_table(
 
 
 def test_the_printed_tables_are_those_of_the_code() -> None:
-    assert (ROOT / "docs" / "states.md").read_text() == state_tables()
+    page = (ROOT / "docs" / "states.md").read_text()
+    assert page == state_tables()
+    assert CliRunner().invoke(states).output == page
 
 
 # --- the walk ------------------------------------------------------------------------------------

@@ -78,10 +78,38 @@ def place(
     lines = [_still_sold(line, today) for line in quote.lines]
     prices = _asked(quote, lines, limits)
     total = sum((p * n.quantity for p, (n, _) in zip(prices, lines, strict=True)), ZERO)
-    window = at + limits.order_window
+    order = _order(quote, buyer, total, number=number, order_id=new_id(), at=at, limits=limits)
+    save: list[Change] = [insert(order), update(quote, used_by=order.id)]
+    for item_no, (price, (line, sellable)) in enumerate(zip(prices, lines, strict=True), start=1):
+        item = _item(order, line, sellable, price, item_no=item_no, item_id=new_id())
+        picked = _picked(line, keys.get(line.product_id, ()))
+        kept = _kept(item, line, picked, order, reservation_id=new_id())
+        save += [insert(item), insert(kept)]
+        save += [update(key, state="reserved", reservation_id=kept.id) for key in picked]
+    placed = Event(
+        kind="order_placed",
+        at=at,
+        subject=order.id,
+        due=order.window_ends_at,
+        facts={"items": len(lines), "total": str(total)},
+    )
+    decision = Decision(save=tuple(save), events=(placed,), order_id=order.id)
+    return PlacedOrder(order, decision)
+
+
+def _order(
+    quote: Quote,
+    buyer: Buyer,
+    total: Eur,
+    *,
+    number: str,
+    order_id: str,
+    at: datetime,
+    limits: Limits,
+) -> Order:
     sources = {line.source for line in quote.lines}
-    order = Order(
-        id=new_id(),
+    return Order(
+        id=order_id,
         number=number,
         quote_id=quote.id,
         email=buyer.address.typed,
@@ -94,35 +122,30 @@ def place(
         total=total,
         gateway_fee=limits.gateway_fee,
         created_at=at,
-        window_ends_at=window,
+        window_ends_at=at + limits.order_window,
     )
-    save: list[Change] = [insert(order), update(quote, used_by=order.id)]
-    for number_of, (price, (line, sellable)) in enumerate(zip(prices, lines, strict=True), start=1):
-        item = _item(order, line, sellable, price, item_no=number_of, item_id=new_id())
-        picked = _picked(line, keys.get(line.product_id, ()))
-        kept = Reservation(
-            id=new_id(),
-            order_id=order.id,
-            order_item_id=item.id,
-            product_id=line.product_id,
-            supplier=line.supplier,
-            offer_row_id=line.offer_row_id,
-            quantity=line.quantity,
-            key_ids=tuple(key.id for key in picked),
-            expires_at=window,
-            created_at=at,
-        )
-        save += [insert(item), insert(kept)]
-        save += [update(key, state="reserved", reservation_id=kept.id) for key in picked]
-    placed = Event(
-        kind="order_placed",
-        at=at,
-        subject=order.id,
-        due=window,
-        facts={"items": len(lines), "total": str(total)},
+
+
+def _kept(
+    item: OrderItem,
+    line: QuoteLine,
+    picked: Sequence[InventoryKey],
+    order: Order,
+    *,
+    reservation_id: str,
+) -> Reservation:
+    return Reservation(
+        id=reservation_id,
+        order_id=order.id,
+        order_item_id=item.id,
+        product_id=line.product_id,
+        supplier=line.supplier,
+        offer_row_id=line.offer_row_id,
+        quantity=line.quantity,
+        key_ids=tuple(key.id for key in picked),
+        expires_at=order.window_ends_at,
+        created_at=order.created_at,
     )
-    decision = Decision(save=tuple(save), events=(placed,), order_id=order.id)
-    return PlacedOrder(order, decision)
 
 
 def _still_sold(line: QuoteLine, today: Mapping[str, Sellable]) -> tuple[QuoteLine, Sellable]:

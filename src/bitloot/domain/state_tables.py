@@ -15,7 +15,7 @@ S = TypeVar("S", bound=str)
 _HEAD: Final = """\
 # States
 
-Printed from the tables in `bitloot.domain` by `bitloot docs states`; a test fails when this page
+Printed from the tables in `bitloot.domain` by `bitloot states`; a test fails when this page
 and the tables differ. A signal without a cell leaves the row as it is and is recorded.
 """
 
