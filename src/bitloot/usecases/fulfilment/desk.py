@@ -19,7 +19,7 @@ from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import wait
 from bitloot.ports.breaker import Breakers
 from bitloot.ports.clock import BootClock, Clock, FailPoint, NewId, RandomBytes
-from bitloot.ports.errors import Conflict, Unavailable
+from bitloot.ports.errors import Conflict, Duplicate, Unavailable
 from bitloot.ports.jobs import Again, Dead, Jobs, Lease, Outcome
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.supplier import Supplier
@@ -67,21 +67,22 @@ class Desk:
     async def commit(self, lease: Lease, decide: Decide) -> Decision:
         """Decide under the order's lock and record it under the lease.
 
-        Raises Conflict after three tries, LeaseLost, and what the store raises.
+        A row that moved on, or a key that somebody else sealed meanwhile, is decided about anew.
+        Raises Conflict or Duplicate after three tries, LeaseLost, and what the store raises.
         """
-        for _ in range(DECIDE_AGAIN):
+        for _ in range(DECIDE_AGAIN - 1):
             try:
-                async with self.uow.begin() as tx:
-                    case = await _case(tx, lease.ref)
-                    if case is None:
-                        decision, outcome = _LOST
-                    else:
-                        decision, outcome = await decide(tx, case)
-                    await tx.record(decision, lease=lease, outcome=outcome)
-                    return decision
-            except Conflict:
+                return await self._decide_once(lease, decide)
+            except (Conflict, Duplicate):
                 continue
-        raise Conflict
+        return await self._decide_once(lease, decide)
+
+    async def _decide_once(self, lease: Lease, decide: Decide) -> Decision:
+        async with self.uow.begin() as tx:
+            case = await _case(tx, lease.ref)
+            decision, outcome = _LOST if case is None else await decide(tx, case)
+            await tx.record(decision, lease=lease, outcome=outcome)
+            return decision
 
     def half_spent(self, lease: Lease) -> bool:
         """Whether half of the lease is gone, by the clock that also runs in suspend."""
