@@ -3,12 +3,15 @@
 import base64
 import binascii
 import re
+from itertools import pairwise
 from typing import Final
 
 import msgspec
 
 KEY_BYTES: Final = 32
 PEPPER_MIN: Final = 32
+# Of 32 random bytes, some 30 differ; fewer than these come up once in more keys than there are.
+FEWEST_DIFFERENT: Final = 12
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -59,7 +62,7 @@ def keyring_faults(prefix: str, keys: str, pepper: str, *, is_production: bool) 
         found.append(f"{prefix}KEKS: {error}")
         parsed = []
     # A placeholder such as all zeros, or a text that was typed, is no key.
-    weak = [name for name, key in parsed if len(set(key)) < 12 or _is_text(key)]
+    weak = [name for name, key in parsed if _is_placeholder(key)]
     if is_production and weak:
         found.append(f"{prefix}KEKS: {', '.join(weak)} was not made by a random generator")
     if len(pepper) < PEPPER_MIN or len(set(pepper)) < 8:
@@ -70,3 +73,9 @@ def keyring_faults(prefix: str, keys: str, pepper: str, *, is_production: bool) 
 def _is_text(key: bytes) -> bool:
     """Random bytes are never all printable: one in 10^13 keys would be."""
     return all(0x20 <= byte < 0x7F for byte in key)
+
+
+def _is_placeholder(key: bytes) -> bool:
+    """All zeros, a row of numbers, or a text that was typed: what no generator gives."""
+    steps = {(after - before) % 256 for before, after in pairwise(key)}
+    return min(len(set(key)), len(steps)) < FEWEST_DIFFERENT or _is_text(key)

@@ -146,7 +146,10 @@ def _ciphertext_data(sealed_key_id: str) -> bytes:
 
 
 def _wrapping_data(bound: Bound) -> bytes:
-    if bound.order_id is None:
+    unit = (bound.order_id, bound.order_item_id, bound.slot)
+    if bound.product_id is not None and unit == (None, None, None):
         return f"{VERSION}|{bound.sealed_key_id}|stock|{bound.product_id}".encode()
-    unit = f"{bound.order_id}|{bound.order_item_id}|{bound.slot}"
-    return f"{VERSION}|{bound.sealed_key_id}|{unit}".encode()
+    if bound.product_id is not None or None in unit:
+        raise ValueError("a key is bound to a whole unit of an order, or to a product")
+    order, item, slot = unit
+    return f"{VERSION}|{bound.sealed_key_id}|{order}|{item}|{slot}".encode()

@@ -89,6 +89,17 @@ def _write(path: Path, content: bytes) -> None:
     except OSError:
         aside.unlink(missing_ok=True)
         raise
+    # The name is on disk only once its folder is, and that one's name in the folder above.
+    for folder in (path.parent, path.parent.parent):
+        _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path, at_most: int) -> bytes | None:
@@ -104,6 +115,9 @@ class FileVaultSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     keks: str
     pepper: str
+
+    def __repr__(self) -> str:
+        return "FileVaultSettings()"
 
 
 class FileVaultPlugin:

@@ -29,6 +29,9 @@ class R2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     pepper: str
     region: str = REGION
 
+    def __repr__(self) -> str:
+        return f"R2Settings(endpoint={self.endpoint!r}, bucket={self.bucket!r})"
+
 
 class R2Plugin:
     """The entry point `r2` of `bitloot.key_vaults`."""
@@ -63,6 +66,7 @@ class R2Plugin:
 @contextlib.asynccontextmanager
 async def _open(settings: R2Settings, context: PluginContext) -> AsyncIterator[KeyVault]:
     address = urlsplit(settings.endpoint)
+    pool = http_pool(context.limits)
     client = Minio(
         endpoint=address.netloc,
         access_key=settings.access_key,
@@ -70,14 +74,20 @@ async def _open(settings: R2Settings, context: PluginContext) -> AsyncIterator[K
         secure=address.scheme == "https",
         # Without it the SDK asks the network for the region before it signs anything.
         region=settings.region,
-        http_client=http_pool(context.limits),
+        http_client=pool,
     )
-    store = BucketStore(client, settings.bucket, threads=context.limits.object_store_threads)
+    store = BucketStore(
+        client,
+        settings.bucket,
+        threads=context.limits.object_store_threads,
+        in_transaction=context.in_transaction,
+    )
     keys = keyring(settings.keks, settings.pepper)
     try:
         yield EnvelopeVault(NAME, keys, store, context.random_bytes)
     finally:
         store.close()
+        pool.clear()
 
 
 plugin: Final = R2Plugin()

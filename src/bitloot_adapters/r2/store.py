@@ -24,7 +24,8 @@ from bitloot.ports.key_vault import StoredObject
 
 NAME: Final = "r2"
 DIGEST: Final = "sha256"
-# R2 takes one write a second to a key; a repeat writes the same bytes, so finding them is success.
+# Two tries with their time-outs; below half the lease of a job.
+TOTAL_SECONDS: Final = 25.0
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject"})
 _CREDENTIALS: Final = frozenset(
     {"AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "Unauthorized"}
@@ -37,9 +38,12 @@ T = TypeVar("T")
 class BucketStore:
     """One bucket. Close it to end its threads."""
 
-    def __init__(self, client: Minio, bucket: str, *, threads: int) -> None:
+    def __init__(
+        self, client: Minio, bucket: str, *, threads: int, in_transaction: Callable[[], bool]
+    ) -> None:
         self._client = client
         self._bucket = bucket
+        self._in_transaction = in_transaction
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="object-store")
 
     async def put(self, object_name: str, ciphertext: bytes, sha256: str) -> None:
@@ -111,8 +115,12 @@ class BucketStore:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, call: Callable[[], T]) -> T:
+        if self._in_transaction():
+            raise RuntimeError("a network call inside a database transaction")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            # A cancelled wait leaves its thread, which ends by the time-outs of the pool.
+            async with asyncio.timeout(TOTAL_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except S3Error as error:
             if error.code in _CREDENTIALS:
                 raise Rejected(NAME, "credentials", str(error.code)) from None
@@ -134,5 +142,12 @@ def http_pool(limits: Limits) -> urllib3.PoolManager:
             read=limits.object_store_read.total_seconds(),
         ),
         maxsize=limits.object_store_threads,
-        retries=urllib3.Retry(total=1, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+        retries=urllib3.Retry(
+            total=1,
+            redirect=0,
+            backoff_factor=0.2,
+            status_forcelist=[500, 502, 503, 504],
+            # A wish to come back in an hour would be slept through in the thread.
+            respect_retry_after_header=False,
+        ),
     )
