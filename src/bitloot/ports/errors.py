@@ -66,4 +66,4 @@ class LeaseLost(Exception):
 
 
 class VaultFault(Exception):
-    """A stored key is missing or does not open. One form for every cause, so that it tells nothing."""
+    """A stored key is missing or does not open: one form for every cause, telling nothing."""
