@@ -233,3 +233,22 @@ def test_o22_leaving_what_may_be_revealed_ends_the_grants(cases: OrderCases) -> 
     )
     revoked = [c.after for c in decision.save if c.after.id == grant.id]
     assert [getattr(row, "revoked_at", None) for row in revoked] == [cases.at]
+
+
+def test_o24_accepting_for_an_order_given_up_on_keeps_what_was_delivered(
+    cases: OrderCases,
+) -> None:
+    file, _ = cases.told(cases.with_payment(cases.order()), "finished")
+    first, second = file.fulfilments
+    failed = msgspec.structs.replace(
+        file.order, status="failed", failure_reason="fulfilment_failed"
+    )
+    file = msgspec.structs.replace(
+        file,
+        order=failed,
+        holds=(cases.rows.hold(failed, reason="paid_after_end", version=1),),
+        fulfilments=(msgspec.structs.replace(first, state="delivered"), second),
+    )
+    after = decided(cases, file, accept=True)
+    assert after.order.status == "partially_fulfilled"
+    assert len(after.fulfilments) == 2

@@ -5,6 +5,7 @@ from decimal import localcontext
 
 import msgspec
 
+from bitloot.domain.delivery import is_delivered
 from bitloot.domain.draft import Draft
 from bitloot.domain.fulfilment_plan import plan
 from bitloot.domain.goods import Today, take
@@ -69,6 +70,9 @@ def become_paid(
     if order.settled_by != paid.id:
         draft.book(f"payment/{paid.id}", _received(order, paid, over))
     _plan_fulfilments(draft, terms, today if at_todays_cost else None)
+    # An order that had been given up on: what was delivered of it stays so.
+    if any(is_delivered(item, draft.fulfilments()) for item in draft.file.items):
+        draft.move_order("item_delivered")
 
 
 def _paid_over(order: Order, payment: Payment) -> Eur:
