@@ -167,3 +167,32 @@ async def test_a_key_kept_aside_holds_its_item_again_until_it_is_replaced() -> N
     await shop.aftercare.replace_key(order_id, item.order_item_id, 1, actor="a", reason="r")
     await shop.work()
     assert shop.order(order_id).status == "fulfilled"
+
+
+async def test_an_object_of_a_returned_key_is_removed_after_an_outage_of_hours() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    shop.vault.faults.go_down()
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    await shop.work_for(timedelta(hours=5))
+    assert len(shop.vault.objects) == 1
+    shop.vault.faults.come_back()
+    await shop.work_for(timedelta(minutes=11))
+    assert len(shop.vault.objects) == 0
+
+
+async def test_a_supplier_refund_told_during_an_outage_is_noticed_after_it() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    [placed] = shop.bought(order_id)
+    shop.supplier.end(placed, "refunded")
+    headers, body = shop.supplier.webhook(placed)
+    await shop.hints.accept("supplier", headers, body)
+    shop.supplier.faults.go_down()
+    await shop.work_for(timedelta(hours=5))
+    shop.supplier.faults.come_back()
+    await shop.work_for(timedelta(minutes=6))
+    assert [h.reason for h in shop.store.rows(Hold)] == ["supplier_refund"]
+    assert shop.order(order_id).status == "fulfilled"

@@ -158,14 +158,18 @@ class Aftercare:
     async def delete_object(self, lease: Lease) -> None:
         """Job `delete_object`: remove the stored bytes of a key that nobody may have any more.
 
-        Raises Unavailable: the job is tried again.
+        While the store is away the job waits: an outage never leaves an object behind.
         """
         async with self.uow.begin() as tx:
             keys = await tx.keys.sealed([lease.ref])
         gone = [key for key in keys if key.state not in {"live", "quarantined"}]
-        for key in gone:
-            await self.vault.delete(key.object_name)
-        await self.jobs.finish(lease, Done())
+        try:
+            for key in gone:
+                await self.vault.delete(key.object_name)
+        except Unavailable as error:
+            await self.jobs.finish(lease, self._later(lease, error))
+        else:
+            await self.jobs.finish(lease, Done())
 
     async def _note(self, lease: Lease, state: ReturnState, outcome: Outcome | None) -> None:
         async def attempt(tx: Transaction) -> None:
@@ -180,7 +184,8 @@ class Aftercare:
 
     def _later(self, lease: Lease, error: Unavailable) -> Again:
         after = pause(lease.attempts, fraction(self.random_bytes(4)), self.limits)
-        return Again(after=after, progressed=False, error=error.reason)
+        is_last = lease.attempts >= lease.max_attempts - 1
+        return Again(after=after, progressed=is_last, error=error.reason)
 
     async def _of_attempt(self, tx: Transaction, attempt_id: str) -> OrderFile | None:
         order_id = await tx.orders.order_of("attempt", attempt_id)

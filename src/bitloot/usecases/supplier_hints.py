@@ -21,8 +21,8 @@ from bitloot.domain.webhook import Webhook, WebhookClass
 from bitloot.domain.webhook_intake import Verified, handled, take_in, turn_away
 from bitloot.ports.clock import Clock, FailPoint, NewId
 from bitloot.ports.deciding import decide
-from bitloot.ports.errors import Rejected
-from bitloot.ports.jobs import Dead, Done, Jobs, Lease
+from bitloot.ports.errors import Rejected, Unavailable
+from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease
 from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.supplier import Supplier, SupplierHint
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
@@ -81,7 +81,7 @@ class SupplierHints:
     async def follow_up(self, lease: Lease) -> None:
         """Job `supplier_hint`: read the order that a stored webhook speaks of, and go by that.
 
-        Raises Unavailable: the job is tried again.
+        While the supplier is away the job waits for it.
         """
         async with self.uow.begin() as tx:
             webhook = await tx.inbox.webhook(lease.ref)
@@ -99,6 +99,10 @@ class SupplierHints:
         report: SupplierOrder | None = None
         try:
             report = await supplier.order(webhook.subject)
+        except Unavailable as error:
+            wait = Again(after=self.limits.blocked_recheck, error=error.reason)
+            await self.jobs.finish(lease, wait)
+            return
         except Rejected:
             # Not found, or not ours to read: the poll of the fulfilment decides.
             report = None
