@@ -4,15 +4,14 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from bitloot.domain.money import eur_text
 from bitloot.ports.views.catalog import ProductView
+from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.security.rate_limits import limited
-from bitloot_web.shop import Shop
 
 MAX_SLUG = 200
 
@@ -58,7 +57,7 @@ def shown(view: ProductView) -> Product:
 
 @get("/v1/catalog/products", guards=[limited("catalogue")], operation_id="listProducts")
 async def products(
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     limit: PageLimit = None,
     cursor: PageCursor = None,
     source: Annotated[str | None, QueryParameter(max_length=64)] = None,
@@ -76,7 +75,7 @@ async def products(
 
 
 @get("/v1/catalog/products/{slug:str}", guards=[limited("catalogue")], operation_id="getProduct")
-async def product(shop: NamedDependency[Shop], slug: FromPath[str]) -> Product:
+async def product(shop: TheShop, slug: FromPath[str]) -> Product:
     """One published product."""
     view = await shop.views.catalog.product(slug) if len(slug) <= MAX_SLUG else None
     if view is None:

@@ -5,17 +5,16 @@ from uuid import UUID
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from bitloot.domain.money import eur_text
 from bitloot_web.api.fields import crypto_or_none, eur_or_none
+from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import ORDER_SESSION, order_session
 from bitloot_web.security.rate_limits import count
-from bitloot_web.shop import Shop
 
 OWNER = ({"orderSession": list[str]()},)
 
@@ -87,7 +86,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     security=OWNER,
     operation_id="listDeliveries",
 )
-async def deliveries(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> Deliveries:
+async def deliveries(shop: TheShop, order_id: FromPath[UUID]) -> Deliveries:
     """What was delivered of each line."""
     found = await shop.views.orders.deliveries(str(order_id))
     if found is None:
@@ -119,7 +118,7 @@ async def deliveries(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> D
 )
 async def reveal(
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     item_id: FromPath[UUID],
     idempotency_key: IdempotencyKey = None,
@@ -141,7 +140,7 @@ async def reveal(
     security=OWNER,
     operation_id="getReceipt",
 )
-async def receipt(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> Receipt:
+async def receipt(shop: TheShop, order_id: FromPath[UUID]) -> Receipt:
     """The receipt of a paid order."""
     view = await shop.views.orders.receipt(str(order_id))
     if view is None:

@@ -9,10 +9,10 @@ from datetime import datetime
 
 import msgspec
 from litestar import Response, get
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from bitloot.domain.receipt import KeyFile, SignedReceipt
+from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.client_address import client_of
@@ -68,7 +68,7 @@ class DownloadedKeys(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/v1/downloads/{token:str}", guards=[limited("downloads")], operation_id="downloadKeys")
 async def download(
-    request: EdgeRequest, shop: NamedDependency[Shop], token: FromPath[str]
+    request: EdgeRequest, shop: TheShop, token: FromPath[str]
 ) -> Response[DownloadedKeys]:
     """The keys behind a link, as a JSON file with a receipt for each."""
     if len(token) > MAX_TOKEN:

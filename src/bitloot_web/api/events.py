@@ -7,11 +7,11 @@ from uuid import UUID
 
 import msgspec
 from litestar import MediaType, Response, get
-from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
 from bitloot_web.api.orders import OWNER, After, Timeline, event_shown
+from bitloot_web.dependencies import TheShop, TheWatchers
 from bitloot_web.paging import PageLimit, page_size
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.realtime import Watchers
@@ -33,8 +33,8 @@ MAX_EVENT_ID: Final = 2**31 - 1
 async def events(
     *,
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
-    watchers: NamedDependency[Watchers],
+    shop: TheShop,
+    watchers: TheWatchers,
     order_id: FromPath[UUID],
     after: After = 0,
     limit: PageLimit = None,

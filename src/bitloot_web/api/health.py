@@ -5,14 +5,14 @@ from typing import Final
 
 import msgspec
 from litestar import Response, get
-from litestar.di import NamedDependency
 
 from bitloot.ports.errors import Rejected, StoreUnavailable, Unavailable
+from bitloot_web.dependencies import TheShop
 from bitloot_web.metrics import CONTENT_TYPE
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.client_address import client_of, is_within
-from bitloot_web.shop import Probe, Shop
+from bitloot_web.shop import Probe
 
 PROBE_SECONDS: Final = 3.0
 NEEDED: Final = frozenset({"database"})
@@ -38,7 +38,7 @@ async def healthz() -> Health:
 
 
 @get("/readyz", operation_id="readiness")
-async def readyz(shop: NamedDependency[Shop]) -> Response[Readiness]:
+async def readyz(shop: TheShop) -> Response[Readiness]:
     """200 while the database answers; the other parts are reported."""
     answers = await asyncio.gather(*(_ask(probe) for probe in shop.probes.values()))
     parts = dict(zip(shop.probes, answers, strict=True))
@@ -60,7 +60,7 @@ async def _ask(probe: Probe) -> str:
 
 
 @get("/metrics", include_in_schema=False)
-async def metrics(request: EdgeRequest, shop: NamedDependency[Shop]) -> Response[bytes]:
+async def metrics(request: EdgeRequest, shop: TheShop) -> Response[bytes]:
     """Prometheus text, for addresses that the settings name; for all others there is nothing."""
     client = client_of(request.scope, shop.edge.trusted_proxies)
     if not is_within(client, shop.edge.metrics_from):

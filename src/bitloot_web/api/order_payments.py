@@ -6,18 +6,17 @@ from uuid import UUID
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.money import eur_text
 from bitloot.ports.views.orders import PaymentView
 from bitloot.usecases.payments.facts import PaymentFacts
 from bitloot_web.api.fields import ShortText, crypto_or_none
+from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import order_session
-from bitloot_web.shop import Shop
 
 OWNER = ({"orderSession": list[str]()},)
 
@@ -96,7 +95,7 @@ def shown(facts: PaymentFacts) -> PaymentDetails:
 )
 async def create_payment(
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     data: JSONBody[NewPayment],
     idempotency_key: IdempotencyKey = None,
@@ -122,7 +121,7 @@ async def create_payment(
     security=OWNER,
     operation_id="getCurrentPayment",
 )
-async def current_payment(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> PaymentDetails:
+async def current_payment(shop: TheShop, order_id: FromPath[UUID]) -> PaymentDetails:
     """The payment that is shown to the buyer now; its amount is asked for anew when it ended."""
     facts = await shop.opening.current(str(order_id))
     if facts is None:

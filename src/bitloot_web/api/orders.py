@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from bitloot.domain.address import parse_address
@@ -16,6 +15,7 @@ from bitloot.ports.views.orders import OrderView, TimelineEntry
 from bitloot.usecases.checkout import OrderFacts
 from bitloot_web.api.fields import Name, ShortText, Token, eur_or_none
 from bitloot_web.api.order_payments import PaymentDetails, payment_shown
+from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.paging import PageLimit, page_size
 from bitloot_web.problems import ProblemError
@@ -181,7 +181,7 @@ def placed(facts: OrderFacts, shop: Shop) -> PlacedOrder:
 @post("/v1/orders", guards=[limited("orders-by-ip")], operation_id="createOrder")
 async def create_order(
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     data: JSONBody[NewOrder],
     idempotency_key: IdempotencyKey = None,
 ) -> PlacedOrder:
@@ -205,7 +205,7 @@ async def create_order(
     operation_id="getOrder",
 )
 async def order(
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     if_none_match: Annotated[str | None, HeaderParameter(name="If-None-Match")] = None,
 ) -> Response[Order | None]:
@@ -226,7 +226,7 @@ async def order(
     operation_id="getTimeline",
 )
 async def timeline(
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     limit: PageLimit = None,
     after: After = 0,
@@ -247,7 +247,7 @@ async def timeline(
 )
 async def cancel(
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     idempotency_key: IdempotencyKey = None,
 ) -> CancelledOrder:

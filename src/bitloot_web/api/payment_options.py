@@ -4,13 +4,12 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from bitloot.domain.money import estimate_up, eur_text, plain
 from bitloot_web.api.fields import eur
+from bitloot_web.dependencies import TheShop
 from bitloot_web.security.rate_limits import limited
-from bitloot_web.shop import Shop
 
 DEFAULT_PRECISION = 8
 
@@ -42,7 +41,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 @get("/v1/payments/currencies", guards=[limited("catalogue")], operation_id="listCurrencies")
-async def currencies(shop: NamedDependency[Shop]) -> Currencies:
+async def currencies(shop: TheShop) -> Currencies:
     """What can be paid with now."""
     assets = await shop.opening.currencies()
     return Currencies(
@@ -61,7 +60,7 @@ async def currencies(shop: NamedDependency[Shop]) -> Currencies:
 
 @get("/v1/payments/estimate", guards=[limited("quotes")], operation_id="estimatePayment")
 async def estimate(
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     amount: Annotated[str, QueryParameter(max_length=64, description="EUR, such as 12.50.")],
     asset: Annotated[str, QueryParameter(max_length=32, description="A ticker, such as btc.")],
 ) -> Estimate:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import msgspec
 from litestar import post
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from bitloot.domain.money import estimate_up, eur_text, plain
@@ -13,8 +12,8 @@ from bitloot.domain.quote import Wanted
 from bitloot.usecases.checkout import Quoted
 from bitloot_web.api.fields import Name, ShortText
 from bitloot_web.api.payment_options import DEFAULT_PRECISION
+from bitloot_web.dependencies import TheShop
 from bitloot_web.security.rate_limits import limited
-from bitloot_web.shop import Shop
 
 
 class WantedLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +67,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 @post("/v1/quotes", guards=[limited("quotes")], operation_id="createQuote")
-async def create_quote(shop: NamedDependency[Shop], data: JSONBody[NewQuote]) -> Quote:
+async def create_quote(shop: TheShop, data: JSONBody[NewQuote]) -> Quote:
     """Price a basket and freeze it."""
     wanted = [Wanted(product=line.product, quantity=line.quantity) for line in data.lines]
     quoted = await shop.checkout.quote(wanted, country=data.country, asset=data.asset)

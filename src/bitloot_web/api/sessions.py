@@ -5,15 +5,14 @@ from uuid import UUID
 
 import msgspec
 from litestar import post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from bitloot_web.api.fields import ShortText, Token
+from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited
-from bitloot_web.shop import Shop
 
 
 class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +50,7 @@ class OrderSession(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 )
 async def request_code(
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     data: JSONBody[CodeRequest],
 ) -> CodeSent:
@@ -71,7 +70,7 @@ async def request_code(
 )
 async def create_session(
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     data: JSONBody[CodeAnswer],
 ) -> OrderSession:

@@ -12,12 +12,12 @@ from uuid import UUID
 import msgspec
 from litestar import WebSocket, websocket
 from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath
 
 from bitloot_web.api.fields import Token
 from bitloot_web.api.orders import event_shown
+from bitloot_web.dependencies import TheShop, TheWatchers
 from bitloot_web.problems import ProblemError
 from bitloot_web.realtime import Watchers
 from bitloot_web.security.callers import opens
@@ -51,8 +51,8 @@ class Greeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @websocket("/v1/ws/orders/{order_id:uuid}")
 async def order_socket(
     socket: EdgeSocket,
-    shop: NamedDependency[Shop],
-    watchers: NamedDependency[Watchers],
+    shop: TheShop,
+    watchers: TheWatchers,
     order_id: FromPath[UUID],
 ) -> None:
     """Follow an order."""

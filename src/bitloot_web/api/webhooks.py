@@ -6,9 +6,9 @@ Nothing is looked up before the answer. A body is read once, by its adapter, aft
 from typing import Final
 
 from litestar import Response, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.shop import Shop
@@ -24,9 +24,7 @@ HEAD_BYTES: Final = 1024
     operation_id="takeWebhook",
     security=({"providerSignature": list[str]()},),
 )
-async def take(
-    request: EdgeRequest, shop: NamedDependency[Shop], provider: FromPath[str]
-) -> Response[None]:
+async def take(request: EdgeRequest, shop: TheShop, provider: FromPath[str]) -> Response[None]:
     """Store one delivery of a provider: 200 (204 for suppliers), 401, 400, 413 or 503."""
     is_gateway = provider in shop.webhook_intake.gateways
     is_supplier = provider in shop.supplier_hints.suppliers

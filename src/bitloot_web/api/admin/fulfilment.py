@@ -5,12 +5,12 @@ from uuid import UUID
 
 import msgspec
 from litestar import post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
 from bitloot_web.api.fields import Reason
+from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import ADMIN
@@ -54,7 +54,7 @@ class Revoked(msgspec.Struct, frozen=True, kw_only=True):
 async def retry(
     *,
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     data: JSONBody[Because],
     idempotency_key: IdempotencyKey = None,
@@ -89,7 +89,7 @@ async def _retry(shop: Shop, order_id: str, reason: str) -> Decision:
 async def replace_key(
     *,
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     item_id: FromPath[UUID],
     data: JSONBody[Replacement],
@@ -115,7 +115,7 @@ async def replace_key(
 async def revoke(
     *,
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     item_id: FromPath[UUID],
     data: JSONBody[Because],

@@ -6,17 +6,16 @@ from uuid import UUID
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from bitloot.domain.hold import Hold
 from bitloot.usecases.payments.desk import RuledOrder, Ruling
 from bitloot_web.api.fields import Reason
+from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import ADMIN
-from bitloot_web.shop import Shop
 
 
 class HoldShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -81,7 +80,7 @@ def ruled_shown(ruled: RuledOrder) -> RuledOrderShown:
 @get("/holds", operation_id="adminListHolds")
 async def holds(
     *,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     limit: PageLimit = None,
     cursor: PageCursor = None,
     hold_state: Annotated[
@@ -100,7 +99,7 @@ async def holds(
 async def decide(
     *,
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     hold_id: FromPath[UUID],
     data: JSONBody[HoldDecision],
     idempotency_key: IdempotencyKey = None,

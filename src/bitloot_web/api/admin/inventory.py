@@ -8,17 +8,16 @@ from uuid import UUID
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from bitloot.domain.own_stock import Batch
 from bitloot_web.api.fields import eur, eur_or_none
+from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import refused
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import ADMIN
-from bitloot_web.shop import Shop
 
 TEXT: Final = "text/plain"
 CSV: Final = "text/csv"
@@ -55,7 +54,7 @@ class Stock(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def import_keys(
     *,
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     product_id: FromPath[UUID],
     batch: Annotated[str, QueryParameter(min_length=1, max_length=64)],
     cost: Annotated[str, QueryParameter(max_length=64, description="EUR a key.")],
@@ -86,7 +85,7 @@ async def import_keys(
 
 
 @get("/inventory/{product_id:uuid}/keys/stats", operation_id="adminGetStock")
-async def stock(shop: NamedDependency[Shop], product_id: FromPath[UUID]) -> Stock:
+async def stock(shop: TheShop, product_id: FromPath[UUID]) -> Stock:
     """How many keys of a product can still be sold."""
     found = await shop.views.catalog.sellables([str(product_id)])
     if not found:

@@ -5,16 +5,15 @@ from uuid import UUID
 
 import msgspec
 from litestar import patch
-from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody
 
 from bitloot.domain.order import FailureReason, OrderStatus
 from bitloot.usecases.payments.desk import Ruling
 from bitloot_web.api.admin.holds import RuledOrderShown, ruled_shown
 from bitloot_web.api.fields import Reason
+from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.security.callers import ADMIN
-from bitloot_web.shop import Shop
 
 
 class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -29,7 +28,7 @@ class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 @patch("/orders/{order_id:uuid}/status", operation_id="adminSetOrderStatus")
 async def set_status(
     *,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     data: JSONBody[NewStatus],
     if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,

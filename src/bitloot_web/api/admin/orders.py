@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, get
-from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from bitloot.domain.address import parse_address
@@ -18,6 +17,7 @@ from bitloot_web.api.admin.holds import HoldShown, hold_shown
 from bitloot_web.api.admin.webhooks import WebhookShown, webhook_shown
 from bitloot_web.api.fields import crypto_or_none
 from bitloot_web.api.orders import After, Timeline, event_shown
+from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.shop import Shop
@@ -119,7 +119,7 @@ class Ledger(msgspec.Struct, frozen=True):
 @get("/orders", operation_id="adminListOrders")
 async def orders(
     *,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     limit: PageLimit = None,
     cursor: PageCursor = None,
     status: Annotated[OrderStatus | None, QueryParameter()] = None,
@@ -138,7 +138,7 @@ async def orders(
 
 
 @get("/orders/{order_id:uuid}", operation_id="adminGetOrder")
-async def order(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> Response[OrderDetail]:
+async def order(shop: TheShop, order_id: FromPath[UUID]) -> Response[OrderDetail]:
     """Everything about one order."""
     file = await _file(shop, order_id)
     return Response(_detail(file), headers={"etag": f'"{file.order.version}"'})
@@ -147,7 +147,7 @@ async def order(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> Respon
 @get("/orders/{order_id:uuid}/timeline", operation_id="adminGetTimeline")
 async def timeline(
     *,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     limit: PageLimit = None,
     after: After = 0,
@@ -160,7 +160,7 @@ async def timeline(
 
 
 @get("/orders/{order_id:uuid}/ledger", operation_id="adminGetLedger")
-async def ledger(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> Ledger:
+async def ledger(shop: TheShop, order_id: FromPath[UUID]) -> Ledger:
     """Where an order's money went."""
     lines = await shop.views.desk.ledger(str(order_id))
     return Ledger(
@@ -174,7 +174,7 @@ async def ledger(shop: NamedDependency[Shop], order_id: FromPath[UUID]) -> Ledge
 @get("/orders/{order_id:uuid}/audit", operation_id="adminGetOrderAudit")
 async def audit(
     *,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     limit: PageLimit = None,
     cursor: PageCursor = None,
@@ -192,7 +192,7 @@ async def audit(
 @get("/orders/{order_id:uuid}/webhooks", operation_id="adminGetOrderWebhooks")
 async def order_webhooks(
     *,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     limit: PageLimit = None,
     cursor: PageCursor = None,

@@ -5,11 +5,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import post
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from bitloot_web.api.fields import crypto_or_none
-from bitloot_web.shop import Shop
+from bitloot_web.dependencies import TheShop
 
 
 class RefreshedPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -25,7 +24,7 @@ class RefreshedPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 @post("/payments/{payment_id:uuid}/refresh", status_code=200, operation_id="adminRefreshPayment")
-async def refresh(shop: NamedDependency[Shop], payment_id: FromPath[UUID]) -> RefreshedPayment:
+async def refresh(shop: TheShop, payment_id: FromPath[UUID]) -> RefreshedPayment:
     """Ask the gateway, and apply what it says as if it had called back."""
     payment = await shop.applying.refresh(str(payment_id))
     return RefreshedPayment(

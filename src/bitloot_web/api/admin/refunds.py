@@ -5,18 +5,17 @@ from uuid import UUID
 
 import msgspec
 from litestar import post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.money import BadMoney, parse_crypto, plain
 from bitloot.domain.refund import RefundRecord
 from bitloot_web.api.admin.fulfilment import Accepted, accepted
 from bitloot_web.api.fields import Money, Name, Reason, ShortText, eur
+from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import ADMIN
-from bitloot_web.shop import Shop
 
 
 class NewRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -39,7 +38,7 @@ class NewRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 async def record_refund(
     *,
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     order_id: FromPath[UUID],
     data: JSONBody[NewRefund],
     idempotency_key: IdempotencyKey = None,

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import msgspec
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from bitloot.domain.errors import Refused
 from bitloot.domain.webhook import WebhookClass
 from bitloot.ports.views.desk import WebhookView
 from bitloot_web.api.fields import Reason, ShortText
+from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, refused
 from bitloot_web.problems import FieldError, ProblemError
@@ -87,7 +87,7 @@ def webhook_shown(view: WebhookView) -> WebhookShown:
 @get("/webhooks", operation_id="adminListWebhooks")
 async def webhooks(
     *,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     limit: PageLimit = None,
     cursor: PageCursor = None,
     provider: Annotated[str | None, QueryParameter(max_length=64)] = None,
@@ -108,7 +108,7 @@ async def webhooks(
 
 
 @get("/webhooks/{webhook_id:uuid}", operation_id="adminGetWebhook")
-async def webhook(shop: NamedDependency[Shop], webhook_id: FromPath[UUID]) -> WebhookShown:
+async def webhook(shop: TheShop, webhook_id: FromPath[UUID]) -> WebhookShown:
     """One stored webhook with its body."""
     view = await shop.views.desk.webhook(str(webhook_id))
     if view is None:
@@ -118,7 +118,7 @@ async def webhook(shop: NamedDependency[Shop], webhook_id: FromPath[UUID]) -> We
 
 @post("/webhooks/{webhook_id:uuid}/replay", status_code=202, operation_id="adminReplayWebhook")
 async def replay(
-    shop: NamedDependency[Shop], webhook_id: FromPath[UUID], data: JSONBody[ReplayReason]
+    shop: TheShop, webhook_id: FromPath[UUID], data: JSONBody[ReplayReason]
 ) -> Replayed:
     """Have a well-signed webhook applied once more; harmless when it was applied already."""
     await shop.webhook_intake.replay(str(webhook_id), by=ADMIN, reason=data.reason)
@@ -128,7 +128,7 @@ async def replay(
 @post("/webhooks/bulk-replay", status_code=202, operation_id="adminBulkReplayWebhooks")
 async def bulk_replay(
     request: EdgeRequest,
-    shop: NamedDependency[Shop],
+    shop: TheShop,
     data: JSONBody[BulkReplay],
     idempotency_key: IdempotencyKey = None,
 ) -> BulkReplayed:

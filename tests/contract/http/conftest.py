@@ -1,0 +1,263 @@
+"""A whole shop in memory behind its HTTP application, and a buyer to walk through it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from bitloot.domain.decision import Decision, insert
+from bitloot.domain.product import Offer, Product
+from bitloot.ports.supplier import SupplierProduct
+from bitloot.testing.seeded import SeededBytes, SeededIds
+from bitloot.testing.virtual_time import VirtualClock
+from bitloot_adapters.memory.breakers import MemoryBreakers
+from bitloot_adapters.memory.cache import MemoryCache
+from bitloot_adapters.memory.captcha import CaptchaOff
+from bitloot_adapters.memory.jobs import MemoryJobs
+from bitloot_adapters.memory.key_vault import MemoryKeyVault
+from bitloot_adapters.memory.mailer import MemoryMailer
+from bitloot_adapters.memory.otp_store import MemoryOtpStore
+from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
+from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
+from bitloot_adapters.memory.realtime import MemoryRealtime
+from bitloot_adapters.memory.supplier import MemorySupplier
+from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
+from bitloot_adapters.memory.upkeep import MemoryUpkeep
+from bitloot_adapters.memory.views.catalog import MemoryCatalogViews
+from bitloot_adapters.memory.views.desk import MemoryDeskViews
+from bitloot_adapters.memory.views.orders import MemoryOrderViews
+from bitloot_web.asgi import build_app
+from bitloot_web.composition.assembly import build_shop, job_handlers
+from bitloot_web.composition.neighbours import Neighbours, unarmed
+from bitloot_web.job_runner import JobRunner
+from bitloot_web.logs import configure_logs
+from bitloot_web.metrics import open_metrics
+from bitloot_web.settings import Settings
+from bitloot_web.shop import Shop, Views
+
+ADMIN_TOKEN = "an-admin-token-for-these-tests-0123456789"
+SETTINGS = Settings(
+    database_url="postgresql://unused",
+    redis_url="redis://unused",
+    public_url="https://shop.example",
+    secret_key="a-secret-key-for-these-tests-9876543210",
+    admin_token=ADMIN_TOKEN,
+    trusted_proxies=("10.0.0.0/8",),
+    cors_origins=("https://app.example",),
+)
+OWN_KEYS = b"AAAAA-BBBBB-CCCCC\nDDDDD-EEEEE-FFFFF\nGGGGG-HHHHH-IIIII\n"
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """The shop with everything around it that a test may turn."""
+
+    clock: VirtualClock
+    store: MemoryStore
+    jobs: MemoryJobs
+    gateway: MemoryPaymentGateway
+    supplier: MemorySupplier
+    mailer: MemoryMailer
+    rate_limiter: MemoryRateLimiter
+    otp: MemoryOtpStore
+    realtime: MemoryRealtime
+    near: Neighbours
+    shop: Shop
+    app: Litestar
+    client: httpx.AsyncClient
+    own_product: str = ""
+    bought_product: str = ""
+    keys: "count[int]" = field(default_factory=lambda: count(1))
+
+    @property
+    def admin(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {ADMIN_TOKEN}"}
+
+    def once(self, **more: str) -> dict[str, str]:
+        return {"idempotency-key": f"idempotency-key-{next(self.keys):08d}", **more}
+
+    async def work(self) -> None:
+        """Every job that is due, until none is."""
+        runner = JobRunner(
+            self.jobs,
+            job_handlers(self.near, self.shop),
+            limits=self.shop.limits,
+            jitter=lambda: 0.5,
+            observe=self.shop.metrics.job_ended,
+        )
+        for _ in range(200):
+            due = await self.jobs.claim_due(100)
+            if not due:
+                return
+            for job_id in due:
+                await runner.run(job_id)
+
+    async def quote(self, *lines: tuple[str, int]) -> str:
+        wanted = [{"product": p, "quantity": n} for p, n in lines or [("own-game", 1)]]
+        answer = await self.client.post("/v1/quotes", json={"lines": wanted})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def order(
+        self, *lines: tuple[str, int], email: str = "buyer@shop.example"
+    ) -> tuple[str, dict[str, str]]:
+        """A placed order: its id, and the headers that open it."""
+        quote_id = await self.quote(*lines)
+        answer = await self.client.post(
+            "/v1/orders", json={"quoteId": quote_id, "email": email}, headers=self.once()
+        )
+        assert answer.status_code == 201, answer.text
+        placed = answer.json()
+        return placed["id"], {"authorization": f"Bearer {placed['orderToken']}"}
+
+    async def pay(self, order_id: str, token: dict[str, str], fraction: str = "1") -> str:
+        """Open a payment, send money, have the gateway call back; gives its payment id."""
+        answer = await self.client.post(
+            f"/v1/orders/{order_id}/payments",
+            json={"kind": "address", "asset": "btc"},
+            headers={**token, **self.once()},
+        )
+        assert answer.status_code == 201, answer.text
+        number = (await self.client.get(f"/v1/orders/{order_id}", headers=token)).json()["number"]
+        (report,) = self.gateway.of_order(number)
+        self.gateway.pay(report.gateway_payment_id, Decimal(fraction))
+        headers, body = self.gateway.webhook(report.gateway_payment_id)
+        called = await self.client.post("/v1/webhooks/nowpayments", content=body, headers=headers)
+        assert called.status_code == 200, called.text
+        await self.work()
+        return report.gateway_payment_id
+
+    async def bought(self, *lines: tuple[str, int]) -> tuple[str, dict[str, str]]:
+        """An order that is paid and fulfilled."""
+        order_id, token = await self.order(*lines)
+        await self.pay(order_id, token)
+        for _ in range(5):
+            self.clock.advance(timedelta(seconds=10))
+            await self.work()
+        return order_id, token
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    clock = VirtualClock()
+    random_bytes = SeededBytes(7)
+    new_id = SeededIds(clock.now, 7)
+    limits = SETTINGS.limits
+    store = MemoryStore(clock=clock.now, new_id=new_id, limits=limits)
+    uow = MemoryUnitOfWork(store)
+    jobs = MemoryJobs(store.jobs, clock.boot)
+    now, inside = clock.now, uow.in_transaction
+    gateway = MemoryPaymentGateway(
+        clock=now, random_bytes=random_bytes, name="nowpayments", in_transaction=inside
+    )
+    supplier = MemorySupplier(
+        clock=now, random_bytes=random_bytes, name="kinguin", in_transaction=inside
+    )
+    mailer = MemoryMailer(
+        clock=now, random_bytes=random_bytes, limits=limits, name="resend", in_transaction=inside
+    )
+    rate_limiter = MemoryRateLimiter(clock=now)
+    otp = MemoryOtpStore(clock=now)
+    realtime = MemoryRealtime()
+
+    async def database() -> None:
+        store.reach()
+
+    near = Neighbours(
+        uow=uow,
+        jobs=jobs,
+        breakers=MemoryBreakers(clock=now, limits=limits),
+        upkeep=MemoryUpkeep(store),
+        views=Views(
+            orders=MemoryOrderViews(store),
+            catalog=MemoryCatalogViews(store, gateway_fee=limits.gateway_fee),
+            desk=MemoryDeskViews(store, limits=limits),
+        ),
+        gateways={"nowpayments": gateway},
+        gateway="nowpayments",
+        suppliers={"kinguin": supplier},
+        vault=MemoryKeyVault(random_bytes=random_bytes, in_transaction=inside),
+        mailer=mailer,
+        rate_limiter=rate_limiter,
+        otp=otp,
+        realtime=realtime,
+        cache=MemoryCache(clock=now, entries=limits.cache_entries),
+        captcha=CaptchaOff(),
+        clock=now,
+        boot_clock=clock.boot,
+        new_id=new_id,
+        random_bytes=random_bytes,
+        failpoint=unarmed,
+        limits=limits,
+        probes={"database": database},
+    )
+    shop = build_shop(near, SETTINGS, open_metrics())
+    app = build_app(shop)
+    transport = httpx.ASGITransport(app, client=("203.0.113.7", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as client:
+        stage = Stage(
+            clock=clock,
+            store=store,
+            jobs=jobs,
+            gateway=gateway,
+            supplier=supplier,
+            mailer=mailer,
+            rate_limiter=rate_limiter,
+            otp=otp,
+            realtime=realtime,
+            near=near,
+            shop=shop,
+            app=app,
+            client=client,
+        )
+        await _fill_shelves(stage)
+        yield stage
+
+
+async def _fill_shelves(stage: Stage) -> None:
+    at = stage.clock.now()
+    own, bought, offer = stage.near.new_id(), stage.near.new_id(), stage.near.new_id()
+    stage.own_product, stage.bought_product = own, bought
+    cost = Decimal("8.00")
+    rows = (
+        Product(
+            id=own, slug="own-game", title="Own Game", source="custom",
+            price=Decimal("12.50"), created_at=at, updated_at=at,
+        ),
+        Product(
+            id=bought, slug="bought-game", title="Bought Game", source="kinguin",
+            supplier_product_id="k-1", price=Decimal("10.00"),
+            excluded_countries=("DE",), created_at=at, updated_at=at,
+        ),
+        Offer(
+            id=offer, product_id=bought, supplier="kinguin", supplier_product_id="k-1",
+            offer_id="o-1", cost=cost, stock=50, updated_at=at,
+        ),
+    )  # fmt: skip
+    async with stage.near.uow.begin() as tx:
+        await tx.record(Decision(save=tuple(insert(row) for row in rows)))
+    stage.supplier.stock(
+        SupplierProduct(
+            supplier_product_id="k-1", title="Bought Game", description="", platform=None,
+            region=None, excluded_countries=("DE",), is_preorder=False, release_date=None,
+            instructions=None, cover_url=None, offer_id="o-1", price=cost, stock=50,
+            wholesale=(), updated_at=at,
+        )
+    )  # fmt: skip
+    imported = await stage.client.post(
+        f"/v1/admin/inventory/{own}/keys/import?batch=first&cost=7.00",
+        content=OWN_KEYS,
+        headers={**stage.admin, **stage.once(), "content-type": "text/plain"},
+    )
+    assert imported.status_code == 201, imported.text
+
+
+@pytest.fixture(autouse=True)
+def quiet_logs() -> None:
+    """Log lines as the shop writes them, so that a failure is readable."""
+    configure_logs(level="warning")
