@@ -117,7 +117,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
 
 
 def jobs_for(event: Event, order_id: str) -> tuple[JobRequest, ...]:
-    """The jobs that an event calls for. A mail's ref is `<kind>/<order>/<n>`, `n` from the facts."""
+    """The jobs an event calls for. A mail's ref is `<kind>/<order>/<n>`, `n` from the facts."""
     return tuple(
         JobRequest(
             kind=reaction.job,
