@@ -47,8 +47,8 @@ class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     currency: str
     created_at: datetime
     window_ends_at: datetime
-    order_token: str
-    order_token_expires_at: datetime
+    order_session_token: str
+    order_session_expires_at: datetime
 
 
 class CancelledOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -173,8 +173,8 @@ def placed(facts: OrderFacts, shop: Shop) -> PlacedOrder:
         currency="EUR",
         created_at=at,
         window_ends_at=facts.window_ends_at,
-        order_token=shop.sessions.issue(facts.order_id, at=at),
-        order_token_expires_at=shop.sessions.expires_at(at=at),
+        order_session_token=shop.sessions.issue(facts.order_id, at=at),
+        order_session_expires_at=shop.sessions.expires_at(at=at),
     )
 
 

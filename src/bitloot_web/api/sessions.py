@@ -38,8 +38,8 @@ class CodeAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 class OrderSession(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The token that opens the order."""
 
-    order_token: str
-    order_token_expires_at: datetime
+    order_session_token: str
+    order_session_expires_at: datetime
 
 
 @post(
@@ -82,6 +82,6 @@ async def create_session(
     shop.metrics.otp_verified.inc()
     at = shop.clock()
     return OrderSession(
-        order_token=shop.sessions.issue(opened, at=at),
-        order_token_expires_at=shop.sessions.expires_at(at=at),
+        order_session_token=shop.sessions.issue(opened, at=at),
+        order_session_expires_at=shop.sessions.expires_at(at=at),
     )

@@ -113,7 +113,7 @@ class Stage:
         )
         assert answer.status_code == 201, answer.text
         placed = answer.json()
-        return placed["id"], {"authorization": f"Bearer {placed['orderToken']}"}
+        return placed["id"], {"authorization": f"Bearer {placed['orderSessionToken']}"}
 
     async def pay(self, order_id: str, token: dict[str, str], fraction: str = "1") -> str:
         """Open a payment, send money, have the gateway call back; gives its payment id."""

@@ -162,7 +162,7 @@ async def test_a_guest_comes_back_by_a_mailed_code(stage) -> None:
     right = await stage.client.post(
         f"/v1/orders/{order_id}/session", json={"challengeId": challenge, "code": code}
     )
-    token = {"authorization": f"Bearer {right.json()['orderToken']}"}
+    token = {"authorization": f"Bearer {right.json()['orderSessionToken']}"}
     assert (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).status_code == 200
     again = await stage.client.post(
         f"/v1/orders/{order_id}/session", json={"challengeId": challenge, "code": code}
