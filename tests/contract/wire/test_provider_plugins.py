@@ -1,0 +1,117 @@
+"""The providers' plugins: found by their entry points, opened from their settings, over sockets."""
+
+import os
+import time
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from bitloot.domain.limits import Limits
+from bitloot.ports.mailer import Message
+from bitloot.ports.plugin import GATEWAYS, MAILERS, SUPPLIERS, PluginContext
+from bitloot_adapters.kinguin.plugin import KinguinSettings
+from bitloot_adapters.kinguin.plugin import plugin as kinguin
+from bitloot_adapters.local.inbox_mailer import InboxSettings
+from bitloot_adapters.local.inbox_mailer import plugin as inbox
+from bitloot_adapters.nowpayments.plugin import NowPaymentsSettings
+from bitloot_adapters.nowpayments.plugin import plugin as nowpayments
+from bitloot_adapters.resend.plugin import ResendSettings
+from bitloot_adapters.resend.plugin import plugin as resend
+from bitloot_adapters.sandbox.kinguin import KinguinSandboxConfig
+from bitloot_adapters.sandbox.kinguin import build_app as kinguin_sandbox
+from bitloot_adapters.sandbox.loopback import served
+from bitloot_adapters.sandbox.nowpayments.app import build_app as nowpayments_sandbox
+from bitloot_adapters.sandbox.nowpayments.config import NowPaymentsSandboxConfig
+from bitloot_adapters.sandbox.resend.app import build_app as resend_sandbox
+from bitloot_adapters.sandbox.resend.config import DEFAULT_API_KEY, ResendSandboxConfig
+
+MAIL = Message(to="a@mail.example", subject="Hello", html="<p>x</p>", text="x", kind="test")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> PluginContext:
+    return PluginContext(
+        limits=Limits(),
+        clock=lambda: datetime.now(UTC),
+        boot_clock=time.monotonic,
+        new_id=lambda: "01890000-0000-7000-8000-000000000001",
+        random_bytes=os.urandom,
+        public_url="https://shop.example",
+        data_dir=tmp_path,
+        is_production=False,
+        in_transaction=lambda: False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        (GATEWAYS, "nowpayments"),
+        (SUPPLIERS, "kinguin"),
+        (MAILERS, "resend"),
+        (MAILERS, "inbox"),
+    ],
+)
+def test_a_plugin_is_found_behind_the_entry_point_of_its_name(group: str, name: str) -> None:
+    (found,) = entry_points(group=group, name=name)
+    assert found.load().name == name
+
+
+async def test_kinguin_is_opened_from_its_settings(context: PluginContext) -> None:
+    config = KinguinSandboxConfig(products=10)
+    async with served(kinguin_sandbox(config)) as base:
+        settings = KinguinSettings(
+            api_key=config.api_keys[0], webhook_secret="s", base_url=f"{base}/esa/api"
+        )
+        async with kinguin.open(settings, context) as supplier:
+            assert supplier.name == "kinguin"
+            assert await supplier.balance() == config.balance
+
+
+async def test_nowpayments_is_opened_from_its_settings(context: PluginContext) -> None:
+    config = NowPaymentsSandboxConfig()
+    async with served(nowpayments_sandbox(config)) as base:
+        settings = NowPaymentsSettings(
+            api_key=config.api_keys[0], ipn_secret="s", base_url=f"{base}/v1"
+        )
+        async with nowpayments.open(settings, context) as gateway:
+            await gateway.check()
+            assert not gateway.capabilities.reports_zero_paid
+
+
+async def test_resend_is_opened_from_its_settings(context: PluginContext) -> None:
+    async with served(resend_sandbox(ResendSandboxConfig())) as base:
+        settings = ResendSettings(
+            api_key=DEFAULT_API_KEY,
+            webhook_secret="whsec_c2VjcmV0",
+            from_address="Shop <orders@shop.example>",
+            base_url=base,
+        )
+        async with resend.open(settings, context) as mailer:
+            await mailer.check()
+            assert await mailer.send(MAIL, idempotency_key="test/1/1")
+
+
+async def test_the_inbox_is_opened_below_the_data_folder(context: PluginContext) -> None:
+    async with inbox.open(InboxSettings(), context) as mailer:
+        await mailer.check()
+        await mailer.send(MAIL, idempotency_key="test/1/1")
+    assert len(list((context.data_dir / "inbox").glob("*.json"))) == 1
+
+
+def test_faulty_settings_of_kinguin_are_told_one_by_one() -> None:
+    good = KinguinSettings(api_key="k", webhook_secret="s")
+    assert kinguin.faults(good, is_production=True) == []
+    bad = KinguinSettings(api_key="", webhook_secret="a b", base_url="ftp://kinguin")
+    assert len(kinguin.faults(bad, is_production=True)) == 4
+    vendor = "https://gateway.sandbox.kinguin.net/esa/api"
+    test_bench = KinguinSettings(api_key="k", webhook_secret="s", base_url=vendor)
+    assert kinguin.faults(test_bench, is_production=False) == []
+    assert len(kinguin.faults(test_bench, is_production=True)) == 1
+
+
+def test_an_inbox_that_keeps_nothing_is_a_fault() -> None:
+    assert inbox.faults(InboxSettings(max_mails=0), is_production=False)
+    assert inbox.faults(InboxSettings(), is_production=True) == []
