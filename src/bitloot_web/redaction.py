@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +18,7 @@ MASK: Final = "[hidden]"
 MAX_TEXT: Final = 2000
 MAX_ITEMS: Final = 50
 MAX_DEPTH: Final = 8
+MAX_NAMES: Final = 1000
 # Shorter ones would be found by chance in harmless text.
 SECRET_MIN: Final = 8
 SECRET_MAX: Final = 4096
@@ -30,18 +32,35 @@ _TELLING: Final = (
 _TELLING_NAME: Final = re.compile(_TELLING, re.IGNORECASE)
 # Names that tell only as a whole; `code` is also the name of a refusal.
 _WHOLE_NAMES: Final = frozenset({"key", "keys", "sig", "pin", "otp_code"})
-_CODE_NAME: Final = re.compile(r"code", re.IGNORECASE)
 _CODE_VALUE: Final = re.compile(r"\d{4,10}")
 
+# Each pattern is tried only where one of its hints stands in the lower-case text: most texts hold
+# none, and looking for a word is a hundred times cheaper than looking for a pattern.
 _PATTERNS: Final = (
     # `Bearer …` and `Basic …` wherever they stand
-    (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
+    (
+        ("bearer", "basic"),
+        re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE),
+        rf"\1 {MASK}",
+    ),
     # the links that are secrets themselves
-    (re.compile(r"(/(?:downloads|unsubscribe)/)[^\s/?#\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    (
+        ("/downloads/", "/unsubscribe/"),
+        re.compile(r"(/(?:downloads|unsubscribe)/)[^\s/?#\"'<>]+", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
     # user and password of an address
-    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@\"']{0,300}@", re.IGNORECASE), rf"\1{MASK}@"),
+    (
+        ("://",),
+        re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@\"']{0,300}@", re.IGNORECASE),
+        rf"\1{MASK}@",
+    ),
     # `name=value`, `name: value`, `"name": "value"`
     (
+        (
+            *("secret", "token", "passw", "passphrase", "authoriz", "cookie", "signature"),
+            *("serial", "credential", "pepper", "kek", "plaintext", "key", "sig", "otp"),
+        ),
         re.compile(
             rf"((?:{_TELLING})[\w-]{{0,40}}[\"']?\s*[:=]\s*[\"']?)(?!{re.escape(MASK)})"
             r"[^\s\"',;&}\])]+",
@@ -50,9 +69,13 @@ _PATTERNS: Final = (
         rf"\1{MASK}",
     ),
     # JSON Web Tokens
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
+    (("eyj",), re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
     # XXXXX-XXXXX-XXXXX; our ids are in lower case
-    (re.compile(r"\b(?=[A-Z0-9-]{0,70}[A-Z])[A-Z0-9]{4,8}(?:-[A-Z0-9]{4,8}){2,7}\b"), MASK),
+    (
+        ("-",),
+        re.compile(r"\b(?=[A-Z0-9-]{0,70}[A-Z])[A-Z0-9]{4,8}(?:-[A-Z0-9]{4,8}){2,7}\b"),
+        MASK,
+    ),
 )
 _ADDRESS: Final = re.compile(r"([^\s@<>\"'(),:;=\[\]]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63})+)")
 
@@ -61,11 +84,9 @@ class Redactor:
     """`secrets` are values of the settings, masked wherever they appear."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {secret for secret in secrets if len(secret) >= SECRET_MIN}
-        longest_first = sorted(known, key=len, reverse=True)
-        self._secrets = (
-            re.compile("|".join(re.escape(secret) for secret in longest_first)) if known else None
-        )
+        known = {secret for secret in secrets if SECRET_MIN <= len(secret) <= SECRET_MAX}
+        self._secrets = sorted(known, key=len, reverse=True)
+        self._names: dict[str, tuple[str, bool]] = {}
 
     def fields(self, record: Mapping[str, object]) -> dict[str, object]:
         """The record as it may be shown."""
@@ -74,21 +95,38 @@ class Redactor:
     def text(self, text: str) -> str:
         """A text as it may be shown: one line, bounded."""
         shown = text[: MAX_TEXT + SECRET_MAX]
-        if self._secrets is not None:
-            # Before the cut, so that no part of a secret is left at the edge.
-            shown = self._secrets.sub(MASK, shown)
+        # Before the cut, so that no part of a secret is left at the edge.
+        for secret in self._secrets:
+            shown = shown.replace(secret, MASK)
         shown = shown[:MAX_TEXT]
-        for pattern, replacement in _PATTERNS:
-            shown = pattern.sub(replacement, shown)
-        shown = _ADDRESS.sub(_shortened, shown)
+        lowered = shown.lower()
+        for hints, pattern, replacement in _PATTERNS:
+            if any(hint in lowered for hint in hints):
+                shown = pattern.sub(replacement, shown)
+        if "@" in shown:
+            shown = _ADDRESS.sub(_shortened, shown)
         return one_line(shown) + ("…" if len(text) > MAX_TEXT else "")
 
     def _mapping(self, record: Mapping[str, object], depth: int) -> dict[str, object]:
         shown: dict[str, object] = {}
-        for name, value in list(record.items())[:MAX_ITEMS]:
-            told = self.text(str(name))
-            shown[told] = MASK if _is_telling(str(name), value) else self._value(value, depth)
+        for name, value in islice(record.items(), MAX_ITEMS):
+            told, tells = self._name(str(name))
+            hidden = tells and value is not None and not isinstance(value, bool)
+            if hidden or (isinstance(value, str | int) and _is_code(told, value)):
+                shown[told] = MASK
+            else:
+                shown[told] = self._value(value, depth)
         return shown
+
+    def _name(self, name: str) -> tuple[str, bool]:
+        """A field's name as it may be shown, and whether its value is a secret."""
+        known = self._names.get(name)
+        if known is None:
+            tells = name.lower() in _WHOLE_NAMES or _TELLING_NAME.search(name) is not None
+            known = self.text(name), tells
+            if len(self._names) < MAX_NAMES:
+                self._names[name] = known
+        return known
 
     def _value(self, value: object, depth: int) -> object:
         if value is None or isinstance(value, bool | float):
@@ -107,7 +145,7 @@ class Redactor:
             if isinstance(value, Mapping):
                 return self._mapping(value, depth + 1)
             if isinstance(value, Sequence | set | frozenset):
-                return [self._value(item, depth + 1) for item in list(value)[:MAX_ITEMS]]
+                return [self._value(item, depth + 1) for item in islice(value, MAX_ITEMS)]
         return f"<{type(value).__name__}>"
 
 
@@ -124,12 +162,9 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode()
 
 
-def _is_telling(name: str, value: object) -> bool:
-    if value is None or isinstance(value, bool):
-        return False
-    if name.lower() in _WHOLE_NAMES or _TELLING_NAME.search(name):
-        return True
-    return bool(_CODE_NAME.search(name) and _CODE_VALUE.fullmatch(str(value)))
+def _is_code(name: str, value: str | int) -> bool:
+    """A one-time code, such as `code=493817`; refusals have codes, too, but in words."""
+    return "code" in name.lower() and _CODE_VALUE.fullmatch(str(value)) is not None
 
 
 def _shortened(found: re.Match[str]) -> str:

@@ -270,3 +270,19 @@ def test_hostile_texts_are_redacted_in_linear_time() -> None:
     redactor = Redactor([SETTING])
     for hostile in ("a-" * 1000, "token" * 400, "AB12-" * 400, "x.@" * 700, "1-" * 1000):
         assert len(redactor.text(hostile)) <= MAX_TEXT + 1
+
+
+def test_refusal_numbers_such_as_a_status_stay_readable() -> None:
+    stream = configured()
+    structlog.get_logger().info("x", status=404, token=None, has_token=True, job_kind="mail")
+    (record,) = records(stream)
+    assert (record["status"], record["token"], record["has_token"]) == (404, None, True)
+
+
+def test_no_more_names_are_remembered_than_are_bounded() -> None:
+    redactor = Redactor()
+    for number in range(3000):
+        assert redactor.fields({f"name{number}": number, f"token{number}": "x"}) == {
+            f"name{number}": number,
+            f"token{number}": MASK,
+        }
