@@ -337,3 +337,26 @@ async def test_the_same_over_tcp(own_server: ValkeyServer) -> None:
     assert await cache.get("a") == b"one"
     assert (await RedisRateLimiter(redis, pepper=PEPPER).hit(quota(2, closed=True), "a")).allowed
     await redis.aclose()
+
+
+async def test_calls_that_were_given_up_never_mix_up_the_answers_of_others(redis: Redis) -> None:
+    cache = RedisCache(redis)
+    for number in range(50):
+        await cache.put(f"k{number}", b"%d" % number, life=MINUTE)
+    for delay in range(200):
+        call = asyncio.create_task(cache.get("k0"))
+        await asyncio.sleep(delay % 8 * 0.0002)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    answers = await asyncio.gather(*(cache.get(f"k{number}") for number in range(50)))
+    assert answers == [b"%d" % number for number in range(50)]
+
+
+async def test_a_server_that_answers_late_counts_a_hit_once(own_server: ValkeyServer) -> None:
+    redis = open_redis(own_server.url)
+    limiter = RedisRateLimiter(redis, pepper=PEPPER)
+    assert (await limiter.hit(quota(5, closed=True), "a")).remaining == 4
+    await redis.client_pause(600)
+    assert (await limiter.hit(quota(5, closed=True), "a")).remaining == 3
+    assert (await limiter.hit(quota(5, closed=True), "a")).remaining == 2
+    await redis.aclose()
