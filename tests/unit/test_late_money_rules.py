@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.ledger import LedgerLine
@@ -268,3 +270,28 @@ def test_a_refund_of_money_that_did_not_pay_leaves_a_paid_order_alone(
     after, _ = cases.told(file, "refunded")
     assert after.order.status == "paid"
     assert after.holds == ()
+
+
+@given(words=st.permutations(list(GATEWAY_STATUS)))
+def test_the_payment_ends_at_the_highest_rank_whatever_the_order_of_arrival(
+    words: list[str],
+) -> None:
+    cases = OrderCases()
+    file = cases.with_payment(cases.order())
+    for word in words:
+        file, _ = cases.told(file, word, late=True)
+    assert file.payments[0].status == "refunded"
+    assert len(file.payments) == 1
+
+
+@given(words=st.permutations(["waiting", "confirming", "confirmed", "sending", "finished"] * 2))
+def test_a_good_payment_pays_its_order_once_whatever_the_order_of_arrival(
+    words: list[str],
+) -> None:
+    cases = OrderCases()
+    file = cases.with_payment(cases.order())
+    paid = 0
+    for word in words:
+        file, decision = cases.told(file, word)
+        paid += kinds(decision).count("order_paid")
+    assert (paid, file.order.status, len(file.fulfilments)) == (1, "paid", 2)

@@ -4,8 +4,10 @@ import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
+from bitloot.domain.decision import as_folded, fold, row_name
 from bitloot.domain.errors import Refused
 from bitloot.domain.failpoints import (
     AFTER_LEASE,
@@ -16,7 +18,12 @@ from bitloot.domain.failpoints import (
     GATEWAY_DONE_NO_REPLY,
     PAYMENT_ROW_BEFORE_CALL,
 )
+from bitloot.domain.fulfilment import Fulfilment
+from bitloot.domain.hold import Hold
 from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.order import Order, OrderItem
+from bitloot.domain.payment import Payment
+from bitloot.domain.reservation import Reservation
 from bitloot.domain.webhook import Webhook
 from bitloot.usecases.payments.desk import Ruling
 from bitloot_adapters.memory.unpaid_orders import Crashed, UnpaidOrders
@@ -397,3 +404,38 @@ async def test_a_refresh_applies_what_the_gateway_says_now(shop: UnpaidOrders) -
     assert (await shop.applying.refresh(payment.payment_id)).status == "finished"
     with pytest.raises(Refused, match="not-found"):
         await shop.applying.refresh("nothing")
+
+
+TIMELINE = (Order, OrderItem, Payment, Reservation, Fulfilment, LedgerLine, Hold)
+
+
+async def test_an_order_can_be_rebuilt_from_its_timeline(shop: UnpaidOrders) -> None:
+    placed, payment = await shop.payable(await shop.stock(), await shop.stock(own=True))
+    there = shop.gateway_id(payment.payment_id)
+    shop.gateway.move(there, "confirming")
+    await shop.call_back(there)
+    await shop.work()
+    shop.gateway.pay(there, Decimal("1.2"))
+    await shop.call_back(there)
+    await shop.work()
+    shop.gateway.redeposit(there, Decimal("0.0001"))
+    await shop.applying.refresh(payment.payment_id)
+    child = shop.gateway.of_order(placed.number)[-1]
+    await shop.call_back(child.gateway_payment_id)
+    await shop.work()
+    folded = fold(shop.store.timeline(placed.order_id))
+    rebuilt = msgspec.json.decode(msgspec.json.encode(folded))
+    stored = {row_name(row): as_folded(row) for kind in TIMELINE for row in shop.store.rows(kind)}
+    assert rebuilt == stored
+    assert [h.reason for h in shop.holds(placed.order_id)] == ["redeposit"]
+
+
+async def test_every_ledger_entry_sums_to_zero(shop: UnpaidOrders) -> None:
+    _, payment = await shop.payable()
+    shop.gateway.pay(shop.gateway_id(payment.payment_id), Decimal("1.0777777"))
+    await shop.work_for(timedelta(minutes=2))
+    sums: dict[str, Decimal] = {}
+    for line in shop.store.rows(LedgerLine):
+        sums[line.entry] = sums.get(line.entry, Decimal(0)) + line.amount
+    assert len(sums) == 2
+    assert set(sums.values()) == {Decimal(0)}
