@@ -176,7 +176,7 @@ _WORK: Final[Mapping[str, str]] = {
     "transaction_too_old": """
         SELECT pid AS subject FROM pg_stat_activity
         WHERE datname = current_database() AND usename = current_user
-          AND backend_type = 'client backend'
+          AND backend_type = 'client backend' AND pid <> pg_backend_pid()
           AND xact_start < clock_timestamp() - CAST(:transaction AS interval)
     """,
 }

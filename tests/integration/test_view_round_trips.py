@@ -1,0 +1,245 @@
+"""What a view costs: one statement each, and an index for whatever is asked often."""
+
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+import psycopg
+import pytest
+from psycopg import sql
+
+from bitloot.domain.limits import Limits
+from bitloot.ports.views.catalog import CatalogViews
+from bitloot.ports.views.desk import DeskViews
+from bitloot.ports.views.orders import OrderViews
+from bitloot_adapters.postgres.pool import Connection, Database, open_database
+from bitloot_adapters.postgres.statements import Question, Rows
+from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
+from bitloot_adapters.postgres.views.desk import PostgresDeskViews
+from bitloot_adapters.postgres.views.orders import PostgresOrderViews
+
+ROWS = 20_000
+FEWER = 5_000
+# One of everything that hangs on an order; what a foreign key names need not be there.
+FILLED = (
+    """
+    INSERT INTO products (id, version, slug, title, source, description, excluded_countries,
+        is_preorder, price, is_published, created_at, updated_at)
+    SELECT md5('product' || n)::uuid, 1, 'product-' || lpad(n::text, 6, '0'), 'A game', 'supplier',
+        '', '{}', false, 12.5, true, now(), now() FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO product_offers (id, version, product_id, supplier, supplier_product_id, offer_id,
+        cost, stock, held, wholesale, updated_at)
+    SELECT md5('offer' || n)::uuid, 1, md5('product' || n)::uuid, 'supplier', 'sp' || n, 'o' || n,
+        9, 5, 0, '[]', now() FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO orders (id, version, number, quote_id, email, email_key, email_person,
+        placed_from, source, status, remarks, total, gateway_fee, created_at, window_ends_at,
+        paid_at, settled_by, completion_mailed, event_seq)
+    SELECT md5('order' || n)::uuid, 1, 'BL' || n, md5('quote' || n)::uuid, 'a@b.example',
+        'a' || n, 'a' || n, '192.0.2.1', 'supplier', 'paid', '{}', 12.5, 0.01, now(), now(), now(),
+        md5('payment' || n)::uuid, false, 2 FROM generate_series(1, %(rows)s) n
+    """,
+    """
+    INSERT INTO order_items (id, version, order_id, item_no, product_id, title, source, supplier,
+        quantity, unit_price, unit_cost, unit_floor, is_preorder, is_wholesale)
+    SELECT md5('item' || n)::uuid, 1, md5('order' || n)::uuid, 1, md5('product' || n)::uuid,
+        'A game', 'supplier', 'supplier', 1, 12.5, 9, 9.1, false, false
+    FROM generate_series(1, %(rows)s) n
+    """,
+    """
+    INSERT INTO payments (id, version, order_id, gateway, gateway_payment_id, status, rank,
+        price_amount, price_currency, pay_currency, is_fixed_rate, is_linked, call_answered,
+        created_at, updated_at)
+    SELECT md5('payment' || n)::uuid, 1, md5('order' || n)::uuid, 'gateway', 'gp' || n, 'finished',
+        60, 12.5, 'eur', 'btc', false, false, true, now(), now()
+    FROM generate_series(1, %(rows)s) n
+    """,
+    """
+    INSERT INTO fulfilments (id, version, order_id, order_item_id, item_no, part, slots, supplier,
+        own_stock, max_unit_price, state, round, gen, rebuys, tried_offers, created_at, updated_at)
+    SELECT md5('part' || n)::uuid, 1, md5('order' || n)::uuid, md5('item' || n)::uuid, 1, 1, '{1}',
+        'supplier', false, 12, 'delivered', 1, 1, 0, '{}', now(), now()
+    FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO sealed_keys (id, version, order_id, order_item_id, slot, fulfilment_id, supplier,
+        content_type, fingerprint, wrapped_dek, kek_id, nonce, sha256, size, object_name, state,
+        downloads, created_at)
+    SELECT md5('key' || n)::uuid, 1, md5('order' || n)::uuid, md5('item' || n)::uuid, 1,
+        md5('part' || n)::uuid, 'supplier', 'text/plain', 'f' || n, '', 'kek', '', '', 1, 'k' || n,
+        'live', 0, now() FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO holds (id, version, order_id, subject, subject_id, reason, state, opened_at)
+    SELECT md5('hold' || n)::uuid, 1, md5('order' || n)::uuid, 'order', md5('order' || n)::uuid,
+        'paid_late', 'accepted', now() FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO ledger_lines (id, version, order_id, entry, account, amount, at)
+    SELECT md5('line' || n)::uuid, 1, md5('order' || n)::uuid, 'sale/' || md5('order' || n)::uuid,
+        'sale', 1, now() FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO events (order_id, seq, kind, at, subject, facts, changes)
+    SELECT md5('order' || n)::uuid, 1, 'order_paid', now(), 'x', '{}', '{}'
+    FROM generate_series(1, %(rows)s) n
+    """,
+)
+LIMITS = Limits()
+
+
+class WatchedDatabase(Database):
+    """Remembers every statement that it was asked to run."""
+
+    questions: Sequence[Question] = ()
+
+    async def send(self, connection: Connection, questions: Sequence[Question]) -> list[Rows]:
+        self.questions = (*self.questions, *questions)
+        return await super().send(connection, questions)
+
+
+class Shop(msgspec.Struct, frozen=True):
+    """A filled database and its views."""
+
+    url: str
+    database: WatchedDatabase
+    orders: OrderViews
+    catalog: CatalogViews
+    desk: DeskViews
+    order_id: str
+    product_id: str
+
+    async def asked(self, ask: Callable[["Shop"], Awaitable[object]]) -> list[Question]:
+        """The statements of one question to a view."""
+        self.database.questions = ()
+        await ask(self)
+        return list(self.database.questions)
+
+    async def scanned(self, question: Question) -> set[str]:
+        """The tables that the plan of a statement reads from end to end."""
+        async with await psycopg.AsyncConnection.connect(self.url) as connection:
+            answer = await connection.execute(b"EXPLAIN (FORMAT JSON) " + _written_out(question))
+            row = await answer.fetchone()
+        assert row is not None
+        return set(_sequential(row[0]))
+
+
+def _written_out(question: Question) -> bytes:
+    """The statement with its values in the text: EXPLAIN takes no parameters."""
+    values = question.parameters or ()
+
+    def value(found: re.Match[str]) -> str:
+        return sql.Literal(values[int(found[1]) - 1]).as_string()
+
+    return re.sub(r"\$(\d+)", value, question.statement.sql.decode()).encode()
+
+
+def _sequential(plan: object) -> list[str]:
+    match plan:
+        case list():
+            return [name for each in plan for name in _sequential(each)]
+        case dict():
+            own = [str(plan["Relation Name"])] if plan.get("Node Type") == "Seq Scan" else []
+            return own + [name for each in plan.values() for name in _sequential(each)]
+        case _:
+            return []
+
+
+HOT: dict[str, Callable[[Shop], Awaitable[object]]] = {
+    "order": lambda shop: shop.orders.order(shop.order_id),
+    "deliveries": lambda shop: shop.orders.deliveries(shop.order_id),
+    "receipt": lambda shop: shop.orders.receipt(shop.order_id),
+    "timeline": lambda shop: shop.orders.timeline(shop.order_id, after=0, limit=9, kinds=None),
+    "buyer_timeline": lambda shop: shop.orders.buyer_timeline(shop.order_id, after=0, limit=9),
+    "email_of": lambda shop: shop.orders.email_of(shop.order_id),
+    "product": lambda shop: shop.catalog.product("product-000777"),
+    "products": lambda shop: shop.catalog.products(
+        limit=20, after="product-001000", source=None, in_stock=True
+    ),
+    "sellables": lambda shop: shop.catalog.sellables([shop.product_id]),
+    "order_id_of_number": lambda shop: shop.desk.order_id_of_number("BL777"),
+    "file": lambda shop: shop.desk.file(shop.order_id),
+    "events": lambda shop: shop.desk.events(shop.order_id),
+    "ledger": lambda shop: shop.desk.ledger(shop.order_id),
+    "orders": lambda shop: shop.desk.orders(limit=20, after=shop.order_id),
+    "orders of an address": lambda shop: shop.desk.orders(email_key="a777", limit=20, after=None),
+    "holds": lambda shop: shop.desk.holds(limit=20, after=None),
+}
+OTHERS: dict[str, Callable[[Shop], Awaitable[object]]] = {
+    "webhooks": lambda shop: shop.desk.webhooks(provider="x", limit=20, after=shop.order_id),
+    "webhook": lambda shop: shop.desk.webhook(shop.order_id),
+    "audit": lambda shop: shop.desk.audit(limit=20, after="9"),
+    "audit of an order": lambda shop: shop.desk.audit(order_id=shop.order_id, limit=9, after=None),
+    "stuck": lambda shop: shop.desk.stuck(limit=5),
+    "breaches": lambda shop: shop.desk.breaches(limit=5),
+}
+
+
+@pytest.fixture
+async def shop(shop_url: str) -> AsyncIterator[Shop]:
+    async with await psycopg.AsyncConnection.connect(shop_url, autocommit=True) as connection:
+        await connection.execute("SET session_replication_role = replica")
+        for statement in FILLED:
+            await connection.execute(statement.encode(), {"rows": ROWS, "fewer": FEWER})
+        await connection.execute("ANALYZE")
+        ids = await connection.execute(
+            "SELECT md5('order777')::uuid::text, md5('product777')::uuid::text"
+        )
+        found = await ids.fetchone()
+    assert found is not None
+    async with open_database(shop_url, LIMITS) as opened:
+        database = WatchedDatabase(opened._pool)
+        yield Shop(
+            shop_url,
+            database,
+            PostgresOrderViews(database),
+            PostgresCatalogViews(database, gateway_fee=Decimal("0.01")),
+            PostgresDeskViews(database, limits=LIMITS),
+            *found,
+        )
+
+
+async def test_every_view_is_one_statement_and_hot_ones_read_no_table_from_end_to_end(
+    shop: Shop,
+) -> None:
+    scanned: dict[str, set[str]] = {}
+    for name, ask in {**HOT, **OTHERS}.items():
+        trips = shop.database.round_trips
+        questions = await shop.asked(ask)
+        assert (name, len(questions)) == (name, 1)
+        assert (name, shop.database.round_trips - trips) == (name, 1)
+        if name in HOT:
+            scanned[name] = await shop.scanned(questions[0])
+    # What is empty here has nothing to be read.
+    empty = {"inventory_keys", "invoices", "reservations", "supplier_attempts"}
+    assert {name: tables - empty for name, tables in scanned.items() if tables - empty} == {}
+
+
+async def test_a_text_that_is_no_id_costs_nothing(shop_url: str) -> None:
+    async with open_database(shop_url, LIMITS) as database:
+        views = PostgresOrderViews(database)
+        assert await views.order("' OR 1=1") is None
+        assert database.round_trips == 0
+
+
+async def test_a_transaction_that_is_left_open_is_a_breach(shop_url: str) -> None:
+    quick = msgspec.structs.replace(LIMITS, database_idle_in_transaction=timedelta(milliseconds=50))
+    async with (
+        open_database(shop_url, LIMITS) as database,
+        await psycopg.AsyncConnection.connect(shop_url) as forgotten,
+    ):
+        desk = PostgresDeskViews(database, limits=quick)
+        assert await desk.breaches(limit=9) == ()
+        answer = await forgotten.execute("SELECT pg_backend_pid()")
+        row = await answer.fetchone()
+        assert row is not None
+        until = time.monotonic() + 5
+        while not (found := await desk.breaches(limit=9)) and time.monotonic() < until:
+            pass
+        assert [(b.name, b.subject) for b in found] == [("transaction_too_old", str(row[0]))]
