@@ -229,6 +229,7 @@ def deciding(walk: Walk, world: World) -> Iterator[World]:
                     at=walk.cases.at,
                     terms=walk.cases.terms(),
                     held_keys=world.stock,
+                    grants=[grant for grant in world.grants if grant.revoked_at is None],
                     today=walk.today(world),
                 )
             except Refused:

@@ -1,6 +1,6 @@
 """A person decides a hold: O24 where the order is not paid, O25 where it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +14,7 @@ from bitloot.domain.key_inventory import InventoryKey
 from bitloot.domain.order import ORDER, FailureReason, OrderFile, OrderStatus, Remark
 from bitloot.domain.paying import Terms, become_paid
 from bitloot.domain.payment import Payment
+from bitloot.domain.reveal import Grant, revoke, shows_keys
 from bitloot.domain.settlement_guard import covers_cost
 
 OPEN_ENDED: Final = frozenset[OrderStatus](
@@ -54,11 +55,13 @@ def decide_hold(
     at: datetime,
     terms: Terms,
     held_keys: Iterable[InventoryKey] = (),
+    grants: Sequence[Grant] = (),
     today: Today | None = None,
 ) -> Decision:
     """Close a hold and do what the decision means for its order.
 
-    `expected_version` is the version of the order that the person saw. Accepting an unpaid order
+    `expected_version` is the version of the order that the person saw, `grants` are its usable
+    ones. Accepting an unpaid order
     needs a finished payment behind the hold and money worth today's cost, or `signed_loss`.
     Raises Refused `not-found`, `hold-already-decided`, `version-conflict`, `invalid-input`,
     `hold-needs-money` or `below-cost`.
@@ -93,6 +96,8 @@ def decide_hold(
         _accept(draft, hold, terms=terms, today=today, signed_loss=signed_loss)
     else:
         _reject(draft, hold, held_keys)
+    if not shows_keys(draft.order):
+        revoke(draft, grants, "hold decided")
     return draft.decision()
 
 

@@ -89,6 +89,7 @@ class MoneyDesk:
                 at=self.clock(),
                 terms=self._terms(evidence(now, _hold(now, hold_id))),
                 held_keys=await self._gathering.held_keys(tx, now),
+                grants=await tx.grants.usable(order_id, at=self.clock()),
                 today=await self._today(tx, now, worth) if needs_worth else None,
             )
             answer = _ruled(decision)
