@@ -29,7 +29,8 @@ STREAM: Final = "bitloot:jobs"
 GROUP: Final = "bitloot"
 TASK: Final = "run_job"
 BLOCK_MS: Final = 1000
-RECLAIM_SECONDS: Final = 5.0
+# With the wait for fresh entries: what nobody finished is taken over within 5 s of its idle time.
+RECLAIM_SECONDS: Final = 3.0
 BACKOFF_SECONDS: Final = (0.2, 5.0)
 FORGET_CONSUMER_MS: Final = 600_000
 
