@@ -2,7 +2,8 @@
 
 One suite a port, each a class: `PaymentGatewayContract`, `SupplierContract`, `KeyVaultContract`,
 `MailerContract`, `UnitOfWorkContract`, `JobsContract`, `RateLimiterContract`, `OtpStoreContract`,
-`RealtimeContract`, `CacheContract`, `BreakersContract`, `ClockContract`. A test module subclasses
+`RealtimeContract`, `CacheContract`, `BreakersContract`, `ClockContract`; and for the read views
+`OrderViewsContract`, `CatalogViewsContract`, `DeskViewsContract`. A test module subclasses
 one and gives it a fixture `rig`: the adapter under test with the levers that the suite pulls.
 
     class TestMyGateway(PaymentGatewayContract):
