@@ -51,5 +51,5 @@ class Mailer(Protocol):
         ...
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, *, now: float) -> MailWebhook:
-        """Check the signature over the raw bytes and read the event. Pure; `now` in epoch seconds."""
+        """Check the signature over the raw bytes, read the event. Pure; `now` in epoch seconds."""
         ...

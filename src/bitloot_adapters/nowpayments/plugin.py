@@ -21,9 +21,9 @@ class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """`BITLOOT_NOWPAYMENTS_<FIELD>`.
 
     `base_url` includes `/v1`. `callback_url` is where the gateway reaches the shop's webhooks when
-    that is not under its public address. `vendor_sandbox` names the vendor's own test environment, whose
-    finished payments report that nothing was paid. `email` and `password` let the shop list the
-    payments of a hosted page; without them a lost callback of one is found by hand only.
+    that is not under its public address. `vendor_sandbox` names the vendor's own test environment,
+    whose finished payments report that nothing was paid. `email` and `password` let the shop list
+    the payments of a hosted page; without them a lost callback of one is found by hand only.
     """
 
     api_key: str
