@@ -158,3 +158,23 @@ def _text(value: object) -> str:
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}s"
     return str(value)
+
+
+def secret_values(configuration: Configuration) -> list[str]:
+    """Every secret in force, of the shop and of its plugins: what no log line may contain.
+
+    Lists of keys are given whole and key by key, without the ids. The addresses of servers are
+    left out: what is secret in them is masked by its place.
+    """
+    settings, plugins = configuration.settings, configuration.plugins
+    opened: tuple[Chosen[object], ...] = (
+        *plugins.gateways,
+        *plugins.suppliers,
+        plugins.key_vault,
+        plugins.mailer,
+    )
+    texts = [settings.secret_key, settings.admin_token]
+    for chosen in opened:
+        texts += [str(getattr(chosen.settings, name)) for name in sorted(chosen.plugin.secrets)]
+    parts = [part.strip().rpartition(":")[2] for text in texts for part in text.split(",")]
+    return [*texts, *parts]

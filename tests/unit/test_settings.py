@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitloot_web.plugins import configure, shown
+from bitloot_web.plugins import configure, secret_values, shown
 from bitloot_web.settings import Environment, SettingsError, convert
 
 GOOD = {
@@ -161,3 +161,12 @@ def test_what_is_shown_of_the_settings_holds_no_secret() -> None:
         if any(word in name for word in ("KEY", "SECRET", "TOKEN", "PEPPER", "KEKS", "_URL")):
             assert value not in text
     assert "BITLOOT_LIMIT_LINK_LIFE=900s" in text
+
+
+def test_every_secret_in_force_is_told_to_the_redactor_of_logs() -> None:
+    told = secret_values(configure(Environment(GOOD)))
+    for name, value in GOOD.items():
+        if name.endswith(("_KEY", "_TOKEN", "_SECRET", "_KEKS", "_PEPPER")):
+            assert value in told, name
+    assert "7LqkqQx6m8Jx0nJ1l8fZ1mZr5b0d1o2p3q4r5s6t7u8=" in told
+    assert GOOD["BITLOOT_RESEND_FROM_ADDRESS"] not in told

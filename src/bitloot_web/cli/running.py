@@ -8,7 +8,7 @@ import uvloop
 
 from bitloot_web.cli.environment import environment
 from bitloot_web.logs import configure_logs
-from bitloot_web.plugins import Configuration, configure
+from bitloot_web.plugins import Configuration, configure, secret_values
 from bitloot_web.roles import Role, run_roles
 
 T = TypeVar("T")
@@ -18,7 +18,12 @@ def configured(extra: Mapping[str, str] | None = None) -> Configuration:
     """The checked settings, with logs set up. Raises SettingsError."""
     configuration = configure(environment(extra))
     settings = configuration.settings
-    configure_logs(level=settings.log_level, form=settings.log_format, stream=sys.stderr)
+    configure_logs(
+        level=settings.log_level,
+        form=settings.log_format,
+        secrets=secret_values(configuration),
+        stream=sys.stderr,
+    )
     return configuration
 
 

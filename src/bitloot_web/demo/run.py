@@ -26,7 +26,7 @@ from bitloot_web.demo.home import (
 from bitloot_web.demo.purchase import BUYER, Bought, buy
 from bitloot_web.demo.services import DemoError, database, redis, sandboxes
 from bitloot_web.logs import configure_logs
-from bitloot_web.plugins import Configuration, configure
+from bitloot_web.plugins import Configuration, configure, secret_values
 from bitloot_web.roles import ALL_ROLES, running
 from bitloot_web.settings import Environment
 from bitloot_web.shelves import OWN_PRODUCTS, catalog, stock_up
@@ -54,7 +54,12 @@ async def run_demo(folder: Path, *, port: int, once: bool) -> None:
     told = Progress(console)
     with _services(folder, port, told) as (configuration, ports):
         settings = configuration.settings
-        configure_logs(level=settings.log_level, form=settings.log_format, stream=sys.stderr)
+        configure_logs(
+            level=settings.log_level,
+            form=settings.log_format,
+            secrets=secret_values(configuration),
+            stream=sys.stderr,
+        )
         upgrade(settings.database_url)
         told("database migrated")
         stop = asyncio.Event()
