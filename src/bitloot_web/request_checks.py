@@ -42,7 +42,7 @@ async def check_request(request: EdgeRequest) -> None:
 def _check_query(request: EdgeRequest, known: frozenset[str]) -> None:
     seen: set[str] = set()
     errors: list[FieldError] = []
-    for name, value in request.query_params.multi_items():
+    for name, value in sorted(request.query_params.multi_items()):
         shown = name[:MAX_NAME]
         if name not in known:
             names = ", ".join(sorted(known)) or "none"

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import count
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar
 
@@ -31,12 +32,13 @@ from bitloot_adapters.memory.upkeep import MemoryUpkeep
 from bitloot_adapters.memory.views.catalog import MemoryCatalogViews
 from bitloot_adapters.memory.views.desk import MemoryDeskViews
 from bitloot_adapters.memory.views.orders import MemoryOrderViews
-from bitloot_web.asgi import build_app
+from bitloot_web.asgi import build_app, openapi_document
 from bitloot_web.composition.assembly import build_shop, job_handlers
 from bitloot_web.composition.neighbours import Neighbours, unarmed
 from bitloot_web.job_runner import JobRunner
 from bitloot_web.logs import configure_logs
 from bitloot_web.metrics import open_metrics
+from bitloot_web.problems import PROBLEMS, URN
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop, Views
 
@@ -255,6 +257,88 @@ async def _fill_shelves(stage: Stage) -> None:
         headers={**stage.admin, **stage.once(), "content-type": "text/plain"},
     )
     assert imported.status_code == 201, imported.text
+
+
+UNKNOWN_ID = "01c2ae78-4200-7003-b48f-c209128b2f33"
+IDS = ("order_id", "item_id", "hold_id", "webhook_id", "payment_id", "product_id")
+PLACES = {"slug": "own-game", "token": "no.token", "provider": "nowpayments"}
+
+
+@dataclass(kw_only=True)
+class Sweep:
+    """Every operation that the description names, called with what it must refuse."""
+
+    stage: Stage
+    order_id: str
+    operations: list[tuple[str, str, dict]]
+
+    def writes(self) -> list[tuple[str, str, dict]]:
+        """Those whose handlers declare a JSON body."""
+        return [
+            case
+            for case in self.operations
+            if "application/json" in case[2].get("requestBody", {}).get("content", {})
+            and case[2]["operationId"] != "takeWebhook"
+        ]
+
+    def with_parameter(self, name: str) -> list[tuple[str, str, dict]]:
+        """Those that take a parameter of that name."""
+        return [
+            case
+            for case in self.operations
+            if any(p["name"] == name for p in case[2].get("parameters", []))
+        ]
+
+    def filled(self, path: str, ids: str | None = None, **given: str) -> str:
+        """The path with ids in it: the order's own, others unknown, or `ids` for all."""
+        for name in IDS:
+            own = self.order_id if name == "order_id" else UNKNOWN_ID
+            path = path.replace("{" + name + "}", own if ids is None else ids)
+        for name, value in PLACES.items():
+            path = path.replace("{" + name + "}", given.get(name, value))
+        return path
+
+    async def call(self, method: str, path: str, **request: object) -> httpx.Response:
+        """Ask with every right there is, long enough after the call before."""
+        stage = self.stage
+        stage.clock.advance(timedelta(minutes=16))
+        token = stage.shop.sessions.issue(self.order_id, at=stage.clock.now())
+        own = {"authorization": f"Bearer {token}", **stage.once()}
+        if path.startswith("/v1/admin"):
+            own |= stage.admin
+        headers = {"content-type": "application/json", **own, **request.pop("headers", {})}
+        return await stage.client.request(method, path, headers=headers, **request)
+
+    def problem(self, answer: httpx.Response, *statuses: int) -> dict:
+        """The document of a refusal, held to its table."""
+        assert answer.status_code < 500, (answer.request.url, answer.text)
+        told = f"{answer.request.method} {answer.request.url}: {answer.text[:500]}"
+        assert answer.headers["content-type"] == "application/problem+json", told
+        document = answer.json()
+        entry = PROBLEMS[document["type"].removeprefix(URN)]
+        assert document["status"] == answer.status_code == entry.status, told
+        assert document["title"] == entry.title, told
+        assert document["detail"], told
+        assert document["instance"] == answer.headers["x-request-id"], told
+        assert answer.headers["cache-control"] == "no-store", told
+        if statuses:
+            assert answer.status_code in statuses, told
+        return document
+
+
+@pytest.fixture
+async def sweep(stage: Stage) -> Sweep:
+    document = msgspec.json.decode(openapi_document())
+    order_id, _ = await stage.order()
+    return Sweep(
+        stage=stage,
+        order_id=order_id,
+        operations=[
+            (method.upper(), path, operation)
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        ],
+    )
 
 
 @pytest.fixture(autouse=True)

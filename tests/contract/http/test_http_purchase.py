@@ -3,11 +3,15 @@
 import base64
 import hashlib
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+if TYPE_CHECKING:
+    from tests.contract.http.conftest import Stage
 
-async def test_a_guest_buys_from_both_sources_and_reveals_both_keys(stage) -> None:
+
+async def test_a_guest_buys_from_both_sources_and_reveals_both_keys(stage: "Stage") -> None:
     order_id, token = await stage.bought(("own-game", 1), ("bought-game", 2))
     order = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()
     assert order["status"] == "fulfilled", order
@@ -27,7 +31,9 @@ async def test_a_guest_buys_from_both_sources_and_reveals_both_keys(stage) -> No
         assert len(file.json()["keys"]) == line["quantity"]
 
 
-async def test_every_key_of_a_file_carries_a_receipt_that_can_be_checked_offline(stage) -> None:
+async def test_every_key_of_a_file_carries_a_receipt_that_can_be_checked_offline(
+    stage: "Stage",
+) -> None:
     order_id, token = await stage.bought()
     (line,) = (await stage.client.get(f"/v1/orders/{order_id}/deliveries", headers=token)).json()[
         "items"
@@ -43,7 +49,7 @@ async def test_every_key_of_a_file_carries_a_receipt_that_can_be_checked_offline
     assert proof["receipt"]["keySha256"] == hashlib.sha256(key["key"].encode()).hexdigest()
 
 
-async def test_the_same_reveal_gives_the_same_link_and_a_link_ends(stage) -> None:
+async def test_the_same_reveal_gives_the_same_link_and_a_link_ends(stage: "Stage") -> None:
     order_id, token = await stage.bought()
     (line,) = (await stage.client.get(f"/v1/orders/{order_id}/deliveries", headers=token)).json()[
         "items"
@@ -61,7 +67,7 @@ async def test_the_same_reveal_gives_the_same_link_and_a_link_ends(stage) -> Non
     assert (await stage.client.get(url)).json()["type"].endswith("link-expired")
 
 
-async def test_a_revoked_link_opens_nothing(stage) -> None:
+async def test_a_revoked_link_opens_nothing(stage: "Stage") -> None:
     order_id, token = await stage.bought()
     (line,) = (await stage.client.get(f"/v1/orders/{order_id}/deliveries", headers=token)).json()[
         "items"
@@ -76,7 +82,7 @@ async def test_a_revoked_link_opens_nothing(stage) -> None:
     assert (gone.status_code, gone.json()["type"]) == (410, "urn:bitloot:problem:link-revoked")
 
 
-async def test_one_idempotency_key_places_one_order_and_repeats_its_answer(stage) -> None:
+async def test_one_idempotency_key_places_one_order_and_repeats_its_answer(stage: "Stage") -> None:
     body = {"quoteId": await stage.quote(), "email": "buyer@shop.example"}
     headers = stage.once()
     first = await stage.client.post("/v1/orders", json=body, headers=headers)
@@ -90,7 +96,7 @@ async def test_one_idempotency_key_places_one_order_and_repeats_its_answer(stage
     assert used.json()["type"] == "urn:bitloot:problem:quote-used"
 
 
-async def test_an_order_is_cancelled_while_nothing_was_received(stage) -> None:
+async def test_an_order_is_cancelled_while_nothing_was_received(stage: "Stage") -> None:
     order_id, token = await stage.order()
     ended = await stage.client.post(
         f"/v1/orders/{order_id}/cancel", headers={**token, **stage.once()}
@@ -104,7 +110,7 @@ async def test_an_order_is_cancelled_while_nothing_was_received(stage) -> None:
     assert late.json()["type"] == "urn:bitloot:problem:order-not-payable"
 
 
-async def test_a_hosted_page_and_the_present_payment_are_told(stage) -> None:
+async def test_a_hosted_page_and_the_present_payment_are_told(stage: "Stage") -> None:
     order_id, token = await stage.order()
     path = f"/v1/orders/{order_id}/payments"
     assert (await stage.client.get(f"{path}/current", headers=token)).status_code == 404
@@ -115,7 +121,9 @@ async def test_a_hosted_page_and_the_present_payment_are_told(stage) -> None:
     assert current.json()["url"] == page.json()["url"]
 
 
-async def test_amounts_are_decimal_strings_and_an_estimate_names_the_minimum(stage) -> None:
+async def test_amounts_are_decimal_strings_and_an_estimate_names_the_minimum(
+    stage: "Stage",
+) -> None:
     found = await stage.client.get("/v1/payments/estimate?amount=12.50&asset=btc")
     assert found.json()["price"] == "12.50"
     assert found.json()["isEnough"] is True
@@ -125,7 +133,7 @@ async def test_amounts_are_decimal_strings_and_an_estimate_names_the_minimum(sta
     assert (await stage.client.get("/v1/payments/currencies")).json()["items"]
 
 
-async def test_an_order_is_read_once_until_it_changes(stage) -> None:
+async def test_an_order_is_read_once_until_it_changes(stage: "Stage") -> None:
     order_id, token = await stage.order()
     path = f"/v1/orders/{order_id}"
     first = await stage.client.get(path, headers=token)
@@ -133,7 +141,7 @@ async def test_an_order_is_read_once_until_it_changes(stage) -> None:
     assert (same.status_code, same.content) == (304, b"")
 
 
-async def test_a_receipt_and_a_timeline_come_with_a_paid_order(stage) -> None:
+async def test_a_receipt_and_a_timeline_come_with_a_paid_order(stage: "Stage") -> None:
     order_id, token = await stage.order()
     path = f"/v1/orders/{order_id}"
     assert (await stage.client.get(f"{path}/receipt", headers=token)).status_code == 404
@@ -146,7 +154,7 @@ async def test_a_receipt_and_a_timeline_come_with_a_paid_order(stage) -> None:
     assert "order_paid" in kinds
 
 
-async def test_a_guest_comes_back_by_a_mailed_code(stage) -> None:
+async def test_a_guest_comes_back_by_a_mailed_code(stage: "Stage") -> None:
     order_id, _ = await stage.order()
     asked = await stage.client.post(f"/v1/orders/{order_id}/session/code", json={})
     assert asked.status_code == 202, asked.text
@@ -170,7 +178,7 @@ async def test_a_guest_comes_back_by_a_mailed_code(stage) -> None:
     assert again.status_code == 401
 
 
-async def test_asking_for_a_code_tells_nobody_whether_an_order_exists(stage) -> None:
+async def test_asking_for_a_code_tells_nobody_whether_an_order_exists(stage: "Stage") -> None:
     order_id, _ = await stage.order()
     known = await stage.client.post(f"/v1/orders/{order_id}/session/code", json={})
     unknown = await stage.client.post(f"/v1/orders/{stage.near.new_id()}/session/code", json={})
@@ -179,7 +187,9 @@ async def test_asking_for_a_code_tells_nobody_whether_an_order_exists(stage) -> 
     assert {*known.headers} == {*unknown.headers}
 
 
-async def test_without_the_store_of_codes_nobody_comes_back_but_orders_go_on(stage) -> None:
+async def test_without_the_store_of_codes_nobody_comes_back_but_orders_go_on(
+    stage: "Stage",
+) -> None:
     order_id, token = await stage.order()
     stage.otp.is_down = stage.rate_limiter.is_down = True
     asked = await stage.client.post(f"/v1/orders/{order_id}/session/code", json={})
