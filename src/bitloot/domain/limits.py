@@ -55,6 +55,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     payment_poll: timedelta = 5 * _M
     payment_poll_after_expiry: timedelta = _H
     early_webhook_wait: timedelta = 10 * _M
+    assets_cached: timedelta = 60 * _S
+    estimate_cached: timedelta = 10 * _S
 
     # supplier
     supplier_poll_first: timedelta = 2 * _S

@@ -1,7 +1,12 @@
 """Answers kept for a while. Losing them costs time only."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 
 class Cache(Protocol):
@@ -18,3 +23,21 @@ class Cache(Protocol):
     async def forget(self, key: str) -> None:
         """Drop one entry."""
         ...
+
+
+async def remembered(
+    cache: Cache, key: str, shape: type[T], read: Callable[[], Awaitable[T]], *, life: timedelta
+) -> T:
+    """The answer kept under the key, else a fresh one that is kept for `life`.
+
+    What cannot be read any more (another release wrote it) counts as absent.
+    """
+    kept = await cache.get(key)
+    if kept is not None:
+        try:
+            return msgspec.json.decode(kept, type=shape)
+        except msgspec.DecodeError:
+            await cache.forget(key)
+    fresh = await read()
+    await cache.put(key, msgspec.json.encode(fresh), life=life)
+    return fresh

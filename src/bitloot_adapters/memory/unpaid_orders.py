@@ -28,6 +28,7 @@ from bitloot.usecases.payments.facts import PaymentFacts
 from bitloot.usecases.payments.intake import Intake, WebhookIntake
 from bitloot.usecases.payments.opening import Opening
 from bitloot_adapters.memory.breakers import MemoryBreakers
+from bitloot_adapters.memory.cache import MemoryCache
 from bitloot_adapters.memory.jobs import MemoryJobs
 from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
 from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
@@ -85,6 +86,7 @@ class UnpaidOrders:
             gateways=gateways,
             gateway=GATEWAY,
             breakers=self.breakers,
+            cache=MemoryCache(clock=clock, entries=limits.cache_entries),
             limits=limits,
             clock=clock,
             new_id=new_id,

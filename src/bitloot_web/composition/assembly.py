@@ -56,6 +56,7 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
             gateways=near.gateways,
             gateway=near.gateway,
             breakers=near.breakers,
+            cache=near.cache,
             limits=limits,
             clock=near.clock,
             new_id=near.new_id,

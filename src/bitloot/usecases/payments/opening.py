@@ -23,6 +23,7 @@ from bitloot.domain.order import OrderFile
 from bitloot.domain.payment import Invoice, Payment
 from bitloot.domain.payment_opening import PAYABLE, needs_requote, requote
 from bitloot.ports.breaker import Breakers
+from bitloot.ports.cache import Cache, remembered
 from bitloot.ports.clock import Clock, FailPoint, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
@@ -62,6 +63,7 @@ class Opening:
     gateways: Mapping[str, PaymentGateway]
     gateway: str
     breakers: Breakers
+    cache: Cache
     limits: Limits
     clock: Clock
     new_id: NewId
@@ -69,15 +71,27 @@ class Opening:
 
     async def currencies(self) -> Sequence[Asset]:
         """What can be paid with now. Raises Refused `provider-unavailable`."""
+        gateway = self.gateways[self.gateway]
+
+        async def read() -> tuple[Asset, ...]:
+            return tuple(await gateway.assets())
+
+        key, life = f"assets/{gateway.name}", self.limits.assets_cached
         try:
-            return await self.gateways[self.gateway].assets()
+            return await remembered(self.cache, key, tuple[Asset, ...], read, life=life)
         except (Unavailable, Rejected) as error:
             raise _unavailable(error) from error
 
     async def estimate(self, amount: Decimal, asset: str) -> AssetQuote:
         """What an EUR amount comes to, and the least of the asset. Raises Refused."""
+        gateway, ticker = self.gateways[self.gateway], _ticker(asset)
+
+        async def read() -> AssetQuote:
+            return await gateway.asset_quote(amount, ticker)
+
+        key, life = f"estimate/{gateway.name}/{ticker}/{amount}", self.limits.estimate_cached
         try:
-            return await self.gateways[self.gateway].asset_quote(amount, _ticker(asset))
+            return await remembered(self.cache, key, AssetQuote, read, life=life)
         except Unavailable as error:
             raise _unavailable(error) from error
         except Rejected as no:
