@@ -1,8 +1,10 @@
 """A shop made of its neighbours: the use cases, the edge, and who handles which job."""
 
 import hashlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from ipaddress import ip_network
+from typing import TypeVar
 
 from bitloot.domain.reactions import JobKind
 from bitloot.usecases.aftercare import Aftercare
@@ -31,6 +33,8 @@ from bitloot_web.security.receipts import ReceiptSigner
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Edge, Shop
 
+U = TypeVar("U")
+
 
 def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
     """Every use case over the ports it names."""
@@ -41,101 +45,32 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
         name: supplier.capabilities.wholesale_units for name, supplier in near.suppliers.items()
     }
     return Shop(
-        checkout=Checkout(
-            uow=near.uow,
-            gateways=near.gateways,
-            gateway=near.gateway,
-            limits=limits,
-            clock=near.clock,
-            new_id=near.new_id,
-            random_bytes=near.random_bytes,
-            failpoint=near.failpoint,
-        ),
-        opening=Opening(
-            uow=near.uow,
-            gateways=near.gateways,
-            gateway=near.gateway,
-            breakers=near.breakers,
-            cache=near.cache,
-            limits=limits,
-            clock=near.clock,
-            new_id=near.new_id,
-            failpoint=near.failpoint,
-        ),
-        reveal=Reveal(
-            uow=near.uow,
-            vault=near.vault,
-            clock=near.clock,
-            new_id=near.new_id,
-            limits=limits,
-            link_secret=keys.derive(secret, keys.DOWNLOAD_LINK),
-            sign=signer,
-        ),
-        reentry=Reentry(
-            uow=near.uow,
-            otp=near.otp,
-            rate_limiter=near.rate_limiter,
+        checkout=over(Checkout, near),
+        opening=over(Opening, near),
+        reveal=over(Reveal, near, link_secret=keys.derive(secret, keys.DOWNLOAD_LINK), sign=signer),
+        reentry=over(
+            Reentry,
+            near,
             mailer=near.mailer.name,
             code_of=codes.code_of,
             digest_of=codes.digest_of,
-            clock=near.clock,
-            new_id=near.new_id,
-            limits=limits,
         ),
         views=near.views,
-        webhook_intake=WebhookIntake(
-            uow=near.uow,
-            gateways=near.gateways,
-            rate_limiter=near.rate_limiter,
-            limits=limits,
-            clock=near.clock,
-            new_id=near.new_id,
-            failpoint=near.failpoint,
+        webhook_intake=over(WebhookIntake, near),
+        supplier_hints=over(SupplierHints, near),
+        emails=over(
+            Emails,
+            near,
+            render=load_email_templates(),
+            code_of=codes.code_of,
+            public_url=settings.public_url,
         ),
-        supplier_hints=SupplierHints(
-            uow=near.uow,
-            jobs=near.jobs,
-            suppliers=near.suppliers,
-            clock=near.clock,
-            new_id=near.new_id,
-            limits=limits,
-            failpoint=near.failpoint,
-        ),
-        emails=_emails(near, settings, codes),
-        applying=Applying(
-            uow=near.uow,
-            jobs=near.jobs,
-            gateways=near.gateways,
-            breakers=near.breakers,
-            wholesale_limits=wholesale,
-            limits=limits,
-            clock=near.clock,
-            new_id=near.new_id,
-            failpoint=near.failpoint,
-        ),
-        fulfilment=_fulfilment(near),
-        money_desk=MoneyDesk(
-            uow=near.uow,
-            gateways=near.gateways,
-            wholesale_limits=wholesale,
-            limits=limits,
-            clock=near.clock,
-            new_id=near.new_id,
-        ),
-        aftercare=Aftercare(
-            uow=near.uow,
-            jobs=near.jobs,
-            suppliers=near.suppliers,
-            vault=near.vault,
-            clock=near.clock,
-            new_id=near.new_id,
-            random_bytes=near.random_bytes,
-            limits=limits,
-        ),
-        inventory=Inventory(
-            uow=near.uow, vault=near.vault, clock=near.clock, new_id=near.new_id, limits=limits
-        ),
-        repeats=Repeats(uow=near.uow, clock=near.clock, new_id=near.new_id, limits=limits),
+        applying=over(Applying, near, wholesale_limits=wholesale),
+        fulfilment=FulfilmentJob(over(Desk, near)),
+        money_desk=over(MoneyDesk, near, wholesale_limits=wholesale),
+        aftercare=over(Aftercare, near),
+        inventory=over(Inventory, near),
+        repeats=over(Repeats, near),
         sessions=OrderSessions(
             keys.derive(secret, keys.ORDER_SESSION), issuer=settings.public_url, limits=limits
         ),
@@ -151,39 +86,14 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
     )
 
 
-def _emails(near: Neighbours, settings: Settings, codes: Codes) -> Emails:
-    return Emails(
-        uow=near.uow,
-        jobs=near.jobs,
-        mailer=near.mailer,
-        breakers=near.breakers,
-        render=load_email_templates(),
-        code_of=codes.code_of,
-        clock=near.clock,
-        new_id=near.new_id,
-        random_bytes=near.random_bytes,
-        limits=near.limits,
-        failpoint=near.failpoint,
-        public_url=settings.public_url,
-    )
+def over(use_case: Callable[..., U], near: Neighbours, **own: object) -> U:
+    """A use case over the neighbours that its fields are named after, and what is its `own`.
 
-
-def _fulfilment(near: Neighbours) -> FulfilmentJob:
-    return FulfilmentJob(
-        Desk(
-            uow=near.uow,
-            jobs=near.jobs,
-            suppliers=near.suppliers,
-            vault=near.vault,
-            breakers=near.breakers,
-            clock=near.clock,
-            boot_clock=near.boot_clock,
-            new_id=near.new_id,
-            random_bytes=near.random_bytes,
-            limits=near.limits,
-            failpoint=near.failpoint,
-        )
-    )
+    Raises TypeError at the opening of the shop for a field that nobody fills.
+    """
+    names = inspect.signature(use_case).parameters
+    ports = {name: getattr(near, name) for name in names if hasattr(near, name)}
+    return use_case(**{**ports, **own})
 
 
 def _edge(settings: Settings, signer: ReceiptSigner) -> Edge:
@@ -202,16 +112,8 @@ def _edge(settings: Settings, signer: ReceiptSigner) -> Edge:
 
 def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
     """Who handles each kind of job."""
-    push = Push(orders=near.views.orders, realtime=near.realtime, jobs=near.jobs)
-    sweeps = Reconciliation(
-        uow=near.uow,
-        jobs=near.jobs,
-        upkeep=near.upkeep,
-        suppliers=near.suppliers,
-        clock=near.clock,
-        new_id=near.new_id,
-        limits=near.limits,
-    )
+    push = over(Push, near, orders=near.views.orders)
+    sweeps = over(Reconciliation, near)
     handlers: dict[JobKind, Handler] = {
         "apply_payment": shop.applying.apply,
         "adopt_invoice": shop.applying.adopt_invoice,
