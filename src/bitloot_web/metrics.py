@@ -4,6 +4,7 @@ Labels are words of this program only (a plugin's name, a job's kind, a route's 
 id, an address or anything that a caller chose, so their number is bounded and they tell nothing.
 """
 
+from functools import partial
 from typing import Final
 
 from prometheus_client import (
@@ -37,73 +38,45 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self.otp_issued = Counter(
-            "bitloot_otp_issued", "One-time codes that were issued", registry=registry
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        timed = partial(Histogram, registry=registry)
+        by_provider, by_kind = ("provider",), ("kind",)
+
+        self.otp_issued = counter("bitloot_otp_issued", "One-time codes issued")
+        self.otp_verified = counter("bitloot_otp_verified", "One-time codes that were right")
+        self.invalid_hmac = counter(
+            "bitloot_invalid_hmac", "Webhooks whose signature did not match", by_provider
         )
-        self.otp_verified = Counter(
-            "bitloot_otp_verified", "One-time codes that were right", registry=registry
+        self.duplicate_webhook = counter(
+            "bitloot_duplicate_webhook", "Webhooks that had been stored before", by_provider
         )
-        self.invalid_hmac = Counter(
-            "bitloot_invalid_hmac",
-            "Webhooks whose signature did not match",
-            ("provider",),
-            registry=registry,
+        self.underpaid_orders = counter("bitloot_underpaid_orders", "Orders that ended underpaid")
+        self.email_success = counter(
+            "bitloot_email_success", "Mails that the provider took", by_kind
         )
-        self.duplicate_webhook = Counter(
-            "bitloot_duplicate_webhook",
-            "Webhooks that had been stored before",
-            ("provider",),
-            registry=registry,
+        self.email_failure = counter(
+            "bitloot_email_failure", "Mails that were not taken or did not arrive", by_kind
         )
-        self.underpaid_orders = Counter(
-            "bitloot_underpaid_orders", "Orders that ended underpaid", registry=registry
+        self.jobs = counter(
+            "bitloot_jobs", "Attempts at jobs, by kind and how they ended", ("kind", "ending")
         )
-        self.email_success = Counter(
-            "bitloot_email_success",
-            "Mails that the provider took, by kind",
-            ("kind",),
-            registry=registry,
+        self.job_seconds = timed(
+            "bitloot_job_seconds", "How long attempts at jobs took", by_kind, buckets=_JOB_BUCKETS
         )
-        self.email_failure = Counter(
-            "bitloot_email_failure",
-            "Mails that were not taken or did not arrive, by kind",
-            ("kind",),
-            registry=registry,
+        self.dead_jobs = gauge("bitloot_dead_jobs", "Jobs given up, which wait for a person")
+        self.breaches = gauge(
+            "bitloot_breaches", "Open differences found by reconciliation, by rule", ("rule",)
         )
-        self.jobs = Counter(
-            "bitloot_jobs",
-            "Attempts at jobs, by kind and how they ended",
-            ("kind", "ending"),
-            registry=registry,
-        )
-        self.job_seconds = Histogram(
-            "bitloot_job_seconds",
-            "How long attempts at jobs took",
-            ("kind",),
-            buckets=_JOB_BUCKETS,
-            registry=registry,
-        )
-        self.dead_jobs = Gauge(
-            "bitloot_dead_jobs", "Jobs that were given up and wait for a person", registry=registry
-        )
-        self.breaches = Gauge(
-            "bitloot_breaches",
-            "Open differences found by reconciliation and by the invariants, by rule",
-            ("rule",),
-            registry=registry,
-        )
-        self.request_seconds = Histogram(
+        self.request_seconds = timed(
             "bitloot_request_seconds",
             "How long HTTP requests took, by method, route template and status",
             ("method", "route", "status"),
             buckets=_REQUEST_BUCKETS,
-            registry=registry,
         )
-        self.time_to_key = Histogram(
+        self.time_to_key = timed(
             "bitloot_time_to_key_seconds",
             "From an order being paid to its keys being there",
             buckets=_KEY_BUCKETS,
-            registry=registry,
         )
 
     def job_ended(self, kind: str, ending: str, seconds: float) -> None:
