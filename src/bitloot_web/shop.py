@@ -30,7 +30,7 @@ from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
 from bitloot_web.metrics import Metrics
-from bitloot_web.security.order_session import OrderSessions
+from bitloot_web.order_session import OrderSessions
 
 Network: TypeAlias = IPv4Network | IPv6Network
 # Reaches a part that the shop needs; raises StoreUnavailable or Unavailable when it is away.

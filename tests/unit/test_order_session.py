@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from bitloot.domain.limits import Limits
-from bitloot_web.security.order_session import AUDIENCE, InvalidToken, OrderSessions
+from bitloot_web.order_session import AUDIENCE, InvalidToken, OrderSessions
 
 AT = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 KEY = bytes(range(32))

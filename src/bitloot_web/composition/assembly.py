@@ -26,9 +26,9 @@ from bitloot_adapters.email_templates.render import load_email_templates
 from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.job_runner import Handler
 from bitloot_web.metrics import Metrics
+from bitloot_web.order_session import OrderSessions
 from bitloot_web.security import keys
 from bitloot_web.security.codes import Codes
-from bitloot_web.security.order_session import OrderSessions
 from bitloot_web.security.receipts import ReceiptSigner
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Edge, Shop

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from litestar.handlers import BaseRouteHandler
 
+from bitloot_web.order_session import InvalidToken
 from bitloot_web.problems import ProblemError
 from bitloot_web.security.client_address import client_of, counted
-from bitloot_web.security.order_session import InvalidToken
 from bitloot_web.security.rate_limits import Connection, count, shop_of
 from bitloot_web.shop import Shop
 
