@@ -5,6 +5,7 @@ text no number, an unknown field is refused, and the problem names the field.
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -19,6 +20,7 @@ from bitloot_web.problems import FieldError, ProblemError
 EdgeRequest: TypeAlias = Request[None, None, State]
 
 MAX_NAME: Final = 60
+MAX_ERRORS: Final = 10
 _AT: Final = re.compile(r" - at `(?:key in )?\$\.?(?P<path>.*)`$")
 _NAMED: Final = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
 _JSON: Final = re.compile(r"application/(?:[\w.+-]+\+)?json", re.IGNORECASE)
@@ -39,7 +41,7 @@ async def check_request(request: EdgeRequest) -> None:
         read_json(body, field.annotation)
 
 
-def _check_query(request: EdgeRequest, known: frozenset[str]) -> None:
+def _check_query(request: EdgeRequest, known: Mapping[str, bool]) -> None:
     seen: set[str] = set()
     errors: list[FieldError] = []
     for name, value in sorted(request.query_params.multi_items()):
@@ -52,17 +54,21 @@ def _check_query(request: EdgeRequest, known: frozenset[str]) -> None:
         elif "\x00" in value:
             errors.append(FieldError(shown, "Leave out the NUL character."))
         seen.add(name)
+    if not errors:
+        missing = sorted(name for name, needed in known.items() if needed and name not in seen)
+        errors = [FieldError(name, "This parameter is needed.") for name in missing]
     if errors:
-        raise ProblemError("invalid-request", errors=tuple(errors[:10]))
+        raise ProblemError("invalid-request", errors=tuple(errors[:MAX_ERRORS]))
 
 
 @lru_cache(maxsize=512)
-def _query_names(handler: HTTPRouteHandler) -> frozenset[str]:
-    return frozenset(
-        kwarg.name or name
+def _query_names(handler: HTTPRouteHandler) -> Mapping[str, bool]:
+    """The query parameters of a handler by their names on the wire, and whether each is needed."""
+    return {
+        kwarg.name or name: not field.has_default
         for name, field in handler.parsed_fn_signature.parameters.items()
         if isinstance(kwarg := field.kwarg_definition, QueryParameter)
-    )
+    }
 
 
 def wire_name(handler: HTTPRouteHandler, parameter: str) -> str:

@@ -72,9 +72,10 @@ async def running(
 
 async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
     settings = opened.configuration.settings
+    app = build_app(opened.shop)
     server = Server(
         uvicorn.Config(
-            build_app(opened.shop),
+            app,
             host=settings.host,
             port=settings.port,
             loop="none",
@@ -92,6 +93,8 @@ async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
     serving = asyncio.ensure_future(server.serve())
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    # The server waits for open event streams, so they are told to end first.
+    app.state.watchers.stop()
     server.should_exit = True
     stopping.cancel()
     await serving

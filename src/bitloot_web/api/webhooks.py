@@ -24,7 +24,7 @@ HEAD_BYTES: Final = 1024
     operation_id="takeWebhook",
     security=({"providerSignature": list[str]()},),
 )
-async def take(request: EdgeRequest, shop: TheShop, provider: FromPath[str]) -> Response[None]:
+async def take(request: EdgeRequest, shop: TheShop, provider: FromPath[str]) -> Response[bytes]:
     """Store one delivery of a provider: 200 (204 for suppliers), 401, 400, 413 or 503."""
     is_gateway = provider in shop.webhook_intake.gateways
     is_supplier = provider in shop.supplier_hints.suppliers
@@ -49,7 +49,7 @@ async def take(request: EdgeRequest, shop: TheShop, provider: FromPath[str]) -> 
     if taken == "duplicate":
         shop.metrics.duplicate_webhook.labels(provider).inc()
     # Kinguin asks for a 2xx with an empty body.
-    return Response(None, status_code=204 if is_supplier else 200)
+    return Response(b"", status_code=204 if is_supplier else 200, media_type="text/plain")
 
 
 async def _read(request: EdgeRequest, shop: Shop, gateway: str | None) -> bytes:

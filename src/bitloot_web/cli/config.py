@@ -11,12 +11,12 @@ def config(as_json: bool) -> None:
     """Check every setting and show what is in force; secrets are shown as ****."""
     import msgspec
 
-    from bitloot_web.cli.environment import environment
+    from bitloot_web.cli.source import source
     from bitloot_web.plugins import configure, shown
     from bitloot_web.settings import SettingsError
 
     try:
-        configuration = configure(environment())
+        configuration = configure(source())
     except SettingsError as error:
         if as_json:
             click.echo(msgspec.json.encode({"faults": error.faults}).decode())

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 import rich_click as click
@@ -49,8 +50,14 @@ class LazyGroup(click.RichGroup):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: bitloot demo",
 )
-def cli() -> None:
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of settings, NAME=value a line; ./bitloot.env is read if it is there.",
+)
+def cli(env_file: Path | None) -> None:
     """BitLoot: a crypto-only shop for the instant delivery of digital goods."""
+    del env_file  # read by the commands that need settings
 
 
 def main() -> None:

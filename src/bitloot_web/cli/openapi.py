@@ -8,6 +8,6 @@ def openapi() -> None:
     """Print the OpenAPI description of this release as JSON."""
     import msgspec
 
-    from bitloot_web.openapi import described
+    from bitloot_web.asgi import openapi_document
 
-    click.echo(msgspec.json.format(msgspec.json.encode(described())).decode())
+    click.echo(msgspec.json.format(openapi_document()).decode())

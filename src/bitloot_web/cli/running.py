@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import uvloop
 
-from bitloot_web.cli.environment import environment
+from bitloot_web.cli.source import source
 from bitloot_web.logs import configure_logs
 from bitloot_web.plugins import Configuration, configure, secret_values
 from bitloot_web.roles import Role, run_roles
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 def configured(extra: Mapping[str, str] | None = None) -> Configuration:
     """The checked settings, with logs set up. Raises SettingsError."""
-    configuration = configure(environment(extra))
+    configuration = configure(source(extra))
     settings = configuration.settings
     configure_logs(
         level=settings.log_level,

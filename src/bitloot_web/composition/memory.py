@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.limits import Limits
 from bitloot.ports.clock import FailPoint
 from bitloot.testing.seeded import SeededBytes, SeededIds
@@ -66,9 +67,8 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
     mailer = MemoryMailer(
         clock=clock.now, random_bytes=random_bytes, limits=limits, in_transaction=asking
     )
-    rate_limiter = MemoryRateLimiter(clock=clock.now)
-    otp, realtime = MemoryOtpStore(clock=clock.now), MemoryRealtime()
-    own_stock = OwnStock()
+    rate_limiter, otp = MemoryRateLimiter(clock=clock.now), MemoryOtpStore(clock=clock.now)
+    realtime = MemoryRealtime()
     near = Neighbours(
         uow=uow,
         jobs=MemoryJobs(store.jobs, clock.boot),
@@ -81,7 +81,7 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         ),
         gateways={gateway.name: gateway},
         gateway=gateway.name,
-        suppliers={own_stock.name: own_stock, supplier.name: supplier},
+        suppliers={OWN_STOCK: OwnStock(), supplier.name: supplier},
         vault=vault,
         mailer=mailer,
         rate_limiter=rate_limiter,

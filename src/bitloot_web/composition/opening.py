@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from redis.asyncio import Redis
 from taskiq import AsyncBroker
 
 from bitloot.ports.catalogue_writer import CatalogueWriter
 from bitloot.ports.clock import FailPoint
+from bitloot.ports.key_vault import KeyVault
+from bitloot.ports.mailer import Mailer
+from bitloot.ports.payment_gateway import PaymentGateway
 from bitloot.ports.plugin import PluginContext
+from bitloot.ports.supplier import Supplier
 from bitloot_adapters import clock
 from bitloot_adapters.memory.captcha import CaptchaOff
 from bitloot_adapters.postgres.breakers import PostgresBreakers
@@ -23,7 +28,7 @@ from bitloot_adapters.postgres.catalogue_writer import (
 )
 from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.listener import open_listener
-from bitloot_adapters.postgres.pool import open_database
+from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_adapters.postgres.upkeep import PostgresUpkeep
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
@@ -43,6 +48,7 @@ from bitloot_web.metrics import open_metrics
 from bitloot_web.plugins import Chosen, Configuration
 from bitloot_web.relay import Relay
 from bitloot_web.security import keys
+from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop, Views
 
 P = TypeVar("P")
@@ -99,7 +105,7 @@ async def open_shop(
     configuration: Configuration, *, failpoint: FailPoint = unarmed
 ) -> AsyncIterator[OpenShop]:
     """The shop of these settings, closed when the block is left."""
-    settings, chosen = configuration.settings, configuration.plugins
+    settings = configuration.settings
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             open_database(
@@ -113,62 +119,14 @@ async def open_shop(
         uow = PostgresUnitOfWork(
             database, new_id=clock.new_id, max_attempts=settings.limits.job_attempts
         )
-        context = PluginContext(
-            limits=settings.limits,
-            clock=clock.utc_now,
-            boot_clock=clock.boot_seconds,
-            new_id=clock.new_id,
-            random_bytes=clock.random_bytes,
-            public_url=settings.public_url,
-            data_dir=Path(settings.data_dir),
-            is_production=settings.is_production,
-            in_transaction=uow.in_transaction,
-        )
-        gateways = {c.plugin.name: await _open(stack, c, context) for c in chosen.gateways}
-        suppliers = {c.plugin.name: await _open(stack, c, context) for c in chosen.suppliers}
-        vault = await _open(stack, chosen.key_vault, context)
-        mailer = await _open(stack, chosen.mailer, context)
-        near = Neighbours(
+        opened = await _open_plugins(stack, configuration, uow)
+        near = _neighbours(
+            settings,
+            database=database,
+            redis=redis,
             uow=uow,
-            jobs=PostgresJobs(
-                database,
-                limits=settings.limits,
-                new_id=clock.new_id,
-                boot_clock=clock.boot_seconds,
-            ),
-            breakers=PostgresBreakers(database, limits=settings.limits),
-            upkeep=PostgresUpkeep(database),
-            views=Views(
-                orders=PostgresOrderViews(database),
-                catalog=PostgresCatalogViews(database, gateway_fee=settings.limits.gateway_fee),
-                desk=PostgresDeskViews(database, limits=settings.limits),
-            ),
-            gateways=gateways,
-            gateway=settings.gateways[0],
-            suppliers=suppliers,
-            vault=vault,
-            mailer=mailer,
-            rate_limiter=RedisRateLimiter(
-                redis, pepper=keys.derive(settings.secret_key, keys.RATE_LIMIT)
-            ),
-            otp=RedisOtpStore(redis),
-            realtime=RedisRealtime(redis),
-            cache=RedisCache(redis),
-            captcha=CaptchaOff(),
-            clock=clock.utc_now,
-            boot_clock=clock.boot_seconds,
-            new_id=clock.new_id,
-            random_bytes=clock.random_bytes,
+            opened=opened,
             failpoint=failpoint,
-            limits=settings.limits,
-            probes=probes(
-                database=database,
-                redis=redis,
-                gateways=gateways,
-                suppliers=suppliers,
-                vault=vault,
-                mailer=mailer,
-            ),
         )
         yield OpenShop(
             configuration=configuration,
@@ -176,6 +134,87 @@ async def open_shop(
             shop=build_shop(near, settings, open_metrics()),
             catalogue_writer=PostgresCatalogueWriter(database),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Providers:
+    gateways: dict[str, PaymentGateway]
+    suppliers: dict[str, Supplier]
+    vault: KeyVault
+    mailer: Mailer
+
+
+async def _open_plugins(
+    stack: AsyncExitStack, configuration: Configuration, uow: PostgresUnitOfWork
+) -> _Providers:
+    settings, chosen = configuration.settings, configuration.plugins
+    context = PluginContext(
+        limits=settings.limits,
+        clock=clock.utc_now,
+        boot_clock=clock.boot_seconds,
+        new_id=clock.new_id,
+        random_bytes=clock.random_bytes,
+        public_url=settings.public_url,
+        data_dir=Path(settings.data_dir),
+        is_production=settings.is_production,
+        in_transaction=uow.in_transaction,
+    )
+    return _Providers(
+        gateways={c.plugin.name: await _open(stack, c, context) for c in chosen.gateways},
+        suppliers={c.plugin.name: await _open(stack, c, context) for c in chosen.suppliers},
+        vault=await _open(stack, chosen.key_vault, context),
+        mailer=await _open(stack, chosen.mailer, context),
+    )
+
+
+def _neighbours(
+    settings: Settings,
+    *,
+    database: Database,
+    redis: Redis,
+    uow: PostgresUnitOfWork,
+    opened: _Providers,
+    failpoint: FailPoint,
+) -> Neighbours:
+    limits = settings.limits
+    pepper = keys.derive(settings.secret_key, keys.RATE_LIMIT)
+    return Neighbours(
+        uow=uow,
+        jobs=PostgresJobs(
+            database, limits=limits, new_id=clock.new_id, boot_clock=clock.boot_seconds
+        ),
+        breakers=PostgresBreakers(database, limits=limits),
+        upkeep=PostgresUpkeep(database),
+        views=Views(
+            orders=PostgresOrderViews(database),
+            catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
+            desk=PostgresDeskViews(database, limits=limits),
+        ),
+        gateways=opened.gateways,
+        gateway=settings.gateways[0],
+        suppliers=opened.suppliers,
+        vault=opened.vault,
+        mailer=opened.mailer,
+        rate_limiter=RedisRateLimiter(redis, pepper=pepper),
+        otp=RedisOtpStore(redis),
+        realtime=RedisRealtime(redis),
+        cache=RedisCache(redis),
+        captcha=CaptchaOff(),
+        clock=clock.utc_now,
+        boot_clock=clock.boot_seconds,
+        new_id=clock.new_id,
+        random_bytes=clock.random_bytes,
+        failpoint=failpoint,
+        limits=limits,
+        probes=probes(
+            database=database,
+            redis=redis,
+            gateways=opened.gateways,
+            suppliers=opened.suppliers,
+            vault=opened.vault,
+            mailer=opened.mailer,
+        ),
+    )
 
 
 async def _open(stack: AsyncExitStack, chosen: Chosen[P], context: PluginContext) -> P:

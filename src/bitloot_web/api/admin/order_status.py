@@ -1,6 +1,7 @@
 """Setting an order's status by hand."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,9 @@ from bitloot_web.api.fields import Reason
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.security.callers import ADMIN
+
+# An entity tag (RFC 9110, 8.8.3) that is a version.
+_VERSION: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
 
 
 class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -49,8 +53,8 @@ def expected_version(if_match: str | None) -> int:
     """The version in an `If-Match` header. Raises ProblemError."""
     if if_match is None:
         raise ProblemError("precondition-required")
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+    matched = _VERSION.fullmatch(if_match.strip())
+    if matched is None:
         fault = FieldError("If-Match", 'Send the version of the order, such as "7".')
         raise ProblemError("invalid-request", errors=(fault,))
-    return int(text)
+    return int(matched[1])

@@ -10,9 +10,11 @@ from bitloot_web.settings import Environment
 ENV_FILE: Final = "bitloot.env"
 
 
-def environment(extra: Mapping[str, str] | None = None) -> Environment:
-    """The process's variables over those of `bitloot.env`, where there is one."""
-    return Environment({**_from_file(Path(ENV_FILE)), **os.environ, **(extra or {})})
+def environment(
+    extra: Mapping[str, str] | None = None, *, file: Path = Path(ENV_FILE)
+) -> Environment:
+    """The process's variables over those of a file, `bitloot.env` unless another is named."""
+    return Environment({**_from_file(file), **os.environ, **(extra or {})})
 
 
 def _from_file(path: Path) -> dict[str, str]:
