@@ -1,5 +1,6 @@
 """A whole shop in memory behind its HTTP application, and a buyer to walk through it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -98,6 +99,9 @@ class Stage:
                 return
             for job_id in due:
                 await runner.run(job_id)
+
+    def socket(self, order_id: str, origin: str | None = None) -> "Socket":
+        return Socket(self.app, f"/v1/ws/orders/{order_id}", origin)
 
     async def quote(self, *lines: tuple[str, int]) -> str:
         wanted = [{"product": p, "quantity": n} for p, n in lines or [("own-game", 1)]]
@@ -257,6 +261,52 @@ async def _fill_shelves(stage: Stage) -> None:
         headers={**stage.admin, **stage.once(), "content-type": "text/plain"},
     )
     assert imported.status_code == 201, imported.text
+
+
+class Socket:
+    """A WebSocket client that speaks ASGI with the application, without a server between."""
+
+    def __init__(self, app: Litestar, path: str, origin: str | None) -> None:
+        headers = [(b"host", b"shop.example")]
+        if origin is not None:
+            headers.append((b"origin", origin.encode()))
+        self._scope = {
+            "type": "websocket", "asgi": {"version": "3.0"}, "http_version": "1.1",
+            "scheme": "wss", "path": path, "raw_path": path.encode(), "query_string": b"",
+            "root_path": "", "headers": headers, "subprotocols": [], "state": {},
+            "client": ("203.0.113.7", 4711), "server": ("shop.example", 443), "extensions": {},
+        }  # fmt: skip
+        self._inbox: asyncio.Queue[dict] = asyncio.Queue()
+        self._outbox: asyncio.Queue[dict] = asyncio.Queue()
+        self._app = app
+        self._task: asyncio.Task | None = None
+
+    async def open(self) -> dict:
+        self._task = asyncio.create_task(self._app(self._scope, self._inbox.get, self._outbox.put))
+        await self._inbox.put({"type": "websocket.connect"})
+        return await self.message()
+
+    async def send(self, value: object) -> None:
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        await self._inbox.put({"type": "websocket.receive", "text": text})
+
+    async def message(self) -> dict:
+        """The next message of the application."""
+        return await asyncio.wait_for(self._outbox.get(), 10)
+
+    async def event(self) -> dict:
+        message = await self.message()
+        assert message["type"] == "websocket.send", message
+        return msgspec.json.decode(message["text"])
+
+    async def closed(self) -> int:
+        message = await self.message()
+        assert message["type"] == "websocket.close", message
+        return message["code"]
+
+    async def leave(self) -> None:
+        await self._inbox.put({"type": "websocket.disconnect", "code": 1000})
+        await asyncio.wait_for(self._task, 10)
 
 
 UNKNOWN_ID = "01c2ae78-4200-7003-b48f-c209128b2f33"
