@@ -6,7 +6,7 @@ because the same query finds them. While the doorbell is lost, the relay runs th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine
 
 import structlog
 
@@ -26,7 +26,7 @@ class Relay:
         jobs: Jobs,
         doorbell: Doorbell,
         wake_up: WakeUp,
-        run_here: Callable[[str], Awaitable[None]],
+        run_here: Callable[[str], Coroutine[None, None, None]],
         *,
         limits: Limits,
         concurrency: int,
@@ -38,6 +38,8 @@ class Relay:
         self._limits = limits
         self._concurrency = concurrency
         self._doorbell_lost = False
+        # Jobs that run in this process because the doorbell is lost.
+        self._here: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Outlives every outage of the database and of the doorbell."""
@@ -50,6 +52,11 @@ class Relay:
                 moved = 0
             if moved == 0:
                 await self._wait(stop, poll)
+        await self.idle()
+
+    async def idle(self) -> None:
+        """Wait for the jobs that run in this process."""
+        await asyncio.gather(*self._here)
 
     async def step(self) -> int:
         """Claim one batch and ring for it, or run it here. Gives how many jobs that were."""
@@ -74,24 +81,25 @@ class Relay:
         if not self._doorbell_lost:
             self._doorbell_lost = True
             log.warning("doorbell_lost_jobs_run_in_the_relay")
-        claimed = await self._jobs.claim_due(self._concurrency)
-        await self._run_all(claimed)
+        free = self._concurrency - len(self._here)
+        claimed = await self._jobs.claim_due(free) if free else ()
+        for job_id in claimed:
+            task = asyncio.create_task(self._run_here(job_id))
+            self._here.add(task)
+            task.add_done_callback(self._here.discard)
         return len(claimed)
 
-    async def _run_all(self, job_ids: Sequence[str]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for job_id in job_ids:
-                group.create_task(self._run(job_id))
-
-    async def _run(self, job_id: str) -> None:
-        await self._run_here(job_id)
-
     async def _wait(self, stop: asyncio.Event, seconds: float) -> None:
-        stopping = asyncio.ensure_future(stop.wait())
-        waking = asyncio.ensure_future(self._wake_up.wait(seconds))
+        stopping = asyncio.create_task(_until(stop))
+        waking = asyncio.create_task(self._wake_up.wait(seconds))
         try:
-            await asyncio.wait({stopping, waking}, return_when=asyncio.FIRST_COMPLETED)
+            first = {stopping, waking, *self._here}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
             waking.cancel()
             await asyncio.gather(stopping, waking, return_exceptions=True)
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
