@@ -294,7 +294,7 @@ class NowPayments:
 def _opened(read: wire.WirePayment) -> OpenedPayment | None:
     payment_id, address = wire.text(read.payment_id), wire.text(read.pay_address)
     amount, currency = wire.amount(read.pay_amount), wire.ticker(read.pay_currency)
-    if payment_id is None or address is None or amount is None or currency is None:
+    if payment_id is None or address is None or not amount or currency is None:
         return None
     return OpenedPayment(
         gateway_payment_id=payment_id,
@@ -305,7 +305,7 @@ def _opened(read: wire.WirePayment) -> OpenedPayment | None:
         payin_extra_id=wire.text(read.payin_extra_id),
         network=wire.ticker(read.network),
         purchase_id=wire.text(read.purchase_id),
-        is_fixed_rate=read.is_fixed_rate in {True, "true", "True"},
+        is_fixed_rate=str(read.is_fixed_rate).lower() == "true",
         quote_ends_at=wire.moment(read.expiration_estimate_date),
         valid_until=wire.moment(read.valid_until),
     )

@@ -8,6 +8,7 @@ absent, because every decision compares it with what we asked for.
 Source: NOWPayments API documentation, `POST /payment`, `GET /payment/{id}`, IPN bodies.
 """
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, TypeAlias, TypeVar
@@ -24,6 +25,10 @@ Scalar: TypeAlias = object
 T = TypeVar("T")
 
 MAX_TEXT: Final = 512
+# A time outside of these years is none of a payment; at the last one no span could be added to it.
+FIRST_YEAR: Final = 2000
+LAST_YEAR: Final = 2199
+UNREADABLE: Final = "unreadable"
 
 
 class WirePayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,8 +114,27 @@ class WireError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decode(body: bytes, shape: type[T]) -> T:
-    """A body in its shape; numbers with a point or an exponent are exact. Raises DecodeError."""
-    return msgspec.json.Decoder(shape, float_hook=Decimal).decode(body)
+    """A body in its shape; numbers with a point or an exponent are exact. Raises DecodeError.
+
+    What JavaScript reads and the strict decoder does not (half a surrogate pair in a text, a whole
+    number of thousands of digits) is read leniently, so that one odd field hides no other.
+    """
+    try:
+        return msgspec.json.Decoder(shape, float_hook=_number).decode(body)
+    except msgspec.DecodeError as strict:
+        try:
+            loose = json.loads(body.decode(), parse_float=_number, parse_int=_number)
+        except ValueError:
+            raise strict from None
+        return msgspec.convert(loose, shape)
+
+
+def _number(digits: str) -> Decimal | str:
+    """A JSON number, exactly; as text where no `Decimal` can hold it, so that it is not absent."""
+    try:
+        return Decimal(digits)
+    except ArithmeticError:
+        return digits
 
 
 def text(value: Scalar) -> str | None:
@@ -121,7 +145,9 @@ def text(value: Scalar) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
     if isinstance(value, Decimal):
-        if not value.is_finite() or value != value.to_integral_value():
+        if not value.is_finite() or value.adjusted() >= MAX_TEXT:
+            return None
+        if value != value.to_integral_value():
             return None
         value = format(value.to_integral_value(), "f")
     read = str(value).strip()
@@ -149,7 +175,8 @@ def eur(value: Scalar) -> Decimal | None:
 def _decimal(value: Scalar) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
-    if isinstance(value, str) and (len(value) > MAX_TEXT or not value.isascii()):
+    # `Decimal` itself would also take `1_000`.
+    if isinstance(value, str) and (len(value) > MAX_TEXT or not value.isascii() or "_" in value):
         return None
     try:
         return Decimal(value)
@@ -164,6 +191,8 @@ def moment(value: Scalar) -> datetime | None:
     try:
         read = datetime.fromisoformat(value)
     except ValueError:
+        return None
+    if not FIRST_YEAR <= read.year <= LAST_YEAR:
         return None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
@@ -180,14 +209,13 @@ def report(gateway: str, wire: WirePayment) -> PaymentReport | None:
     if payment_id is None or status is None:
         return None
     children = (text(child) for child in _elements(wire.payment_extra_ids))
-    parent = text(wire.parent_payment_id)
     return PaymentReport(
         gateway=gateway,
         gateway_payment_id=payment_id,
         status=status.lower(),
         order_number=text(wire.order_id),
         gateway_invoice_id=text(wire.invoice_id),
-        parent_payment_id=None if parent in {"0", "null"} else parent,
+        parent_payment_id=_parent(wire.parent_payment_id),
         price_amount=eur(wire.price_amount),
         price_currency=ticker(wire.price_currency),
         pay_amount=amount(wire.pay_amount),
@@ -204,6 +232,16 @@ def report(gateway: str, wire: WirePayment) -> PaymentReport | None:
         quote_ends_at=moment(wire.expiration_estimate_date),
         valid_until=moment(wire.valid_until),
     )
+
+
+def _parent(value: Scalar) -> str | None:
+    """The parent of a child deposit. One that cannot be read is a parent all the same: a child
+    taken for a payment of its own would deliver.
+    """
+    if value is None or value is False or (isinstance(value, str) and not value.strip()):
+        return None
+    read = text(value)
+    return None if read in {"0", "null"} else read or UNREADABLE
 
 
 def _elements(value: Scalar) -> list[Scalar]:
