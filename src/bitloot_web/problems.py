@@ -143,7 +143,7 @@ DEFAULT_RETRY_AFTER: Final = 5
 
 
 class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A field to mend: a JSON pointer or parameter name, and how."""
+    """What to mend, and how: a path in the body (`lines[0].quantity`) or a parameter's name."""
 
     field: str
     detail: str

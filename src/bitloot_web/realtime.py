@@ -6,7 +6,7 @@ the store of hints is lost, and a watcher goes on after any cut from the last ev
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -51,8 +51,11 @@ class Watchers:
 
     async def follow(
         self, shop: Shop, order_id: str, after: int
-    ) -> AsyncIterator[TimelineEntry | None]:
-        """The buyer's events after a number, for ever; None as a sign of life. Ends on `stop`."""
+    ) -> AsyncGenerator[TimelineEntry | None, None]:
+        """The buyer's events after a number, for ever; None as a sign of life. Ends on `stop`.
+
+        Close it when done: the watch on hints ends with it.
+        """
         silent = 0.0
         while not self.stopping.is_set():
             async with shop.realtime.watch(order_id) as hints:

@@ -1,7 +1,7 @@
 """The events of an order, as a page of JSON or as a stream (Server-Sent Events), by `Accept`."""
 
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from litestar import MediaType, Response, get
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
+from bitloot.ports.views.orders import TimelineEntry
 from bitloot_web.api.orders import OWNER, After, Timeline, event_shown
 from bitloot_web.dependencies import TheShop, TheWatchers
 from bitloot_web.paging import PageLimit, page_size
@@ -78,9 +79,14 @@ async def _stream(
             seats.enter_context(watchers.seat(order_id, shop.limits.sockets_per_order))
         except ProblemError:
             return
-        async for entry in watchers.follow(shop, order_id, after):
-            if entry is None:
-                yield b": still here\n\n"
-                continue
-            data = msgspec.json.encode(event_shown(entry)).decode()
-            yield f"id: {entry.seq}\nevent: {entry.kind}\ndata: {data}\n\n".encode()
+        async with aclosing(watchers.follow(shop, order_id, after)) as entries:
+            async for entry in entries:
+                yield _told(entry)
+
+
+def _told(entry: TimelineEntry | None) -> bytes:
+    """An event as it stands in the stream; a comment as a sign of life."""
+    if entry is None:
+        return b": still here\n\n"
+    data = msgspec.json.encode(event_shown(entry)).decode()
+    return f"id: {entry.seq}\nevent: {entry.kind}\ndata: {data}\n\n".encode()

@@ -5,6 +5,7 @@ The first message brings the token, so that it stands in no address and no log:
 """
 
 import asyncio
+from contextlib import aclosing
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -119,14 +120,15 @@ async def _serve(
 async def _speak(
     socket: EdgeSocket, shop: Shop, watchers: Watchers, order_id: str, after: int
 ) -> int | None:
-    async for entry in watchers.follow(shop, order_id, max(0, after)):
-        message: msgspec.Struct | dict[str, str]
-        message = {"kind": "ping"} if entry is None else event_shown(entry)
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await socket.send_text(msgspec.json.encode(message).decode())
-        except TimeoutError:
-            return POLICY
+    async with aclosing(watchers.follow(shop, order_id, max(0, after))) as entries:
+        async for entry in entries:
+            message: msgspec.Struct | dict[str, str]
+            message = {"kind": "ping"} if entry is None else event_shown(entry)
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await socket.send_text(msgspec.json.encode(message).decode())
+            except TimeoutError:
+                return POLICY
     return GOING_AWAY
 
 

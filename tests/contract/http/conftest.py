@@ -1,6 +1,7 @@
 """A whole shop in memory behind its HTTP application, and a buyer to walk through it."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,33 +16,25 @@ from litestar import Litestar
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.product import Offer, Product
 from bitloot.ports.supplier import SupplierProduct
-from bitloot.testing.seeded import SeededBytes, SeededIds
 from bitloot.testing.virtual_time import VirtualClock
-from bitloot_adapters.memory.breakers import MemoryBreakers
-from bitloot_adapters.memory.cache import MemoryCache
-from bitloot_adapters.memory.captcha import CaptchaOff
 from bitloot_adapters.memory.jobs import MemoryJobs
-from bitloot_adapters.memory.key_vault import MemoryKeyVault
 from bitloot_adapters.memory.mailer import MemoryMailer
 from bitloot_adapters.memory.otp_store import MemoryOtpStore
 from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
 from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
 from bitloot_adapters.memory.realtime import MemoryRealtime
 from bitloot_adapters.memory.supplier import MemorySupplier
-from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
-from bitloot_adapters.memory.upkeep import MemoryUpkeep
-from bitloot_adapters.memory.views.catalog import MemoryCatalogViews
-from bitloot_adapters.memory.views.desk import MemoryDeskViews
-from bitloot_adapters.memory.views.orders import MemoryOrderViews
+from bitloot_adapters.memory.unit_of_work import MemoryStore
 from bitloot_web.asgi import build_app, openapi_document
 from bitloot_web.composition.assembly import build_shop, job_handlers
+from bitloot_web.composition.memory import memory_neighbours
 from bitloot_web.composition.neighbours import Neighbours, unarmed
 from bitloot_web.job_runner import JobRunner
 from bitloot_web.logs import configure_logs
 from bitloot_web.metrics import open_metrics
 from bitloot_web.problems import PROBLEMS, URN
 from bitloot_web.settings import Settings
-from bitloot_web.shop import Shop, Views
+from bitloot_web.shop import Shop
 
 ADMIN_TOKEN = "an-admin-token-for-these-tests-0123456789"
 SETTINGS = Settings(
@@ -150,56 +143,33 @@ class Stage:
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    clock = VirtualClock()
-    random_bytes = SeededBytes(7)
-    new_id = SeededIds(clock.now, 7)
-    limits = SETTINGS.limits
-    store = MemoryStore(clock=clock.now, new_id=new_id, limits=limits)
-    uow = MemoryUnitOfWork(store)
-    jobs = MemoryJobs(store.jobs, clock.boot)
-    now, inside = clock.now, uow.in_transaction
+    around = memory_neighbours(7, SETTINGS.limits, unarmed)
+    clock, now, bytes_of = around.clock, around.clock.now, around.random_bytes
+    inside = around.near.uow.in_transaction
+    # Under the names of the real providers: callbacks are told apart by them.
     gateway = MemoryPaymentGateway(
-        clock=now, random_bytes=random_bytes, name="nowpayments", in_transaction=inside
+        clock=now, random_bytes=bytes_of, name="nowpayments", in_transaction=inside
     )
     supplier = MemorySupplier(
-        clock=now, random_bytes=random_bytes, name="kinguin", in_transaction=inside
+        clock=now, random_bytes=bytes_of, name="kinguin", in_transaction=inside
     )
     mailer = MemoryMailer(
-        clock=now, random_bytes=random_bytes, limits=limits, name="resend", in_transaction=inside
+        clock=now,
+        random_bytes=bytes_of,
+        limits=SETTINGS.limits,
+        name="resend",
+        in_transaction=inside,
     )
-    rate_limiter = MemoryRateLimiter(clock=now)
-    otp = MemoryOtpStore(clock=now)
-    realtime = MemoryRealtime()
 
     async def database() -> None:
-        store.reach()
+        around.store.reach()
 
-    near = Neighbours(
-        uow=uow,
-        jobs=jobs,
-        breakers=MemoryBreakers(clock=now, limits=limits),
-        upkeep=MemoryUpkeep(store),
-        views=Views(
-            orders=MemoryOrderViews(store),
-            catalog=MemoryCatalogViews(store, gateway_fee=limits.gateway_fee),
-            desk=MemoryDeskViews(store, limits=limits),
-        ),
+    near = dataclasses.replace(
+        around.near,
         gateways={"nowpayments": gateway},
         gateway="nowpayments",
-        suppliers={"kinguin": supplier},
-        vault=MemoryKeyVault(random_bytes=random_bytes, in_transaction=inside),
+        suppliers={**around.near.suppliers, "kinguin": supplier},
         mailer=mailer,
-        rate_limiter=rate_limiter,
-        otp=otp,
-        realtime=realtime,
-        cache=MemoryCache(clock=now, entries=limits.cache_entries),
-        captcha=CaptchaOff(),
-        clock=now,
-        boot_clock=clock.boot,
-        new_id=new_id,
-        random_bytes=random_bytes,
-        failpoint=unarmed,
-        limits=limits,
         probes={"database": database},
     )
     shop = build_shop(near, SETTINGS, open_metrics())
@@ -208,14 +178,14 @@ async def stage() -> AsyncIterator[Stage]:
     async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as client:
         stage = Stage(
             clock=clock,
-            store=store,
-            jobs=jobs,
+            store=around.store,
+            jobs=near.jobs,
             gateway=gateway,
             supplier=supplier,
             mailer=mailer,
-            rate_limiter=rate_limiter,
-            otp=otp,
-            realtime=realtime,
+            rate_limiter=around.rate_limiter,
+            otp=around.otp,
+            realtime=around.realtime,
             near=near,
             shop=shop,
             app=app,

@@ -1,0 +1,79 @@
+"""The description of the API, and what the edge says of itself in answers and in the log."""
+
+import dataclasses
+import io
+from typing import TYPE_CHECKING
+
+import httpx
+
+from bitloot_web.asgi import build_app
+from bitloot_web.logs import configure_logs
+
+if TYPE_CHECKING:
+    from tests.contract.http.conftest import Stage, Sweep
+
+
+async def test_the_description_declares_the_problem_of_every_operation(sweep: "Sweep") -> None:
+    answer = await sweep.stage.client.get("/openapi.json")
+    document = answer.json()
+    assert document["openapi"].startswith("3.1")
+    assert "Problem" in document["components"]["schemas"]
+    assert {"orderSession", "adminToken"} <= set(document["components"]["securitySchemes"])
+    reference = {"$ref": "#/components/schemas/Problem"}
+    names = [operation["operationId"] for _, _, operation in sweep.operations]
+    assert len(names) == len(set(names)) > 35
+    for _, path, operation in sweep.operations:
+        for status, response in operation["responses"].items():
+            if status == "default" or status >= "400":
+                content = response["content"]["application/problem+json"]
+                assert content["schema"] == reference, (path, status)
+        assert "default" in operation["responses"], path
+        if path.startswith("/v1/admin"):
+            assert operation["security"] == [{"adminToken": []}]
+
+
+async def test_every_idempotency_key_of_the_description_is_asked_for(sweep: "Sweep") -> None:
+    keyed = sweep.with_parameter("Idempotency-Key")
+    assert len(keyed) >= 10
+    for method, path, operation in keyed:
+        (header,) = [p for p in operation["parameters"] if p["name"] == "Idempotency-Key"]
+        assert header["required"] is True
+        answer = await sweep.call(method, sweep.filled(path), headers={"idempotency-key": "short"})
+        assert answer.status_code in {400, 415, 422}, (path, answer.text)
+
+
+async def test_a_shop_in_production_asks_for_transport_security(stage: "Stage") -> None:
+    edge = dataclasses.replace(stage.shop.edge, is_production=True)
+    app = build_app(dataclasses.replace(stage.shop, edge=edge))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="https://shop.example"
+    ) as client:
+        answer = await client.get("/healthz")
+    assert "max-age=" in answer.headers["strict-transport-security"]
+
+
+async def test_the_log_holds_a_line_a_request_and_no_token_query_or_key(stage: "Stage") -> None:
+    lines = io.StringIO()
+    configure_logs(level="info", stream=lines)
+    order_id, token = await stage.bought()
+    items = await stage.client.get(f"/v1/orders/{order_id}/deliveries", headers=token)
+    (line,) = items.json()["items"]
+    link = await stage.client.post(
+        f"/v1/orders/{order_id}/items/{line['itemId']}/reveal", headers={**token, **stage.once()}
+    )
+    file = await stage.client.get(link.json()["url"])
+    await stage.client.get("/v1/payments/estimate?amount=77.31&asset=btc")
+    text = lines.getvalue()
+    (key,) = file.json()["keys"]
+    secrets = (
+        token["authorization"][7:],
+        link.json()["url"].rpartition("/")[2],
+        key["key"],
+        "77.31",
+        stage.admin["authorization"][7:],
+        "buyer@shop.example",
+    )
+    assert "/v1/downloads/{token}" in text
+    assert file.headers["x-request-id"] in text
+    for secret in secrets:
+        assert secret not in text
