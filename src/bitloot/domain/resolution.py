@@ -11,7 +11,7 @@ from typing import Final
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft
-from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.fulfilment import FULFILMENT, Fulfilment, SupplierAttempt
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import CENT, Eur
 from bitloot.domain.order import OrderFile
@@ -45,6 +45,7 @@ def searched(
     *,
     balance: Eur | None,
     spent: Eur,
+    is_hinted: bool = False,
     at: datetime,
     new_id: Callable[[], str],
     limits: Limits,
@@ -52,7 +53,8 @@ def searched(
     """What a well-formed answer to a search means.
 
     `found` are the orders that carry exactly our id. `balance` is the supplier's balance now,
-    `spent` what our other orders cost since the attempt, both EUR.
+    `spent` what our other orders cost since the attempt, both EUR. `is_hinted`: a webhook of the
+    supplier named our id, so there is an order whatever the search says.
     """
     draft = Draft(file, at=at, new_id=new_id)
     row = attempt
@@ -67,7 +69,7 @@ def searched(
         row, checks=row.checks + 1, next_check_at=at + search_pause(row.checks + 1, limits)
     )
     draft.event("attempt_checked", row.id, facts={"checks": row.checks})
-    if not is_absent(row, balance=balance, spent=spent, at=at, limits=limits):
+    if is_hinted or not is_absent(row, balance=balance, spent=spent, at=at, limits=limits):
         if at - row.intent_at >= limits.blocked_patience and fulfilment.state != "failed_terminal":
             fail(draft, fulfilment, "unresolved")
         return draft.decision("not found yet")
@@ -104,12 +106,35 @@ def _adopt(
         found, key=lambda o: (o.state in _DOOMED, o.created_at is None, o.created_at or draft.at)
     )
     draft.move_attempt(attempt, "found")
-    take_up(draft, fulfilment, attempt, ordered[0])
+    if draft.now(fulfilment).state in FULFILMENT.terminal:
+        _give_back(draft, attempt, ordered[0])
+    else:
+        take_up(draft, fulfilment, attempt, ordered[0])
     gen = draft.now(fulfilment).gen
     for extra in ordered[1:]:
         gen += 1
         surplus_order(draft, fulfilment, attempt, extra, gen)
     draft.set(fulfilment, gen=gen)
+
+
+def _give_back(draft: Draft, attempt: SupplierAttempt, order: SupplierOrder) -> None:
+    """It is found after all, but nobody waits for it any more: its keys are given back."""
+    is_over = order.state in _DOOMED
+    draft.set(
+        attempt,
+        supplier_order_id=order.supplier_order_id,
+        created_at=order.created_at or draft.at,
+        next_check_at=None,
+        refusal="surplus",
+        returning="none" if is_over else "wanted",
+        cost=order.total,
+    )
+    row = draft.move_attempt(attempt, "refund" if order.state == "refunded" else "cancel")
+    if is_over:
+        return
+    if order.total is not None:
+        book_cost(draft, row, order.total)
+    draft.event("return_requested", row.id, facts={"cause": "surplus"})
 
 
 def surplus_order(

@@ -18,7 +18,7 @@ from bitloot.domain.hold import HoldReason
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.order import OrderFile
 from bitloot.domain.sealed import Bound, SealedBytes
-from bitloot.domain.supply import SuppliedKey
+from bitloot.domain.supply import LOST_UNIT, SuppliedKey, SupplierOrder
 
 CONTENT_TYPES: Final = frozenset({"text/plain", "image/jpeg", "image/png", "image/gif"})
 Fault: TypeAlias = Literal["repeated", "wrong_product", "unreadable"]
@@ -58,6 +58,12 @@ def free_slots(fulfilment: Fulfilment, sealed: Sequence[SealedKey]) -> tuple[int
     """The units that have no key yet."""
     taken = {key.slot for key in sealed if key.state in _OCCUPIES}
     return tuple(slot for slot in fulfilment.slots if slot not in taken)
+
+
+def usable(report: SupplierOrder, supplied: Sequence[SuppliedKey]) -> tuple[SuppliedKey, ...]:
+    """The keys of an order without those that the supplier took back, readable or not."""
+    lost = {unit.key_id for unit in report.keys if unit.state in LOST_UNIT}
+    return tuple(key for key in supplied if key.key_id not in lost)
 
 
 def place_keys(

@@ -69,6 +69,9 @@ def observe(
         return Decision(reason="stale")
     draft = Draft(file, at=at, new_id=new_id)
     _note(draft, attempt, report)
+    if attempt.state not in {"created", "completed"}:
+        # An order that serves nobody any more says nothing of the units that another one gets.
+        return draft.decision(report.state)
     if report.state in {"canceled", "refunded"}:
         _order_lost(draft, fulfilment, attempt, report.state, sealed)
         return draft.decision(report.state)

@@ -161,6 +161,10 @@ class Inbox(Protocol):
         """The well-signed webhook stored under this key, locked."""
         ...
 
+    async def was_hinted(self, order_id: str, provider: str, external_id: str) -> bool:
+        """Whether a well-signed webhook of a supplier, found to be of this order, named our id."""
+        ...
+
     async def email(self, key: str) -> Email | None:
         """The mail with this key (`<kind>/<subject id>/<n>`), locked."""
         ...

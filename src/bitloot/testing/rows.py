@@ -161,6 +161,7 @@ class Rows:
                 unit_price=PRICE,
                 unit_cost=COST,
                 unit_floor=cost_floor(COST, FEE),
+                is_preorder=one.product.is_preorder,
             )
             for one in goods
         )
@@ -190,6 +191,7 @@ class Rows:
             unit_price=line.unit_price,
             unit_cost=line.unit_cost,
             unit_floor=line.unit_floor,
+            is_preorder=line.is_preorder,
         )
 
     def _reservation(self, order: Order, item: OrderItem, offer: Offer) -> Reservation:

@@ -283,6 +283,20 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
             assert by_id == insert(email).after
             assert await tx.inbox.email_by_provider_id("another", "m-1") is None
 
+    async def test_a_webhook_of_an_order_tells_which_of_our_ids_it_named(
+        self, rig: StoreRig
+    ) -> None:
+        purchase, rows = await placed(rig), rows_of(rig)
+        order_id, named = purchase.order.id, {"provider": "s", "order_id": purchase.order.id}
+        good = rows.webhook(order_number="BL-1-1-1", **named)
+        forged = rows.webhook(order_number="BL-1-1-2", signature_ok=False, **named)
+        await store(rig, *inserts(good, forged))
+        async with rig.uow.begin() as tx:
+            assert await tx.inbox.was_hinted(order_id, "s", "BL-1-1-1")
+            assert not await tx.inbox.was_hinted(order_id, "s", "BL-1-1-2")
+            assert not await tx.inbox.was_hinted(order_id, "another", "BL-1-1-1")
+            assert not await tx.inbox.was_hinted(rows.new_id(), "s", "BL-1-1-1")
+
     async def test_suppressed_addresses_are_known(self, rig: StoreRig) -> None:
         stopped = Suppression(id="gone@shop.example", reason="bounce", created_at=rig.now())
         await store(rig, insert(stopped))

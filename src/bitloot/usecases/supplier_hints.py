@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from bitloot.domain import resolution, supplier_progress
-from bitloot.domain.decision import NOTHING, Decision, JobRequest, also
+from bitloot.domain.decision import NOTHING, Decision, JobRequest, also, update
 from bitloot.domain.failpoints import AFTER_SIGNATURE_CHECK, AFTER_WEBHOOK_COMMIT
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.limits import Limits
@@ -93,15 +93,15 @@ class SupplierHints:
             return
         supplier = self.suppliers.get(webhook.provider)
         if not found or supplier is None or webhook.subject is None:
-            await self._close(lease, webhook, "unmatched" if webhook.subject else "ignored")
+            word: WebhookClass = "unmatched" if webhook.subject else "ignored"
+            await self._close(lease, webhook, word, found[0] if found else None)
             return
         order_id, fulfilment_id = found
         report: SupplierOrder | None = None
         try:
             report = await supplier.order(webhook.subject)
         except Unavailable as error:
-            wait = Again(after=self.limits.blocked_recheck, error=error.reason)
-            await self.jobs.finish(lease, wait)
+            await self._wait(lease, webhook, order_id, error)
             return
         except Rejected:
             # Not found, or not ours to read: the poll of the fulfilment decides.
@@ -160,10 +160,26 @@ class SupplierHints:
             file, fulfilment, known[0], report, keys, at=at, new_id=new_id
         )
 
-    async def _close(self, lease: Lease, webhook: Webhook, word: WebhookClass) -> None:
+    async def _wait(
+        self, lease: Lease, webhook: Webhook, order_id: str, error: Unavailable
+    ) -> None:
+        """Look again later; which order it is about is kept, for those who search for it."""
+        wait = Again(after=self.limits.blocked_recheck, error=error.reason)
+
         async def attempt(tx: Transaction) -> None:
             row = await tx.inbox.webhook(webhook.id) or webhook
-            await tx.record(handled(row, word, at=self.clock()), lease=lease, outcome=Done())
+            changes = () if row.order_id else (update(row, order_id=order_id),)
+            await tx.record(Decision(save=changes), lease=lease, outcome=wait)
+
+        await decide(self.uow, attempt)
+
+    async def _close(
+        self, lease: Lease, webhook: Webhook, word: WebhookClass, order_id: str | None
+    ) -> None:
+        async def attempt(tx: Transaction) -> None:
+            row = await tx.inbox.webhook(webhook.id) or webhook
+            noted = handled(row, word, at=self.clock(), order_id=order_id)
+            await tx.record(noted, lease=lease, outcome=Done())
 
         await decide(self.uow, attempt)
 

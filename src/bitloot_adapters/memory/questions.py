@@ -316,6 +316,15 @@ class MemoryInbox(msgspec.Struct, frozen=True):
         """The well-signed webhook with this key."""
         return self.tables.by_key(Webhook, "webhook_logs_dedupe_key", provider, dedupe_key)
 
+    async def was_hinted(self, order_id: str, provider: str, external_id: str) -> bool:
+        """Whether a webhook of this supplier named our id."""
+        return any(
+            (webhook.order_id, webhook.provider, webhook.order_number)
+            == (order_id, provider, external_id)
+            for webhook in self.tables.all(Webhook)
+            if webhook.signature_ok
+        )
+
     async def email(self, key: str) -> Email | None:
         """By its key."""
         return self.tables.by_key(Email, "emails_key", key)

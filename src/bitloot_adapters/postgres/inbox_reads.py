@@ -30,6 +30,16 @@ _WEBHOOK_BY_KEY: Final = compiled(
     )
     .with_for_update(key_share=True)
 )
+_HINTED: Final = compiled(
+    select(literal_column("1"))
+    .where(
+        webhook_logs.c.order_id == bindparam("row_id", type_=ID),
+        webhook_logs.c.provider == bindparam("provider", type_=Text),
+        webhook_logs.c.order_number == bindparam("key", type_=Text),
+        webhook_logs.c.signature_ok,
+    )
+    .limit(literal_column("1"))
+)
 _EMAIL: Final = compiled(
     select(*EMAIL.columns)
     .where(emails.c.key == bindparam("key", type_=Text))
@@ -80,6 +90,13 @@ class InboxReads:
     async def webhook_by_key(self, provider: str, dedupe_key: str) -> Webhook | None:
         rows = await _rows(self._session, _WEBHOOK_BY_KEY, provider=provider, key=dedupe_key)
         return WEBHOOK.first(rows)
+
+    async def was_hinted(self, order_id: str, provider: str, external_id: str) -> bool:
+        return bool(
+            await _rows(
+                self._session, _HINTED, row_id=order_id, provider=provider, key=external_id
+            )
+        )
 
     async def email(self, key: str) -> Email | None:
         return EMAIL.first(await _rows(self._session, _EMAIL, key=key))

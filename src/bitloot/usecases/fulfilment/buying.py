@@ -259,6 +259,9 @@ class Buying:
                 return Decision(reason="adopted"), None
             since = attempt.intent_at - desk.limits.job_lease
             spent = ZERO if found else await tx.orders.spent_at(attempt.supplier, since=since)
+            is_hinted = await tx.inbox.was_hinted(
+                case.file.order.id, attempt.supplier, attempt.external_id
+            )
             at = desk.clock()
             decision = resolution.searched(
                 case.file,
@@ -267,6 +270,7 @@ class Buying:
                 found,
                 balance=balance,
                 spent=spent,
+                is_hinted=is_hinted,
                 at=at,
                 new_id=desk.new_id,
                 limits=desk.limits,

@@ -9,7 +9,7 @@ from bitloot.domain.failpoints import AFTER_SEAL, KEYS_READ_BEFORE_SEAL
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.purchase import placed_attempt
-from bitloot.domain.sealing import NewKey
+from bitloot.domain.sealing import NewKey, usable
 from bitloot.domain.supply import SuppliedKey, SupplierOrder
 from bitloot.ports.errors import Rejected, Unavailable
 from bitloot.ports.jobs import Again, Dead, Lease
@@ -40,7 +40,7 @@ class Collecting:
             if not supplier_progress.has_new_keys(report, sealed):
                 await self._look_again(lease, case, attempt)
                 return False
-            supplied = await supplier.keys(report.supplier_order_id)
+            supplied = usable(report, await supplier.keys(report.supplier_order_id))
         except Unavailable as error:
             await desk.unavailable(lease, error)
             return False
