@@ -204,6 +204,15 @@ def test_o5_funds_seen_keep_the_goods_for_a_day_from_the_last_sighting(
     assert decision.reason == "duplicate"
 
 
+def test_o5_a_second_sighting_that_extends_nothing_writes_no_row_without_an_event(
+    cases: OrderCases,
+) -> None:
+    seen, _ = cases.told(cases.with_payment(cases.order()), "confirming")
+    again, decision = cases.told(seen, "confirming")
+    assert again == seen
+    assert (decision.save, decision.events) == ((), ())
+
+
 @pytest.mark.parametrize("status", ["waiting", "confirming"])
 def test_o6_a_finished_payment_brings_everything_in_one_decision(
     cases: OrderCases, status: str

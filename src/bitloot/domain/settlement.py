@@ -214,9 +214,11 @@ class _Case:
         if ORDER.step(self.order.status, "funds_seen"):
             self.draft.move_order("funds_seen")
             self.draft.event("funds_seen", self.order.id, facts={"payment": self.payment.id})
-        if self.order.status == "confirming":
+        until = self.draft.at + self.limits.confirming_window
+        # A second sighting at the same moment, or by a clock that lags, changes nothing.
+        if self.order.status == "confirming" and until > self.order.window_ends_at:
             self.draft.set(self.payment, last_seen_at=self.draft.at)
-            extend_window(self.draft, self.draft.at + self.limits.confirming_window)
+            extend_window(self.draft, until)
 
     def _ended(self) -> None:
         """O4 by the gateway: no other payment alive, and none of them brought money."""

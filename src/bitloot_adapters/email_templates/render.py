@@ -5,6 +5,7 @@ whose lines start with `- ` is a list, one of digits alone is a code to type. Th
 that same text, so that both always say the same, with every letter escaped.
 """
 
+import functools
 import re
 import typing
 from collections.abc import Mapping
@@ -39,8 +40,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
 
 
+@functools.cache
 def load_email_templates() -> RenderEmail:
-    """Read and compile every template; gives the pure function that renders.
+    """Read and compile every template, once a process; gives the pure function that renders.
 
     Raises jinja2.TemplateError when a kind has no template or one cannot be compiled. The function
     raises ValueError for a re-entry mail without a code.
