@@ -13,6 +13,7 @@ from bitloot.domain.receipt import KeyEntry
 from bitloot.domain.replay import differences
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.usecases.checkout import OrderFacts
+from bitloot_web.composition.memory import GATEWAY
 from bitloot_web.testing import TestShop, shop
 
 _numbers = count()
@@ -36,7 +37,7 @@ async def paid(it: TestShop, order: OrderFacts) -> None:
     payment = it.around.gateway.of_order(order.number)[-1].gateway_payment_id
     it.around.gateway.pay(payment)
     headers, body = it.around.gateway.webhook(payment)
-    assert await it.shop.webhook_intake.accept("memory", headers, body) == "accepted"
+    assert await it.shop.webhook_intake.accept(GATEWAY, headers, body) == "accepted"
     await it.run_due()
 
 

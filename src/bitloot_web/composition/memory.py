@@ -1,6 +1,7 @@
 """A shop on memory adapters: no network, no files, one clock that stands still, one seed."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.limits import Limits
@@ -28,8 +29,10 @@ from bitloot_adapters.memory.views.orders import MemoryOrderViews
 from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.shop import Views
 
-GATEWAY = "memory"
-SUPPLIER = "memory"
+# Named as the built-in providers are, so that their webhooks come in through the same routes.
+GATEWAY: Final = "nowpayments"
+SUPPLIER: Final = "kinguin"
+MAILER: Final = "resend"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,11 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
     )
     vault = MemoryKeyVault(random_bytes=random_bytes, in_transaction=asking)
     mailer = MemoryMailer(
-        clock=clock.now, random_bytes=random_bytes, limits=limits, in_transaction=asking
+        clock=clock.now,
+        random_bytes=random_bytes,
+        limits=limits,
+        name=MAILER,
+        in_transaction=asking,
     )
     rate_limiter, otp = MemoryRateLimiter(clock=clock.now), MemoryOtpStore(clock=clock.now)
     realtime = MemoryRealtime()
@@ -74,11 +81,7 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         jobs=MemoryJobs(store.jobs, clock.boot),
         breakers=MemoryBreakers(clock=clock.now, limits=limits),
         upkeep=MemoryUpkeep(store),
-        views=Views(
-            orders=MemoryOrderViews(store),
-            catalog=MemoryCatalogViews(store, gateway_fee=limits.gateway_fee),
-            desk=MemoryDeskViews(store, limits=limits),
-        ),
+        views=_views(store, limits),
         gateways={gateway.name: gateway},
         gateway=gateway.name,
         suppliers={OWN_STOCK: OwnStock(), supplier.name: supplier},
@@ -110,4 +113,12 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         otp=otp,
         realtime=realtime,
         catalogue_writer=MemoryCatalogueWriter(store),
+    )
+
+
+def _views(store: MemoryStore, limits: Limits) -> Views:
+    return Views(
+        orders=MemoryOrderViews(store),
+        catalog=MemoryCatalogViews(store, gateway_fee=limits.gateway_fee),
+        desk=MemoryDeskViews(store, limits=limits),
     )
