@@ -139,7 +139,9 @@ class Invoice(Row, frozen=True, kw_only=True):
 class PaymentReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway says of one payment: from a callback, a read, or a list.
 
-    `status` is the gateway's own word. Amounts are None where the gateway said nothing.
+    `status` is a word of `GATEWAY_STATUS`: an adapter translates those that it knows, and passes
+    any other on as the gateway wrote it, in lower case. Amounts are None where the gateway said
+    nothing.
     """
 
     gateway: str

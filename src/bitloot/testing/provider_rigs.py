@@ -48,7 +48,10 @@ class ProviderRig(Protocol):
 
 
 class GatewayRig(ProviderRig, Protocol):
-    """A payment gateway. `asset` is a ticker in which 25 EUR can be paid and 0.01 EUR cannot."""
+    """A payment gateway. `asset` is a ticker in which 25 EUR can be paid and 0.01 EUR cannot.
+
+    A lever that the adapter's subclass declares in `lacks` may raise `LeverMissing`.
+    """
 
     @property
     def gateway(self) -> PaymentGateway: ...
@@ -72,7 +75,11 @@ class GatewayRig(ProviderRig, Protocol):
         ...
 
     async def set_status(self, gateway_payment_id: str, status: str) -> None:
-        """Any status in the gateway's own words."""
+        """A payment comes to a status: one of `GATEWAY_STATUS`, or a word that nobody knows.
+
+        A provider with words of its own is told its own word for the status; one that is in no
+        dictionary is told as it is, and the adapter passes it on as it came.
+        """
         ...
 
     async def pass_time(self, span: timedelta) -> None:
