@@ -5,12 +5,13 @@ from typing import Final, Literal
 
 import msgspec
 
+from bitloot.domain.reconciliation import BREAKS
 from bitloot.ports.errors import Rejected, StoreUnavailable, Unavailable
 from bitloot.ports.payment_gateway import PaymentGateway
-from bitloot.ports.views.desk import DeskViews
+from bitloot.usecases.invariants import Findings
 from bitloot_web.shop import Probe
 
-BREACHES_SHOWN: Final = 20
+BREAKS_SHOWN: Final = 20
 
 _REMEDIES: Final[Mapping[str, str]] = {
     "database": "start PostgreSQL, or mend BITLOOT_DATABASE_URL",
@@ -68,9 +69,18 @@ def gateway_findings(gateways: Mapping[str, PaymentGateway]) -> list[Finding]:
     ]
 
 
-async def invariant_findings(desk: DeskViews) -> list[Finding]:
-    """What must never be and is."""
-    breaches = await desk.breaches(limit=BREACHES_SHOWN)
-    if not breaches:
-        return [Finding("invariants", "ok")]
-    return [Finding("invariants", "broken", f"{each.name}: {each.subject}") for each in breaches]
+def invariant_findings(found: Findings) -> list[Finding]:
+    """What must never be and is, and what waits for a person."""
+    broken = [
+        Finding("invariants", "broken", f"{each.name}: {each.subject}") for each in found.breaches
+    ]
+    breaks = [
+        Finding("reconciliation", "warning", f"{BREAKS[row.kind]} {row.subject}")
+        for row in found.breaks[:BREAKS_SHOWN]
+    ]
+    dead = Finding("jobs", "warning", f"{found.dead_jobs} dead: each waits for a person")
+    return [
+        *(broken or [Finding("invariants", "ok")]),
+        *(breaks or [Finding("reconciliation", "ok")]),
+        dead if found.dead_jobs else Finding("jobs", "ok"),
+    ]

@@ -16,7 +16,7 @@ import uvicorn
 from bitloot_web.asgi import build_app
 from bitloot_web.composition.opening import OpenShop, open_shop
 from bitloot_web.plugins import Configuration
-from bitloot_web.scheduler import Scheduler, ticks
+from bitloot_web.scheduler import Scheduler, at_start, ticks
 from bitloot_web.worker import work
 
 log = structlog.get_logger(__name__)
@@ -105,7 +105,10 @@ async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
 
 async def _worker(opened: OpenShop, stop: asyncio.Event) -> None:
     settings = opened.configuration.settings
-    async with opened.workroom() as room:
+    plan = at_start(settings.limits, settings.suppliers)
+    starting = Scheduler(opened.neighbours.jobs, opened.neighbours.clock, plan)
+    async with opened.workroom() as room, asyncio.TaskGroup() as group:
+        group.create_task(starting.once(stop), name="starting sweeps")
         await work(
             room.broker,
             room.relay,

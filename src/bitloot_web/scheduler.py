@@ -5,7 +5,8 @@ away makes up for the last tick it missed of each kind.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,6 +21,10 @@ from bitloot.ports.jobs import Jobs
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 5.0
+START_EVERY: Final[Mapping[str, timedelta]] = {
+    "redrive": timedelta(seconds=10),
+    "reconcile": timedelta(minutes=10),
+}
 _EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -36,7 +41,21 @@ def ticks(limits: Limits, suppliers: Sequence[str]) -> tuple[Tick, ...]:
         Tick("redrive", timedelta(minutes=1)),
         Tick("invariants", timedelta(minutes=5)),
         Tick("housekeeping", timedelta(hours=1)),
+        Tick("objects", limits.reconcile_interval),
         *(Tick(f"reconcile-{name}", limits.reconcile_interval) for name in suppliers),
+    )
+
+
+def at_start(limits: Limits, suppliers: Sequence[str]) -> tuple[Tick, ...]:
+    """Sweeps that a starting worker asks for without waiting for a scheduler.
+
+    What was lost while nobody ran is found at once. However many workers start, and however often,
+    one sweep of a name in each `every` is enough.
+    """
+    return tuple(
+        Tick(tick.name, START_EVERY[tick.name.partition("-")[0]])
+        for tick in ticks(limits, suppliers)
+        if tick.name.partition("-")[0] in START_EVERY
     )
 
 
@@ -65,6 +84,18 @@ class Scheduler:
                 await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
             except TimeoutError:
                 continue
+
+    async def once(self, stop: asyncio.Event) -> None:
+        """One step, as soon as the database is there."""
+        while not stop.is_set():
+            try:
+                await self.step()
+            except StoreUnavailable:
+                log.warning("scheduler_waits_for_database")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+            else:
+                return
 
     async def step(self) -> int:
         """Insert what is due and not yet inserted by this process. Gives how many were new."""

@@ -6,8 +6,10 @@ from bitloot.domain.decision import Row
 from bitloot.domain.limits import Limits
 from bitloot.testing.desk_views import DeskViewsContract
 from bitloot.testing.rows import FEE
+from bitloot.testing.upkeep import UpkeepContract
 from bitloot.testing.views import CatalogViewsContract, OrderViewsContract
 from bitloot_adapters.memory.rigs import MemoryStoreRig
+from bitloot_adapters.memory.upkeep import MemoryUpkeep
 from bitloot_adapters.memory.views.catalog import MemoryCatalogViews
 from bitloot_adapters.memory.views.desk import MemoryDeskViews
 from bitloot_adapters.memory.views.orders import MemoryOrderViews
@@ -21,6 +23,7 @@ class MemoryViewsRig(MemoryStoreRig):
         self.orders = MemoryOrderViews(self.store)
         self.catalog = MemoryCatalogViews(self.store, gateway_fee=FEE)
         self.desk = MemoryDeskViews(self.store, limits=Limits())
+        self.upkeep = MemoryUpkeep(self.store)
 
     async def force(self, row: Row, rule: str) -> None:
         del rule
@@ -41,4 +44,8 @@ class TestMemoryCatalogViews(CatalogViewsContract):
 
 
 class TestMemoryDeskViews(DeskViewsContract):
+    """All of the suite."""
+
+
+class TestMemoryUpkeep(UpkeepContract):
     """All of the suite."""

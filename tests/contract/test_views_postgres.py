@@ -12,12 +12,14 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.clock import NewId
 from bitloot.testing.desk_views import DeskViewsContract
 from bitloot.testing.rows import FEE
+from bitloot.testing.upkeep import UpkeepContract
 from bitloot.testing.views import CatalogViewsContract, OrderViewsContract
 from bitloot_adapters.clock import boot_seconds, new_id
 from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.tables import TABLES
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
+from bitloot_adapters.postgres.upkeep import PostgresUpkeep
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
@@ -44,6 +46,7 @@ class PostgresViewsRig:
         self.orders = PostgresOrderViews(database)
         self.catalog = PostgresCatalogViews(database, gateway_fee=FEE)
         self.desk = PostgresDeskViews(database, limits=LIMITS)
+        self.upkeep = PostgresUpkeep(database)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -83,4 +86,8 @@ class TestPostgresCatalogViews(CatalogViewsContract):
 
 
 class TestPostgresDeskViews(DeskViewsContract):
+    """All of the suite."""
+
+
+class TestPostgresUpkeep(UpkeepContract):
     """All of the suite."""

@@ -4,21 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import psycopg
 import pytest
 
-from bitloot.domain.decision import Decision, JobRequest, insert
+from bitloot.domain.decision import Decision, JobRequest
 from bitloot.domain.limits import Limits
 from bitloot.ports.jobs import Again, Dead, Done
-from bitloot.testing.rows import Rows
-from bitloot_adapters.clock import boot_seconds, new_id, utc_now
+from bitloot_adapters.clock import boot_seconds, new_id
 from bitloot_adapters.postgres.breakers import PostgresBreakers
 from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.listener import JobsListener, open_listener
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
-from bitloot_adapters.postgres.upkeep import PostgresUpkeep
 from bitloot_web.devservices import Databases
 
 LIMITS = Limits()
@@ -267,50 +264,3 @@ async def test_failures_of_many_workers_at_once_open_the_breaker_once(
 
 
 # --- sweeps ----------------------------------------------------------------------------------
-
-
-async def test_a_paid_fulfilment_without_a_job_is_found(
-    database: Database, uow: PostgresUnitOfWork, jobs: PostgresJobs
-) -> None:
-    rows = Rows(clock=utc_now, new_id=new_id)
-    goods = rows.goods()
-    purchase = rows.purchase(goods)
-    paid = msgspec.structs.replace(purchase.order, status="paid")
-    lost, worked_on, delivered, given_up = (
-        rows.fulfilment(purchase.item, part=part, state=state)
-        for part, state in (
-            (1, "reserving"),
-            (2, "reserving"),
-            (3, "delivered"),
-            (4, "reserving"),
-        )
-    )
-    assert goods.offer is not None
-    rows_of_it = (goods.product, goods.offer, purchase.quote, paid, *purchase.items)
-    started = (lost, worked_on, delivered, given_up)
-    wishes = tuple(JobRequest(kind="fulfil", ref=f.id) for f in (given_up, worked_on))
-    async with uow.begin() as tx:
-        await tx.record(Decision(save=tuple(map(insert, (*rows_of_it, *started))), jobs=wishes))
-    for job_id in await jobs.claim_due(10):
-        lease = await jobs.lease(job_id)
-        assert lease is not None
-        if lease.ref == given_up.id:
-            await jobs.finish(lease, Dead("no_such_offer"))
-    upkeep = PostgresUpkeep(database)
-    later = utc_now() + timedelta(minutes=1)
-    assert await upkeep.fulfilments_without_job(before=later, limit=10) == [lost.id]
-    earlier = utc_now() - timedelta(minutes=1)
-    assert await upkeep.fulfilments_without_job(before=earlier, limit=10) == []
-
-
-async def test_idempotency_records_are_expired_a_few_at_a_time(
-    database: Database, uow: PostgresUnitOfWork
-) -> None:
-    rows = Rows(clock=utc_now, new_id=new_id)
-    async with uow.begin() as tx:
-        await tx.record(Decision(save=tuple(insert(rows.idempotency()) for _ in range(5))))
-    upkeep = PostgresUpkeep(database)
-    later = utc_now() + timedelta(minutes=1)
-    assert await upkeep.expire_idempotency(before=later, limit=3) == 3
-    assert await upkeep.expire_idempotency(before=later, limit=3) == 2
-    assert await upkeep.expire_idempotency(before=later, limit=3) == 0

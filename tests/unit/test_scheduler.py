@@ -11,7 +11,7 @@ from bitloot.testing.seeded import SeededIds
 from bitloot.testing.virtual_time import VirtualClock
 from bitloot_adapters.memory.job_table import JobTable
 from bitloot_adapters.memory.jobs import MemoryJobs
-from bitloot_web.scheduler import Scheduler, Tick, last_due, ticks
+from bitloot_web.scheduler import Scheduler, Tick, at_start, last_due, ticks
 
 LIMITS = Limits()
 MINUTE = timedelta(minutes=1)
@@ -42,8 +42,22 @@ def bench() -> Bench:
 def test_there_is_a_reconciliation_for_each_supplier() -> None:
     names = [tick.name for tick in ticks(LIMITS, ["kinguin", "custom"])]
     assert names == [
-        *("redrive", "invariants", "housekeeping", "reconcile-kinguin", "reconcile-custom")
+        *("redrive", "invariants", "housekeeping", "objects"),
+        *("reconcile-kinguin", "reconcile-custom"),
     ]
+
+
+def test_a_starting_worker_asks_for_lost_work_and_for_each_suppliers_orders() -> None:
+    names = [tick.name for tick in at_start(LIMITS, ["kinguin", "custom"])]
+    assert names == ["redrive", "reconcile-kinguin", "reconcile-custom"]
+
+
+async def test_ten_workers_starting_at_once_ask_once(bench: Bench) -> None:
+    plan = at_start(LIMITS, ["kinguin"])
+    stop = asyncio.Event()
+    for _ in range(10):
+        await Scheduler(bench.jobs, bench.time.now, plan).once(stop)
+    assert [ref.partition("/")[0] for ref in bench.refs()] == ["reconcile-kinguin", "redrive"]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key_return_window: timedelta = 24 * _H
     reconcile_interval: timedelta = _D
     reconcile_window: timedelta = 48 * _H
+    reconcile_objects: int = 100
 
     # jobs
     job_lease: timedelta = 60 * _S
@@ -87,6 +88,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop_wait_tasks: timedelta = 25 * _S
     stop_shutdown: timedelta = 5 * _S
     fulfil_backlog_refuse: timedelta = 30 * _M
+
+    # what housekeeping forgets, so many rows at once
+    done_jobs_kept: timedelta = 7 * _D
+    ticks_kept: timedelta = 30 * _D
+    unused_quotes_kept: timedelta = _D
+    housekeeping_batch: int = 1000
 
     # breaker, one for each provider
     breaker_failures: int = 5
@@ -171,6 +178,8 @@ def limit_faults(limits: Limits) -> list[str]:
         ("http_total", limits.http_total, "half of job_lease", limits.job_lease / 2),
         ("job_lease", limits.job_lease, "settle_window", limits.settle_window),
         ("settle_window", limits.settle_window, "key_return_window", limits.key_return_window),
+        # A tick that is forgotten while it may still be looked for would run twice.
+        ("reconcile_interval", limits.reconcile_interval, "ticks_kept", limits.ticks_kept),
     )
     found += [
         f"{low_name} must be below {high_name}"

@@ -143,8 +143,13 @@ def surplus_order(
     like: SupplierAttempt,
     order: SupplierOrder,
     gen: int,
+    *,
+    returnable: bool = True,
 ) -> SupplierAttempt:
-    """Write down a supplier order that nobody needs, and ask for the return of its keys."""
+    """Write down a supplier order that nobody needs, and ask for the return of its keys.
+
+    `returnable` False: the supplier takes them back no more.
+    """
     doomed = order.state in _DOOMED
     row = draft.put(
         SupplierAttempt(
@@ -164,11 +169,12 @@ def surplus_order(
             intent_at=draft.at,
             created_at=order.created_at or draft.at,
             cost=order.total,
-            returning="none" if doomed else "wanted",
+            returning="wanted" if returnable and not doomed else "none",
         )
     )
     if not doomed:
         if order.total is not None:
             book_cost(draft, row, order.total)
-        draft.event("return_requested", row.id, facts={"cause": "surplus"})
+        if returnable:
+            draft.event("return_requested", row.id, facts={"cause": "surplus"})
     return row

@@ -1,22 +1,55 @@
-"""What sweeps look for: work that lost its job, and records whose time is over."""
+"""What sweeps ask of the store beside its views: records whose time is over, stored objects."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
+from bitloot.domain.reconciliation import ReconciliationBreak
+
+
+class UploadedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A live key whose ciphertext was handed to the vault; `sha256` in hex."""
+
+    id: str
+    object_name: str
+    sha256: str
+
 
 class Upkeep(Protocol):
-    """Reads and deletions of housekeeping, outside of business transactions."""
+    """Reads and deletions of housekeeping, outside of business transactions.
 
-    async def fulfilments_without_job(self, *, before: datetime, limit: int) -> Sequence[str]:
-        """Ids of fulfilments that a machine should be working on and that no job is for.
-
-        Neither pending nor dead: a dead one waits for a person. Of orders `paid`,
-        `partially_fulfilled`, `fulfilled` or `refunded`; not `delivered`, `failed_terminal` or at
-        an end; untouched since `before`; oldest first.
-        """
-        ...
+    Each deletion takes up to `limit` rows, those of the longest ago first, skips what somebody
+    else has locked, and gives how many it took. Raise StoreUnavailable.
+    """
 
     async def expire_idempotency(self, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` idempotency records started before then; gives how many."""
+        """Idempotency records started before then."""
+        ...
+
+    async def forget_done_jobs(self, *, before: datetime, limit: int) -> int:
+        """Jobs made before then that are `done`; pending and dead ones stay for ever."""
+        ...
+
+    async def forget_ticks(self, *, before: datetime, limit: int) -> int:
+        """Ticks of the scheduler due before then."""
+        ...
+
+    async def forget_quotes(self, *, before: datetime, limit: int) -> int:
+        """Quotes frozen until before then that no order came of."""
+        ...
+
+    async def uploaded_keys(
+        self, *, since: datetime, after: str | None, limit: int
+    ) -> Sequence[UploadedKey]:
+        """Live keys uploaded since then, by id, after the key with that id."""
+        ...
+
+    async def uploaded_key(self, key_id: str) -> UploadedKey | None:
+        """One live uploaded key."""
+        ...
+
+    async def breaks_of(self, subject: str) -> Sequence[ReconciliationBreak]:
+        """Every break ever found of a subject, open or settled."""
         ...

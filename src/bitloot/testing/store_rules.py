@@ -295,6 +295,33 @@ class StoreRulesContract(Contract):
         await store(rig, update(sellable.offer, stock=8))
         assert await left(rig, goods) == 8
 
+    async def test_what_is_held_is_sold_although_the_supplier_has_less_by_now(
+        self, rig: StoreRig
+    ) -> None:
+        goods = rows_of(rig).goods(stock=3)
+        await record(rig, stocked(goods))
+        first, second = await placed(rig, goods), await placed(rig, goods, quantity=2)
+        await store_offer(rig, goods, stock=1)
+        assert await left(rig, goods) <= 0
+        await turn(rig, second, "consumed")
+        await turn(rig, first, "consumed")
+        sellable = await today(rig, goods)
+        assert sellable.offer is not None
+        assert (sellable.offer.stock, sellable.offer.held) == (0, 0)
+
+    async def test_what_was_given_back_is_not_sold_below_what_others_hold(
+        self, rig: StoreRig
+    ) -> None:
+        goods = rows_of(rig).goods(stock=3)
+        await record(rig, stocked(goods))
+        late = await placed(rig, goods)
+        await turn(rig, late, "released")
+        kept = await placed(rig, goods, quantity=2)
+        await store_offer(rig, goods, stock=2)
+        with pytest.raises(NoStockLeft):
+            await turn(rig, late, "consumed")
+        await turn(rig, kept, "consumed")
+
     async def test_a_late_payment_takes_units_only_if_there_are_some(self, rig: StoreRig) -> None:
         goods = rows_of(rig).goods(stock=2)
         await record(rig, stocked(goods))

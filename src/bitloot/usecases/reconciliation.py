@@ -1,30 +1,39 @@
-"""Sweeps: what was lost on the way is found by comparing what stands with what should stand."""
+"""Comparing our books with what providers have: a supplier's orders, and the stored objects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-from bitloot.domain import resolution
-from bitloot.domain.decision import NOTHING, Decision, JobRequest
-from bitloot.domain.draft import Draft
-from bitloot.domain.fulfilment import SupplierAttempt
+from bitloot.domain.decision import NOTHING, Decision, JobRequest, insert, update
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import ZERO
-from bitloot.domain.order import OrderFile
-from bitloot.domain.own_stock import expired
-from bitloot.domain.purchase import live_attempt
+from bitloot.domain.reconciliation import (
+    ENDED,
+    OF_SUPPLIER,
+    BreakKind,
+    ReconciliationBreak,
+    is_explained,
+    our_id,
+    supplier_subject,
+    unknown_order,
+)
 from bitloot.domain.supply import SupplierOrder
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
-from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease
+from bitloot.ports.errors import Conflict, Duplicate, Rejected
+from bitloot.ports.jobs import Dead, Done, Jobs, Lease
+from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.supplier import Supplier
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-from bitloot.ports.upkeep import Upkeep
+from bitloot.ports.upkeep import Upkeep, UploadedKey
+from bitloot.ports.views.desk import DeskViews
 
-ROWS_IN_ONE_SWEEP: Final = 200
-QUIET: Final = timedelta(minutes=1)
-_RECONCILE: Final = "reconcile-"
+# What became of a supplier order: known before, taken into our books now, or none of ours.
+Compared: TypeAlias = Literal["known", "taken", "foreign"]
+# Told of each new break, once.
+Alert: TypeAlias = Callable[[ReconciliationBreak], None]
+
+SUPPLIER_SWEEP: Final = "reconcile-"
+OBJECT_SWEEP: Final = "objects"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,116 +42,164 @@ class Reconciliation:
 
     uow: UnitOfWork
     jobs: Jobs
+    desk: DeskViews
     upkeep: Upkeep
     suppliers: Mapping[str, Supplier]
+    vault: KeyVault
     clock: Clock
     new_id: NewId
     limits: Limits
+    alert: Alert
 
-    async def sweep(self, lease: Lease) -> None:
-        """Job `sweep`, ref `<name>/<time>`: `redrive`, `housekeeping` or `reconcile-<supplier>`.
+    async def compare_orders(self, lease: Lease) -> None:
+        """Job `sweep`, ref `reconcile-<supplier>/<time>`: the supplier's orders of the last 48 h.
 
-        Raises Unavailable when a supplier cannot be read: the job is tried again.
+        Raises Unavailable when the supplier cannot be read: the job is tried again.
         """
-        name = lease.ref.partition("/")[0]
-        if name == "redrive":
-            await self._redrive(lease)
-        elif name == "housekeeping":
-            await self._keep_house(lease)
-        elif name.startswith(_RECONCILE):
-            await self._reconcile(lease, name.removeprefix(_RECONCILE))
-        else:
-            await self.jobs.finish(lease, Dead("unknown sweep"))
-
-    async def _redrive(self, lease: Lease) -> None:
-        """Give a job to each fulfilment that should have one and has none."""
-        before = self.clock() - QUIET
-        stuck = await self.upkeep.fulfilments_without_job(before=before, limit=ROWS_IN_ONE_SWEEP)
-        jobs = tuple(JobRequest(kind="fulfil", ref=each) for each in stuck)
-
-        async def attempt(tx: Transaction) -> None:
-            is_full = len(stuck) == ROWS_IN_ONE_SWEEP
-            outcome = Again(after=timedelta()) if is_full else Done()
-            await tx.record(Decision(jobs=jobs), lease=lease, outcome=outcome)
-
-        await decide(self.uow, attempt)
-
-    async def _keep_house(self, lease: Lease) -> None:
-        """Forget idempotency records whose time is over, and take ended keys off the shelf."""
-        at = self.clock()
-        gone = await self.upkeep.expire_idempotency(
-            before=at - self.limits.idempotency_life, limit=ROWS_IN_ONE_SWEEP
-        )
-
-        async def attempt(tx: Transaction) -> None:
-            keys = await tx.keys.past_expiry(at=at, limit=ROWS_IN_ONE_SWEEP)
-            is_full = ROWS_IN_ONE_SWEEP in {len(keys), gone}
-            outcome = Again(after=timedelta()) if is_full else Done()
-            await tx.record(expired(keys, at=at), lease=lease, outcome=outcome)
-
-        await decide(self.uow, attempt)
-
-    async def _reconcile(self, lease: Lease, name: str) -> None:
-        """Compare the supplier's orders of the last 48 h with our attempts."""
+        name = lease.ref.partition("/")[0].removeprefix(SUPPLIER_SWEEP)
         supplier = self.suppliers.get(name)
         if supplier is None:
             await self.jobs.finish(lease, Dead("no such supplier"))
             return
-        since = self.clock() - self.limits.reconcile_window
-        async for page in supplier.orders_since(since):
+        known: set[str] = set()
+        async for page in supplier.orders_since(self.clock() - self.limits.reconcile_window):
             for order in page:
-                await self._compare(name, order)
+                if await self._compare(name, order) != "foreign":
+                    known.add(order.supplier_order_id)
+                elif order.state not in ENDED:
+                    await self._foreign(name, order)
+        await self._settle_orders(name, supplier, known)
         await self.jobs.finish(lease, Done())
 
-    async def _compare(self, supplier: str, order: SupplierOrder) -> None:
-        """An order that no attempt knows is adopted, or its keys are returned."""
+    async def compare_objects(self, lease: Lease) -> None:
+        """Job `sweep`, ref `objects/<time>` or `objects/<time>/<last key>`: one batch of the keys
+        uploaded in the last 48 h, and the next batch as a job of its own.
 
-        async def attempt(tx: Transaction) -> None:
+        Raises Unavailable when the store of objects cannot be reached.
+        """
+        _, time, after = (*lease.ref.split("/"), None)[:3]
+        if after is None:
+            await self._settle_objects()
+        most = self.limits.reconcile_objects
+        since = self.clock() - self.limits.reconcile_window
+        keys = await self.upkeep.uploaded_keys(since=since, after=after, limit=most)
+        for key in keys:
+            found = await self._difference(key)
+            if found is not None and not await self._is_open(key.id):
+                await self._open(found, key.id, ours=key.sha256, theirs="")
+        more = len(keys) == most
+        following = (
+            JobRequest(kind="sweep", ref=f"{OBJECT_SWEEP}/{time}/{keys[-1].id}") if more else None
+        )
+        async with self.uow.begin() as tx:
+            decision = Decision(jobs=(following,) if following else ())
+            await tx.record(decision, lease=lease, outcome=Done())
+
+    # --- orders at a supplier ------------------------------------------------------------
+
+    async def _compare(self, supplier: str, order: SupplierOrder) -> Compared:
+        """An order that no attempt knows is adopted, or its keys are returned."""
+        late: list[ReconciliationBreak] = []
+
+        async def attempt(tx: Transaction) -> Compared:
+            late.clear()
             found = await tx.orders.order_of_supplier_order(
                 supplier, order.supplier_order_id, order.external_id
             )
-            file = await tx.orders.file(found[0]) if found else None
-            if found is None or file is None:
-                return
-            known = {a.supplier_order_id for a in file.attempts}
-            if order.supplier_order_id in known:
-                return
-            decision = self._settle(file, found[1], order)
-            if decision is not NOTHING:
-                await tx.record(decision)
-
-        await decide(self.uow, attempt)
-
-    def _settle(self, file: OrderFile, fulfilment_id: str, order: SupplierOrder) -> Decision:
-        fulfilment = file.fulfilment(fulfilment_id)
-        live = live_attempt(file, fulfilment)
-        at, new_id = self.clock(), self.new_id
-        if live is not None and live.state in {"intent", "unknown"}:
-            return resolution.searched(
+            named = our_id(order.external_id)
+            if found is not None:
+                file = await tx.orders.file(found[0])
+            else:
+                file = await tx.orders.file_by_number(named.number) if named else None
+            if file is None:
+                return "foreign"
+            if found is not None:
+                fulfilment = file.fulfilment(found[1])
+            elif named is None or (of := named.fulfilment(file, supplier)) is None:
+                return "foreign"
+            else:
+                fulfilment = of
+            decision = unknown_order(
                 file,
                 fulfilment,
-                live,
-                [order],
-                balance=None,
-                spent=ZERO,
-                at=at,
-                new_id=new_id,
+                order,
+                at=self.clock(),
+                new_id=self.new_id,
                 limits=self.limits,
             )
-        like = _latest(file, fulfilment_id, order.external_id)
-        if like is None:
-            return NOTHING
-        draft = Draft(file, at=at, new_id=new_id)
-        row = draft.set(fulfilment, gen=fulfilment.gen + 1)
-        resolution.surplus_order(draft, row, like, order, row.gen)
-        draft.event("attempt_resolved", row.id, facts={"to": "surplus", "gen": row.gen})
-        return draft.decision("surplus")
+            if decision is NOTHING:
+                return "known"
+            rows = (change.after for change in decision.save)
+            late.extend(row for row in rows if isinstance(row, ReconciliationBreak))
+            await tx.record(decision)
+            return "taken"
 
+        compared = await decide(self.uow, attempt)
+        for row in late:
+            self.alert(row)
+        return compared
 
-def _latest(file: OrderFile, fulfilment_id: str, external_id: str | None) -> SupplierAttempt | None:
-    same = [
-        a
-        for a in file.attempts
-        if a.fulfilment_id == fulfilment_id and a.external_id == external_id
-    ]
-    return max(same, key=lambda a: a.gen, default=None)
+    async def _foreign(self, supplier: str, order: SupplierOrder) -> None:
+        """Told once for ever: what a person has settled is not opened again."""
+        subject = supplier_subject(supplier, order.supplier_order_id)
+        if not await self.upkeep.breaks_of(subject):
+            theirs = f"{order.state}, {order.quantity} units"
+            await self._open("supplier_order_foreign", subject, ours="", theirs=theirs)
+
+    async def _settle_orders(self, name: str, supplier: Supplier, known: set[str]) -> None:
+        for row in await self.desk.open_breaks(limit=self.limits.count_exact):
+            of, _, order_id = row.subject.partition("/")
+            if row.kind not in OF_SUPPLIER or of != name:
+                continue
+            try:
+                order = await supplier.order(order_id)
+            except Rejected:
+                # Gone at the supplier: that explains nothing.
+                continue
+            if is_explained(row, order, is_known=order_id in known):
+                await self._close(row, f"the supplier says {order.state}")
+
+    # --- stored objects ------------------------------------------------------------------
+
+    async def _difference(self, key: UploadedKey) -> BreakKind | None:
+        stored = await self.vault.stat(key.object_name)
+        if stored is None:
+            return "key_object_missing"
+        return None if stored.sha256 == key.sha256 else "key_object_differs"
+
+    async def _is_open(self, subject: str) -> bool:
+        return any(row.state == "open" for row in await self.upkeep.breaks_of(subject))
+
+    async def _settle_objects(self) -> None:
+        for row in await self.desk.open_breaks(limit=self.limits.count_exact):
+            if row.kind in OF_SUPPLIER:
+                continue
+            key = await self.upkeep.uploaded_key(row.subject)
+            if key is None or await self._difference(key) is None:
+                await self._close(row, "no key needs it" if key is None else "as it was sealed")
+
+    # --- breaks --------------------------------------------------------------------------
+
+    async def _open(self, kind: BreakKind, subject: str, *, ours: str, theirs: str) -> None:
+        row = ReconciliationBreak(
+            id=self.new_id(),
+            kind=kind,
+            subject=subject,
+            ours=ours,
+            theirs=theirs,
+            found_at=self.clock(),
+        )
+        try:
+            async with self.uow.begin() as tx:
+                await tx.record(Decision(save=(insert(row),)))
+        except Duplicate:
+            return
+        self.alert(row)
+
+    async def _close(self, row: ReconciliationBreak, note: str) -> None:
+        settled = update(row, state="settled", note=note, settled_at=self.clock())
+        try:
+            async with self.uow.begin() as tx:
+                await tx.record(Decision(save=(settled,)))
+        except Conflict:
+            return

@@ -138,6 +138,20 @@ class JobTable:
         self._ticks.add((name, at))
         return fresh
 
+    def forget_done(self, before: datetime, limit: int) -> int:
+        """Forget done jobs made before then, the oldest first; gives how many."""
+        over = [job for job in self._jobs.values() if job.state == "done"]
+        gone = sorted(job.id for job in over if job.created_at < before)[:limit]
+        for job_id in gone:
+            del self._jobs[job_id]
+        return len(gone)
+
+    def forget_ticks(self, before: datetime, limit: int) -> int:
+        """Forget ticks due before then, the oldest first; gives how many."""
+        gone = sorted((at, name) for name, at in self._ticks if at < before)[:limit]
+        self._ticks -= {(name, at) for at, name in gone}
+        return len(gone)
+
     def as_row(self, job: Job) -> JobRow:
         """The job as the admin sees it."""
         return JobRow(

@@ -18,6 +18,7 @@ from bitloot.domain.idempotency import Once
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.own_stock import Batch
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.jobs import Done, Lease
 from bitloot.ports.supplier import Supplier, SupplierProduct
 from bitloot.testing.rows import COST, SUPPLIER, Goods, Rows
@@ -26,6 +27,7 @@ from bitloot.testing.virtual_time import VirtualClock
 from bitloot.usecases.aftercare import Aftercare
 from bitloot.usecases.emails import Emails
 from bitloot.usecases.fulfilment import Desk, FulfilmentJob
+from bitloot.usecases.housekeeping import Housekeeping
 from bitloot.usecases.inventory import Inventory
 from bitloot.usecases.reconciliation import Reconciliation
 from bitloot.usecases.reveal import Reveal
@@ -38,6 +40,7 @@ from bitloot_adapters.memory.mailer import MemoryMailer
 from bitloot_adapters.memory.supplier import MemorySupplier
 from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
 from bitloot_adapters.memory.upkeep import MemoryUpkeep
+from bitloot_adapters.memory.views.desk import MemoryDeskViews
 
 SEED: Final = 11
 MOST_JOBS: Final = 2000
@@ -132,14 +135,29 @@ class PaidOrders:
             limits=limits,
             failpoint=self.failpoint,
         )
+        desk, upkeep = MemoryDeskViews(self.store, limits=limits), MemoryUpkeep(self.store)
+        self.housekeeping = Housekeeping(
+            uow=self.uow,
+            desk=desk,
+            upkeep=upkeep,
+            gateways={},
+            suppliers=suppliers,
+            mailer=self.mailer,
+            clock=clock,
+            limits=limits,
+        )
+        self.alerts: list[ReconciliationBreak] = []
         self.reconciliation = Reconciliation(
             uow=self.uow,
             jobs=self.jobs,
-            upkeep=MemoryUpkeep(self.store),
+            desk=desk,
+            upkeep=upkeep,
             suppliers=suppliers,
+            vault=self.vault,
             clock=clock,
             new_id=new_id,
             limits=limits,
+            alert=self.alerts.append,
         )
         self.emails = Emails(
             uow=self.uow,
@@ -266,9 +284,15 @@ class PaidOrders:
             "delete_object": self.aftercare.delete_object,
             "send_email": self.emails.send,
             "mail_event": self.emails.follow_up,
-            "sweep": self.reconciliation.sweep,
+        }
+        sweeps = {
+            "redrive": self.housekeeping.redrive,
+            "housekeeping": self.housekeeping.keep_house,
+            "objects": self.reconciliation.compare_objects,
         }
         handler = handlers.get(lease.kind)
+        if lease.kind == "sweep":
+            handler = sweeps.get(lease.ref.partition("/")[0], self.reconciliation.compare_orders)
         if handler is None:
             async with self.uow.begin() as tx:
                 await tx.record(Decision(), lease=lease, outcome=Done())

@@ -16,6 +16,7 @@ from bitloot.domain.order import Order, OrderItem
 from bitloot.domain.payment import Invoice, Payment
 from bitloot.domain.product import Offer, Product
 from bitloot.domain.quote import Quote
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
@@ -41,6 +42,7 @@ TABLES: Final[dict[type[Row], str]] = {
     Email: "emails",
     Suppression: "suppressions",
     IdempotencyRecord: "idempotency_keys",
+    ReconciliationBreak: "reconciliation_breaks",
 }
 
 R = TypeVar("R", bound=Row)
@@ -122,6 +124,11 @@ UNIQUE_RULES: Final[tuple[AnyRule, ...]] = (
     UniqueRule("emails_key", Email, lambda r: (r.key,)),
     UniqueRule("emails_provider_id", Email, lambda r: _known(r.provider, r.provider_id)),
     UniqueRule("idempotency_keys_key", IdempotencyRecord, lambda r: (r.route, r.caller, r.key)),
+    UniqueRule(
+        "reconciliation_breaks_open",
+        ReconciliationBreak,
+        lambda r: (r.kind, r.subject) if r.state == "open" else None,
+    ),
     UniqueRule("products_slug", Product, lambda r: (r.slug,)),
     UniqueRule(
         "products_source_product", Product, lambda r: _known(r.source, r.supplier_product_id)

@@ -59,7 +59,6 @@ async def request_code(
     if not await shop.captcha.passes(data.captcha, action="code", remote_ip=client):
         raise ProblemError("captcha-failed")
     challenge = await shop.reentry.request(str(order_id))
-    shop.metrics.otp_issued.inc()
     return CodeSent(challenge_id=challenge.challenge_id, expires_at=challenge.expires_at)
 
 

@@ -14,6 +14,7 @@ def doctor(*, invariants: bool, as_json: bool) -> None:
 
     from bitloot.ports.errors import StoreUnavailable
     from bitloot_web.cli.running import run_once
+    from bitloot_web.composition.assembly import invariant_watch
     from bitloot_web.composition.opening import open_shop
     from bitloot_web.composition.schema import current, head
     from bitloot_web.diagnosis import (
@@ -32,7 +33,8 @@ def doctor(*, invariants: bool, as_json: bool) -> None:
             if found[0].state == "ok":
                 found.append(schema_finding(current(configuration.settings.database_url), head()))
                 if invariants and found[-1].state == "ok":
-                    found += await invariant_findings(near.views.desk)
+                    watch = invariant_watch(near, opened.shop.metrics)
+                    found += invariant_findings(await watch.look())
             return found + gateway_findings(near.gateways)
 
     try:

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import TypeVar
 
@@ -11,18 +12,21 @@ from bitloot.usecases.aftercare import Aftercare
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.emails import Emails
 from bitloot.usecases.fulfilment import Desk, FulfilmentJob
+from bitloot.usecases.housekeeping import Housekeeping
+from bitloot.usecases.invariants import InvariantWatch
 from bitloot.usecases.inventory import Inventory
 from bitloot.usecases.payments.applying import Applying
 from bitloot.usecases.payments.desk import MoneyDesk
 from bitloot.usecases.payments.intake import WebhookIntake
 from bitloot.usecases.payments.opening import Opening
 from bitloot.usecases.push import Push
-from bitloot.usecases.reconciliation import Reconciliation
+from bitloot.usecases.reconciliation import OBJECT_SWEEP, SUPPLIER_SWEEP, Reconciliation
 from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
 from bitloot_adapters.email_templates.render import load_email_templates
+from bitloot_web.composition.counting import CountedUnitOfWork, DecisionCounter
 from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.job_runner import Handler
 from bitloot_web.metrics import Metrics
@@ -32,12 +36,14 @@ from bitloot_web.security.codes import Codes
 from bitloot_web.security.receipts import ReceiptSigner
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Edge, Shop
+from bitloot_web.sweeps import ANY, Watchman, alert, by_name
 
 U = TypeVar("U")
 
 
 def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
     """Every use case over the ports it names."""
+    near = replace(near, uow=CountedUnitOfWork(near.uow, DecisionCounter(metrics)))
     secret, limits = settings.secret_key, near.limits
     codes = Codes(keys.derive(secret, keys.ONE_TIME_CODE), digits=limits.otp_digits)
     signer = ReceiptSigner(keys.derive(secret, keys.RECEIPT))
@@ -113,7 +119,16 @@ def _edge(settings: Settings, signer: ReceiptSigner) -> Edge:
 def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
     """Who handles each kind of job."""
     push = over(Push, near, orders=near.views.orders)
-    sweeps = over(Reconciliation, near)
+    desk = near.views.desk
+    house = over(Housekeeping, near, desk=desk)
+    books = over(Reconciliation, near, desk=desk, alert=alert)
+    sweeps: dict[str, Handler] = {
+        "redrive": house.redrive,
+        "housekeeping": house.keep_house,
+        "invariants": invariant_watch(near, shop.metrics).run,
+        OBJECT_SWEEP: books.compare_objects,
+        f"{SUPPLIER_SWEEP}{ANY}": books.compare_orders,
+    }
     handlers: dict[JobKind, Handler] = {
         "apply_payment": shop.applying.apply,
         "adopt_invoice": shop.applying.adopt_invoice,
@@ -125,6 +140,11 @@ def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
         "push": push.run,
         "return_keys": shop.aftercare.return_keys,
         "delete_object": shop.aftercare.delete_object,
-        "sweep": sweeps.sweep,
+        "sweep": by_name(near.jobs, sweeps),
     }
     return {str(kind): handler for kind, handler in handlers.items()}
+
+
+def invariant_watch(near: Neighbours, metrics: Metrics) -> InvariantWatch:
+    """Who looks for what must never be, for the sweep and for the doctor."""
+    return over(InvariantWatch, near, desk=near.views.desk, observe=Watchman(metrics))

@@ -12,6 +12,7 @@ from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile
 from bitloot.domain.reactions import JobKind
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.views.paging import Page
 
 # A mail that is being sent for longer than this has lost its sender.
@@ -163,4 +164,8 @@ class DeskViews(Protocol):
 
     async def breaches(self, *, limit: int) -> tuple[InvariantBreach, ...]:
         """What the invariants find, at most `limit` of each."""
+        ...
+
+    async def open_breaks(self, *, limit: int) -> tuple[ReconciliationBreak, ...]:
+        """Differences to a provider that are not explained yet, oldest first."""
         ...

@@ -11,6 +11,7 @@ from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import Order, OrderFile, OrderItem
 from bitloot.domain.payment import Payment
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.views.desk import (
@@ -152,6 +153,13 @@ class MemoryDeskViews:
             for name, query in BREACHES.items()
             for subject in sorted(set(query(shop)))[:limit]
         )
+
+    async def open_breaks(self, *, limit: int) -> tuple[ReconciliationBreak, ...]:
+        """Differences that are not explained yet."""
+        self._store.reach()
+        rows = self._store.rows(ReconciliationBreak)
+        found = sorted((row for row in rows if row.state == "open"), key=lambda row: row.id)
+        return tuple(found[:limit])
 
     def _snapshot(self) -> Snapshot:
         self._store.reach()

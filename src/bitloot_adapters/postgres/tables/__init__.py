@@ -16,6 +16,7 @@ from bitloot.domain.order import Order, OrderItem
 from bitloot.domain.payment import Invoice, Payment
 from bitloot.domain.product import Offer, Product
 from bitloot.domain.quote import Quote
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
@@ -72,6 +73,7 @@ TABLES: Final[Mapping[type[Row], Table]] = {
     Email: emails,
     Suppression: suppressions,
     IdempotencyRecord: idempotency_keys,
+    ReconciliationBreak: reconciliation_breaks,
 }
 
 __all__ = [

@@ -24,6 +24,7 @@ from bitloot.domain.hold import Hold
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.views.desk import (
     SENDING_TOO_LONG,
     AuditView,
@@ -49,6 +50,7 @@ from bitloot_adapters.postgres.tables import (
     order_items,
     orders,
     payments,
+    reconciliation_breaks,
     reservations,
     sealed_keys,
     supplier_attempts,
@@ -222,6 +224,15 @@ _COLUMNS: Final = {
 }
 
 
+_BREAK: Final = codec(ReconciliationBreak)
+_OPEN_BREAKS: Final = compiled(
+    select(*_BREAK.columns)
+    .where(reconciliation_breaks.c.state == word("open"))
+    .order_by(reconciliation_breaks.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+
+
 class PostgresDeskViews:
     """The port `DeskViews`."""
 
@@ -329,6 +340,10 @@ class PostgresDeskViews:
         )
         (rows,) = await self._database.read(question)
         return tuple(InvariantBreach(name=str(name), subject=str(what)) for name, what in rows)
+
+    async def open_breaks(self, *, limit: int) -> tuple[ReconciliationBreak, ...]:
+        (rows,) = await self._database.read(ask(_OPEN_BREAKS, most=limit))
+        return _BREAK.rows(rows)
 
     async def _page(
         self, kind: _Kind[T], only: Mapping[str, str | None], limit: int, after: str | None

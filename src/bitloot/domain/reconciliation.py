@@ -1,0 +1,178 @@
+"""Differences between our books and a provider's: what they mean, and the record of those left.
+
+An order at the supplier that no attempt knows is ours when it carries our id: then it is what a
+doubtful attempt waited for, or nobody needs it and its keys are given back. What cannot be put
+right by a machine stays open as a break until it is explained.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import ClassVar, Final, Literal, TypeAlias
+
+import msgspec
+
+from bitloot.domain import resolution
+from bitloot.domain.decision import NOTHING, Decision, Row, also, insert
+from bitloot.domain.draft import Draft
+from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.limits import Limits
+from bitloot.domain.money import ZERO
+from bitloot.domain.order import OrderFile
+from bitloot.domain.purchase import live_attempt
+from bitloot.domain.supply import SupplierOrder
+
+BreakKind: TypeAlias = Literal[
+    "supplier_order_foreign", "surplus_too_late", "key_object_missing", "key_object_differs"
+]
+# What each means, for people.
+BREAKS: Final[dict[BreakKind, str]] = {
+    "supplier_order_foreign": "The supplier has an order that is none of ours.",
+    "surplus_too_late": "A supplier order that nobody needs is too old to be given back.",
+    "key_object_missing": "The stored bytes of a key are gone.",
+    "key_object_differs": "The stored bytes of a key are not those that were sealed.",
+}
+OF_SUPPLIER: Final = frozenset[BreakKind]({"supplier_order_foreign", "surplus_too_late"})
+# The supplier took such an order back: our money is with us.
+ENDED: Final = frozenset({"canceled", "refunded"})
+# An order number, the item, its part and the round, as `purchase.external_id` writes them.
+_OUR_ID: Final = re.compile(
+    r"(?P<number>BL[0-9A-HJKMNP-TV-Z]{8})-(?P<item>\d{1,4})-(?P<part>\d{1,4})-\d{1,4}"
+)
+
+
+class ReconciliationBreak(Row, frozen=True, kw_only=True):
+    """`subject` is `<supplier>/<order id>` or a sealed key's id; `ours` and `theirs` are what each
+    side says of it, without secrets.
+    """
+
+    in_timeline: ClassVar[bool] = False
+
+    kind: BreakKind
+    subject: str
+    ours: str
+    theirs: str
+    state: Literal["open", "settled"] = "open"
+    note: str = ""
+    found_at: datetime
+    settled_at: datetime | None = None
+
+
+class OurId(msgspec.Struct, frozen=True):
+    """What an external id of ours says: the order's number, and which fulfilment of it."""
+
+    number: str
+    item_no: int
+    part: int
+
+    def fulfilment(self, file: OrderFile, supplier: str) -> Fulfilment | None:
+        """The fulfilment that is meant, if this supplier gets it."""
+        return next(
+            (
+                f
+                for f in file.fulfilments
+                if (f.item_no, f.part, f.supplier) == (self.item_no, self.part, supplier)
+            ),
+            None,
+        )
+
+
+def our_id(external_id: str | None) -> OurId | None:
+    """What the id means; None for one that is not written like ours."""
+    found = _OUR_ID.fullmatch(external_id or "")
+    if found is None:
+        return None
+    return OurId(found["number"], int(found["item"]), int(found["part"]))
+
+
+def supplier_subject(supplier: str, supplier_order_id: str) -> str:
+    """How a break names an order at a supplier."""
+    return f"{supplier}/{supplier_order_id}"
+
+
+def unknown_order(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    order: SupplierOrder,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+    limits: Limits,
+) -> Decision:
+    """What becomes of a supplier order of this fulfilment: adopted, or written down and returned.
+
+    NOTHING for one that an attempt knows. One that is older than the supplier takes keys back for
+    leaves a break.
+    """
+    if any(a.supplier_order_id == order.supplier_order_id for a in file.attempts):
+        return NOTHING
+    live = live_attempt(file, fulfilment)
+    doubtful = live is not None and live.state in {"intent", "unknown"}
+    if live is not None and doubtful and live.external_id == order.external_id:
+        return resolution.searched(
+            file,
+            fulfilment,
+            live,
+            [order],
+            balance=None,
+            spent=ZERO,
+            at=at,
+            new_id=new_id,
+            limits=limits,
+        )
+    draft = Draft(file, at=at, new_id=new_id)
+    row = draft.set(fulfilment, gen=_last_gen(file, fulfilment) + 1)
+    in_time = order.created_at is None or at - order.created_at < limits.key_return_window
+    surplus = resolution.surplus_order(
+        draft, row, _like(file, row, order), order, row.gen, returnable=in_time
+    )
+    draft.event("attempt_resolved", row.id, facts={"to": "surplus", "gen": row.gen})
+    decision = draft.decision("surplus")
+    if in_time or order.state in ENDED:
+        return decision
+    late = ReconciliationBreak(
+        id=new_id(),
+        kind="surplus_too_late",
+        subject=supplier_subject(fulfilment.supplier, order.supplier_order_id),
+        ours=surplus.id,
+        theirs=order.state,
+        found_at=at,
+    )
+    return also(decision, insert(late))
+
+
+def is_explained(row: ReconciliationBreak, order: SupplierOrder, *, is_known: bool) -> bool:
+    """Whether the supplier's order as it is read now settles an open break about it."""
+    if order.state in ENDED:
+        return True
+    return row.kind == "supplier_order_foreign" and is_known
+
+
+def _last_gen(file: OrderFile, fulfilment: Fulfilment) -> int:
+    gens = [a.gen for a in file.attempts if a.fulfilment_id == fulfilment.id]
+    return max([fulfilment.gen, *gens])
+
+
+def _like(file: OrderFile, fulfilment: Fulfilment, order: SupplierOrder) -> SupplierAttempt:
+    """The attempt that the order came from; one that was lost is told by its fulfilment."""
+    same = [
+        a
+        for a in file.attempts
+        if a.fulfilment_id == fulfilment.id and a.external_id == order.external_id
+    ]
+    known = max(same, key=lambda a: a.gen, default=None)
+    if known is not None:
+        return known
+    return SupplierAttempt(
+        id="",
+        fulfilment_id=fulfilment.id,
+        order_id=fulfilment.order_id,
+        gen=fulfilment.gen,
+        supplier=fulfilment.supplier,
+        external_id=order.external_id or "",
+        supplier_product_id=fulfilment.supplier_product_id or "",
+        offer_id=fulfilment.offer_id,
+        quantity=order.quantity,
+        max_price=fulfilment.max_unit_price,
+        intent_at=order.created_at or fulfilment.created_at,
+    )

@@ -1,0 +1,122 @@
+"""Counting what happens where all of it passes: at the recording of decisions.
+
+A decision that was refused, or whose transaction was rolled back, is not counted.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, TypeAlias
+
+from bitloot.domain.decision import Change, Decision
+from bitloot.domain.email import Email
+from bitloot.domain.order import Order
+from bitloot.ports.jobs import Lease, Outcome
+from bitloot.ports.unit_of_work import (
+    Checkout,
+    Grants,
+    Inbox,
+    Keys,
+    Orders,
+    Transaction,
+    UnitOfWork,
+)
+from bitloot_web.metrics import Metrics
+
+Recorded: TypeAlias = Callable[[Decision], None]
+
+# Words of the mail provider for a mail that did not arrive.
+_NOT_ARRIVED: Final = frozenset({"bounced", "complained", "failed"})
+
+
+class CountedTransaction:
+    """A transaction whose decision is told to `recorded` after its commit."""
+
+    def __init__(self, transaction: Transaction, recorded: Recorded) -> None:
+        self._transaction = transaction
+        self._recorded = recorded
+
+    @property
+    def orders(self) -> Orders:
+        """Whole orders."""
+        return self._transaction.orders
+
+    @property
+    def checkout(self) -> Checkout:
+        """What placing reads."""
+        return self._transaction.checkout
+
+    @property
+    def keys(self) -> Keys:
+        """Sealed keys and own stock."""
+        return self._transaction.keys
+
+    @property
+    def grants(self) -> Grants:
+        """Permissions to download."""
+        return self._transaction.grants
+
+    @property
+    def inbox(self) -> Inbox:
+        """Webhooks and mails."""
+        return self._transaction.inbox
+
+    async def record(
+        self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
+    ) -> None:
+        """As the port says; then counted."""
+        await self._transaction.record(decision, lease=lease, outcome=outcome)
+        self._recorded(decision)
+
+
+class CountedUnitOfWork:
+    """A unit of work whose recorded decisions are told to `recorded`."""
+
+    def __init__(self, uow: UnitOfWork, recorded: Recorded) -> None:
+        self._uow = uow
+        self._recorded = recorded
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction of the store behind."""
+        return self._begin()
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[Transaction]:
+        async with self._uow.begin() as transaction:
+            yield CountedTransaction(transaction, self._recorded)
+
+
+class DecisionCounter:
+    """What a recorded decision adds to the metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, decision: Decision) -> None:
+        """Events of orders, and what became of mails."""
+        for event in decision.events:
+            if event.kind == "order_underpaid":
+                self._metrics.underpaid_orders.inc()
+            elif event.kind == "order_fulfilled":
+                self._time_to_key(decision)
+        for change in decision.save:
+            if isinstance(change.after, Email):
+                self._mail(change, change.after)
+
+    def _time_to_key(self, decision: Decision) -> None:
+        for change in decision.save:
+            order = change.after
+            if isinstance(order, Order) and order.paid_at and order.fulfilled_at:
+                waited = order.fulfilled_at - order.paid_at
+                self._metrics.time_to_key.observe(waited.total_seconds())
+
+    def _mail(self, change: Change, mail: Email) -> None:
+        before = change.before if isinstance(change.before, Email) else None
+        if before is None and mail.kind == "reentry-code":
+            self._metrics.otp_issued.inc()
+        if before is not None and before.state == "sending" and mail.state == "sent":
+            self._metrics.email_success.labels(mail.kind).inc()
+        if before is not None and before.state == "sending" and mail.state == "refused":
+            self._metrics.email_failure.labels(mail.kind).inc()
+        told = before.provider_event if before else None
+        if mail.provider_event != told and mail.provider_event in _NOT_ARRIVED:
+            self._metrics.email_failure.labels(mail.kind).inc()
