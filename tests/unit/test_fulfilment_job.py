@@ -208,6 +208,21 @@ async def test_a_refused_supplier_order_is_bought_under_a_new_id_after_a_refund(
     assert sum(line.amount for line in shop.store.rows(LedgerLine)) == 0
 
 
+async def test_a_supplier_that_cancels_every_order_is_not_bought_from_for_ever() -> None:
+    shop = PaidOrders()
+    for _ in range(9):
+        shop.supplier.next_order(NextOrder(units=0))
+    order_id = await shop.paid(await shop.goods())
+    for _ in range(4):
+        await shop.work()
+        for placed in shop.bought(order_id):
+            shop.supplier.end(placed, "canceled")
+        await shop.work_for(timedelta(minutes=2))
+    assert [attempt.state for attempt in shop.attempts(order_id)] == ["canceled", "canceled"]
+    (fulfilment,) = shop.fulfilments(order_id)
+    assert (fulfilment.state, fulfilment.round) == ("failed_terminal", 3)
+
+
 async def test_a_key_sold_twice_is_kept_aside_and_never_reaches_the_second_buyer() -> None:
     shop = PaidOrders()
     goods = await shop.goods()

@@ -162,7 +162,8 @@ def take_up(
     row = draft.resume(fulfilment)
     if row.state != "reserving":
         row = draft.move(row, "begin")
-    draft.move(row, "reserved", blocked_since=None, blocked_reason=None, tried_offers=())
+    # The offers tried stay known: should this order be cancelled, the next one is another's.
+    draft.move(row, "reserved", blocked_since=None, blocked_reason=None)
 
 
 def book_cost(draft: Draft, attempt: SupplierAttempt, total: Eur) -> None:
@@ -306,7 +307,9 @@ def _begin(draft: Draft, fulfilment: Fulfilment) -> Fulfilment:
 
 
 def _block(draft: Draft, fulfilment: Fulfilment, reason: BlockedReason, limits: Limits) -> None:
-    if _patience_over(fulfilment, reason, draft.at, limits):
+    # Where the supplier gave our money back and no other offer is left, a person decides.
+    is_lost = fulfilment.state == "supplier_refunded" and reason in PATIENT_REASONS
+    if is_lost or _patience_over(fulfilment, reason, draft.at, limits):
         fail(draft, _begin(draft, fulfilment), reason)
         return
     row = _begin(draft, fulfilment)

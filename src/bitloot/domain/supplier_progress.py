@@ -120,10 +120,24 @@ def _order_lost(
         for key in sealed:
             if key.state in _COUNTED:
                 _take_back(draft, key)
-        draft.move(row, "supplier_refund", last_error=state)
+        tried = row.tried_offers
+        if _was_lost_before(draft, attempt):
+            tried = (*tried, attempt.offer_id or "")
+        draft.move(row, "supplier_refund", last_error=state, tried_offers=tried)
     elif row.state not in _PAST_HELP:
         # The key may be in the buyer's hands already: a person decides.
         draft.hold("item", row.order_item_id, "supplier_refund")
+
+
+def _was_lost_before(draft: Draft, attempt: SupplierAttempt) -> bool:
+    """Whether this offer failed the fulfilment already: once is bad luck, twice is its answer."""
+    return any(
+        other.id != attempt.id
+        and other.fulfilment_id == attempt.fulfilment_id
+        and other.offer_id == attempt.offer_id
+        and other.state in {"canceled", "refunded"}
+        for other in draft.file.attempts
+    )
 
 
 def _units_lost(
