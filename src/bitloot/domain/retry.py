@@ -27,20 +27,28 @@ def retry(
     at: datetime,
     new_id: Callable[[], str],
     limits: Limits,
+    just_paid: bool = False,
 ) -> Decision:
     """Take up every open fulfilment again; a failed order is owed again with it (O20).
+
+    `just_paid`: this asking had the order settled, so its goods have started by themselves, and
+    what is left is to record who asked.
 
     Raises Refused: `retry-not-allowed`, `underpaid-non-refundable`, `payment-not-settled` (the
     gateway has to say `finished` first), or `retry-in-progress` naming the fulfilment at work.
     """
-    _admit(file)
     still_open = [f for f in file.fulfilments if f.state not in _RESTS]
-    _refuse_a_second(file, still_open, at, limits)
+    if not just_paid:
+        _admit(file)
+        _refuse_a_second(file, still_open, at, limits)
     draft = Draft(file, at=at, new_id=new_id)
+    draft.audit(actor, "order.retry_fulfilment", file.order.id, reason=reason)
+    if just_paid:
+        draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
+        return draft.decision()
     if file.order.status == "failed":
         delivered = any(f.state in {"delivered", "replaced"} for f in file.fulfilments)
         draft.move_order("retry_partial" if delivered else "retry", failure_reason=None)
-    draft.audit(actor, "order.retry_fulfilment", file.order.id, reason=reason)
     draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
     for fulfilment in still_open:
         _take_up(draft, fulfilment)

@@ -35,8 +35,13 @@ class Aftercare:
     random_bytes: RandomBytes
     limits: Limits
 
-    async def retry(self, order_id: str, *, actor: str, reason: str) -> Decision:
-        """Take up every open fulfilment again. Raises Refused as `domain.retry` says."""
+    async def retry(
+        self, order_id: str, *, actor: str, reason: str, just_paid: bool = False
+    ) -> Decision:
+        """Take up every open fulfilment again. Raises Refused as `domain.retry` says.
+
+        `just_paid`: asking the gateway for this retry had the order settled.
+        """
 
         async def attempt(tx: Transaction) -> Decision:
             file = await _file(tx, order_id)
@@ -47,6 +52,7 @@ class Aftercare:
                 at=self.clock(),
                 new_id=self.new_id,
                 limits=self.limits,
+                just_paid=just_paid,
             )
             await tx.record(decision)
             return decision

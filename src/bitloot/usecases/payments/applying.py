@@ -62,7 +62,10 @@ class Applying:
             is_over = self.clock() >= page.created_at + self.limits.payment_watch
             if gateway is None or page.status != "open" or is_over:
                 continue
-            if gateway.capabilities.lists_by_invoice:
+            if not gateway.capabilities.lists_by_invoice:
+                # Nothing can be asked, but the page is watched: nobody takes it for forgotten.
+                outcome = Again(after=page.created_at + self.limits.payment_watch - self.clock())
+            else:
                 outcome = Again(after=self.limits.payment_poll)
                 try:
                     await self._list(lease, gateway, page, file)
@@ -73,14 +76,16 @@ class Applying:
         await self.jobs.finish(lease, outcome)
 
     async def _list(
-        self, lease: Lease, gateway: PaymentGateway, page: Invoice, file: OrderFile | None
-    ) -> None:
+        self, lease: Lease | None, gateway: PaymentGateway, page: Invoice, file: OrderFile | None
+    ) -> bool:
         if page.gateway_invoice_id is None:
-            return
+            return False
+        is_paid = False
         known = {p.gateway_payment_id for p in (file.payments if file else ())}
         for told in await gateway.payments_of_invoice(page.gateway_invoice_id):
             if told.gateway_payment_id not in known:
-                await self._take_in(lease, gateway, told.gateway_payment_id)
+                is_paid |= await self._take_in(lease, gateway, told.gateway_payment_id)
+        return is_paid
 
     async def _children(
         self,
@@ -95,11 +100,42 @@ class Applying:
             if child_id not in known:
                 await self._take_in(lease, gateway, child_id)
 
-    async def _take_in(self, lease: Lease, gateway: PaymentGateway, payment_id: str) -> None:
+    async def _take_in(self, lease: Lease | None, gateway: PaymentGateway, payment_id: str) -> bool:
         """The row of a payment that was seen in a list is made from a fresh read of it."""
         hint = Hint(gateway=gateway.name, gateway_payment_id=payment_id, since=self.clock())
         told = await self._ask(gateway, hint)
-        await self._settling.settle(gateway, hint, told, lease=lease, ends=False)
+        return await self._settling.settle(gateway, hint, told, lease=lease, ends=False)
+
+    async def settle_order(self, order_id: str) -> bool:
+        """Ask the gateway about everything of an order now; whether this very asking paid it.
+
+        Of several who ask at once one is told so. Raises Refused `not-found` for an order that
+        does not exist, `provider-unavailable`.
+        """
+        async with self.uow.begin() as tx:
+            file = await tx.orders.file(order_id)
+        if file is None:
+            raise Refused("not-found")
+        is_paid = False
+        try:
+            for payment in file.payments:
+                if payment.gateway_payment_id is not None:
+                    is_paid |= await self._settle_now(payment.id)
+            for page in file.invoices:
+                gateway = self.gateways.get(page.gateway)
+                if gateway is not None and gateway.capabilities.lists_by_invoice:
+                    is_paid |= await self._list(None, gateway, page, file)
+        except (Unavailable, Rejected) as error:
+            raise Refused("provider-unavailable") from error
+        except Ended as end:
+            raise Refused("provider-unavailable") from end
+        return is_paid
+
+    async def _settle_now(self, payment_id: str) -> bool:
+        hint, _ = await self._hint(payment_id)
+        gateway = self._gateway(hint)
+        told = await self._ask(gateway, hint)
+        return await self._settling.settle(gateway, hint, told)
 
     async def refresh(self, payment_id: str) -> Payment:
         """Ask the gateway about a payment now and apply its answer.

@@ -88,14 +88,15 @@ class Settling:
         *,
         lease: Lease | None = None,
         ends: bool = True,
-    ) -> None:
+    ) -> bool:
         """Decide and record; once more with today's worth where the money turns out to be late.
 
+        Gives whether the order became paid by it.
         `ends`: the job of `lease` ends or is armed again in this transaction. Raises Ended to wait
         for the gateway's estimate.
         """
         try:
-            await self._decide(gateway, hint, told, lease=lease, ends=ends, worth=None)
+            return await self._decide(gateway, hint, told, lease=lease, ends=ends, worth=None)
         except TodayNeeded as late:
             assert isinstance(told, PaymentReport)
             try:
@@ -103,7 +104,7 @@ class Settling:
             except (Unavailable, Rejected) as error:
                 wait = Again(after=self.limits.breaker_probe, error=error.reason)
                 raise Ended(wait) from error
-            await self._decide(gateway, hint, told, lease=lease, ends=ends, worth=worth)
+            return await self._decide(gateway, hint, told, lease=lease, ends=ends, worth=worth)
 
     async def _decide(
         self,
@@ -114,7 +115,7 @@ class Settling:
         lease: Lease | None,
         ends: bool,
         worth: Eur | None,
-    ) -> None:
+    ) -> bool:
         async def attempt(tx: Transaction) -> bool:
             webhook = await tx.inbox.webhook(hint.webhook_id) if hint.webhook_id else None
             if webhook is not None and webhook.classification not in OPEN_WEBHOOK:
@@ -131,8 +132,10 @@ class Settling:
                 await tx.record(decision, lease=lease)
             return is_paid
 
-        if await decide(self.uow, attempt):
+        is_paid = await decide(self.uow, attempt)
+        if is_paid:
             self.failpoint(AFTER_PAID_COMMIT)
+        return is_paid
 
     def _noted(self, ruled: _Ruled, webhook: Webhook | None) -> Decision:
         if webhook is None or not ruled.webhook_class:

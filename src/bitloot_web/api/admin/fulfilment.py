@@ -74,11 +74,8 @@ async def _retry(shop: Shop, order_id: str, reason: str) -> Decision:
     except Refused as no:
         if no.code not in _ASK_GATEWAY:
             raise
-    file = await shop.views.desk.file(order_id)
-    for payment in file.payments if file else ():
-        if payment.gateway_payment_id is not None:
-            await shop.applying.refresh(payment.id)
-    return await shop.aftercare.retry(order_id, actor=ADMIN, reason=reason)
+    just_paid = await shop.applying.settle_order(order_id)
+    return await shop.aftercare.retry(order_id, actor=ADMIN, reason=reason, just_paid=just_paid)
 
 
 @post(
