@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bitloot.testing.mailer import MailerContract
     from bitloot.testing.otp_store import OtpStoreContract
     from bitloot.testing.payment_gateway import PaymentGatewayContract
-    from bitloot.testing.plugin_context import plugin_context
+    from bitloot.testing.plugin_rig import plugin_context
     from bitloot.testing.provider_rigs import (
         Delivery,
         GatewayRig,
@@ -128,7 +128,7 @@ _OTHERS: Final = {
     "StoreRig": "store_rig",
     "ViewsRig": "view_rig",
     "VirtualClock": "virtual_time",
-    "plugin_context": "plugin_context",
+    "plugin_context": "plugin_rig",
 }
 
 if not TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Tillgate, an invented payment gateway, as a payment gateway of a BitLoot shop."""
