@@ -61,6 +61,8 @@ def configure(environment: Environment) -> Configuration:
     settings, choice = read_settings(environment)
     plugins = choose(choice, environment)
     faults = [*environment.faults, *environment.unknown()]
+    if choice.is_production:
+        faults += [fault for fault in environment.examples() if fault not in faults]
     if faults or settings is None or plugins is None:
         raise SettingsError(faults)
     return Configuration(settings, plugins)

@@ -29,35 +29,64 @@ _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 8640
 
 # Values that stand in examples: fine for trying the shop out, refused in production.
 EXAMPLE_SECRETS: Final = frozenset(
-    {"change-me", "changeme", "secret", "example", "development-only-secret-key-0123456789"}
+    {"change-me", "changeme", "secret", "example", "development-only"}
 )
+# The same for secrets of plugins and servers: what the compose file and the stand-ins use, the
+# last one being how base64 begins that word.
+EXAMPLE_MARKS: Final = ("development-only", "change-me", "changeme", "sandbox", "c2fuzgjvec")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The shop's own settings. URLs without a trailing slash; lists are comma-separated."""
+    """The shop's own settings. URLs without a trailing slash; lists are comma-separated.
 
+    The comment above a field is what `bitloot config --markdown` says of it.
+    """
+
+    # `production` refuses example secrets, plain http and the providers' test environments.
     environment: Literal["development", "production"] = "development"
+    # PostgreSQL 15 or newer, as a libpq address.
     database_url: str
+    # Valkey or Redis: doorbell, rate limits, codes, live updates. Nothing that must not be lost.
     redis_url: str
+    # Where buyers and providers reach the shop; links and webhook addresses begin with it.
     public_url: str = "http://127.0.0.1:8000"
+    # Where `bitloot serve` listens.
     host: str = "127.0.0.1"
+    # The port of `bitloot serve`.
     port: int = 8000
+    # The server program behind `bitloot serve`.
     server: Literal["uvicorn"] = "uvicorn"
+    # The private folder of plugins that keep files.
     data_dir: str = "var"
+    # What tokens, links, cursors and receipts are signed with: at least 32 characters.
     secret_key: str
+    # The bearer token of `/v1/admin`: at least 32 characters.
     admin_token: str
+    # The payment gateways; the first one takes new payments.
     gateways: tuple[str, ...] = ("nowpayments",)
+    # Where keys come from; `custom` is the shop's own stock.
     suppliers: tuple[str, ...] = ("custom", "kinguin")
+    # Where sealed keys are kept.
     key_vault: str = "local"
+    # What sends mail.
     mailer: str = "resend"
+    # The web origins that may read answers; none unless named.
     cors_origins: tuple[str, ...] = ()
+    # The networks of proxies whose forwarded addresses are believed.
     trusted_proxies: tuple[str, ...] = ()
+    # The networks that may read `/metrics`.
     metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    # The least that is logged.
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # `json` is one object a line, `console` is for reading.
     log_format: Literal["json", "console"] = "json"
+    # Off behind a pooler that hands each transaction another connection.
     prepared_statements: bool = True
+    # What is added to a supplier's cost: a fraction, 0.15 is 15 percent.
     margin: Decimal = Decimal("0.15")
+    # How many jobs a worker runs at once.
     worker_concurrency: int = 10
+    # How many of each thing at once, for how long, how often.
     limits: Limits = msgspec.field(default_factory=Limits)
 
     def __repr__(self) -> str:
@@ -103,6 +132,7 @@ class Environment:
         self._variables = {k: v for k, v in variables.items() if k.startswith(PREFIX)}
         self._read_file = read_file or _read_secret_file
         self._known: set[str] = set()
+        self._secrets: dict[str, str] = {}
         self.faults: list[str] = []
 
     def text(self, name: str, *, secret: bool = False) -> str | None:
@@ -111,6 +141,12 @@ class Environment:
         value = self._variables.get(name)
         if not secret:
             return value
+        value = self._secret(name, value)
+        if value is not None:
+            self._secrets[name] = value
+        return value
+
+    def _secret(self, name: str, value: str | None) -> str | None:
         file_name = f"{name}_FILE"
         self._known.add(file_name)
         path = self._variables.get(file_name)
@@ -153,6 +189,14 @@ class Environment:
         """Names that are settings of something, though nothing reads them now."""
         names = {prefix + field.name.upper() for field in msgspec.structs.fields(shape)}
         self._known |= names | {f"{name}_FILE" for name in names}
+
+    def examples(self) -> list[str]:
+        """A line for each secret that stands in an example: none is fit for production."""
+        return [
+            f"{name} is an example value; make a secret of its own"
+            for name, value in self._secrets.items()
+            if any(mark in value.lower() for mark in EXAMPLE_MARKS)
+        ]
 
     def unknown(self) -> list[str]:
         """A line for each variable that nothing read, with the nearest name that would be."""
