@@ -156,12 +156,13 @@ class Buyer:
     async def bought(self, order: Order) -> list[Seen]:
         """What the supplier sold for this order: every attempt, found by its external id."""
         detail = await self.desk(order)
-        found = []
-        for fulfilment in detail["fulfilments"]:
-            for external_id in fulfilment["attempts"]:
-                query = {"external_id": external_id}
-                answer = await self.supplier.get("/_control/orders", params=query)
-                found += answer.raise_for_status().json()
+        # Attempts of one round share their id, so that the supplier refuses a repeat.
+        ids = {one for each in detail["fulfilments"] for one in each["attempts"]}
+        found: list[Seen] = []
+        for external_id in sorted(ids):
+            query = {"external_id": external_id}
+            answer = await self.supplier.get("/_control/orders", params=query)
+            found += answer.raise_for_status().json()
         return found
 
     async def webhooks(self, order: Order) -> list[Seen]:

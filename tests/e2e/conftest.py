@@ -1,5 +1,6 @@
 """One town for the whole run; what a test turned at the stand-ins is turned back after it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ def town(services_folder: Path) -> Iterator[Town]:
 
 @pytest.fixture
 async def buyer(town: Town) -> AsyncIterator[Buyer]:
+    await asyncio.to_thread(town.mend)
     town.mark()
     async with contextlib.AsyncExitStack() as stack:
         shop, gateway, supplier, mail = [

@@ -15,20 +15,22 @@ from bitloot_web.devservices.process import SELF, ServiceProcess, launch, lock_f
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 40.0
 LOOK_SECONDS = 0.05
 LOG_TAIL = 6_000
 BITLOOT = (sys.executable, "-m", "bitloot_web.cli")
 
 
-async def until(what: str, look: Callable[[], Awaitable[T | None]]) -> T:
+async def until(
+    what: str, look: Callable[[], Awaitable[T | None]], *, seconds: float = PATIENCE_SECONDS
+) -> T:
     """The first answer of `look` that is not None; an AssertionError when none comes in time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         found = await look()
         if found is not None:
             return found
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS:.0f} s in vain for {what}"
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -71,7 +73,7 @@ class Program:
         return self.folder / f"{self.name}.log"
 
     def start(self) -> None:
-        assert self.running is None or not self.running.alive()
+        assert not self.alive()
         home = self.folder / self.name
         home.mkdir(exist_ok=True)
         lock = lock_folder(home, self.name, patience_seconds=10)
@@ -87,6 +89,9 @@ class Program:
             )
         finally:
             os.close(lock)
+
+    def alive(self) -> bool:
+        return self.running is not None and self.running.alive()
 
     def wait_until_listening(self) -> None:
         assert self.port is not None

@@ -55,7 +55,7 @@ async def test_an_underpaid_order_fails_and_gives_no_key(buyer: Buyer) -> None:
         headers=once(**ADMIN),
     )
     assert retried.status_code == 409
-    assert retried.json()["code"] == "underpaid-non-refundable"
+    assert retried.json()["type"] == "urn:bitloot:problem:underpaid-non-refundable"
 
 
 async def test_an_overpaid_order_is_delivered_and_says_by_how_much(buyer: Buyer) -> None:

@@ -64,6 +64,8 @@ MANY = dict.fromkeys(
     "10000",
 )
 
+ROLES = ("shop", "worker", "scheduler")
+
 
 @dataclass
 class Town:
@@ -86,6 +88,18 @@ class Town:
         self.programs[name] = program
         program.start()
         return program
+
+    def mend(self) -> None:
+        """Start again what a test before this one left broken."""
+        if not self.postgres.alive():
+            self.postgres.restart()
+        if not self.valkey.alive():
+            self.valkey.restart()
+        for role in ROLES:
+            program = self.programs[role]
+            if not program.alive():
+                program.start()
+        self.programs["shop"].wait_until_listening()
 
     def mark(self) -> None:
         for program in self.programs.values():
