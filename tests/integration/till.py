@@ -22,11 +22,11 @@ from bitloot.domain.own_stock import Batch
 from bitloot.domain.payment import Payment, PaymentReport
 from bitloot.domain.quote import Wanted
 from bitloot.ports.clock import Clock
+from bitloot.ports.intake import Taken
 from bitloot.ports.supplier import SupplierProduct
 from bitloot.usecases.catalog import Catalog, OwnProduct
 from bitloot.usecases.checkout import OrderFacts
 from bitloot.usecases.payments.facts import PaymentFacts
-from bitloot.usecases.payments.intake import Intake
 from bitloot_adapters.clock import boot_seconds, jitter, new_id, random_bytes, utc_now
 from bitloot_adapters.key_inventory.plugin import OwnStock
 from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
@@ -183,7 +183,7 @@ class Till:
         reports = self.gateway.of_order(file.order.number)
         return next(r.gateway_payment_id for r in reports if r.pay_address == facts.pay_address)
 
-    async def call_back(self, gateway_payment_id: str) -> Intake:
+    async def call_back(self, gateway_payment_id: str) -> Taken:
         headers, body = self.gateway.webhook(gateway_payment_id)
         return await self.shop.webhook_intake.accept(GATEWAY, headers, body)
 
@@ -306,14 +306,15 @@ def fresh_key(route: str) -> Once:
 
 
 @contextlib.asynccontextmanager
-async def open_till(url: str, *, limits: Limits = PATIENT) -> AsyncIterator[Till]:
-    """A shop on this database."""
+async def open_till(
+    url: str, *, through: str | None = None, limits: Limits = PATIENT
+) -> AsyncIterator[Till]:
+    """A shop on this database, which it reaches `through` another address if one is given."""
     clock = ShiftedClock()
     async with (
         await psycopg.AsyncConnection.connect(url, autocommit=True) as looking,
-        open_database(url, limits) as database,
+        open_database(through or url, limits) as database,
     ):
-        await looking.execute("SET synchronous_commit = local")
         uow = PostgresUnitOfWork(database, new_id=new_id, max_attempts=limits.job_attempts)
         gateway = GatedGateway(clock=clock.now, in_transaction=uow.in_transaction)
         supplier = MemorySupplier(
