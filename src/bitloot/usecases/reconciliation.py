@@ -175,8 +175,9 @@ class Reconciliation:
             if row.kind in OF_SUPPLIER:
                 continue
             key = await self.upkeep.uploaded_key(row.subject)
-            if key is None or await self._difference(key) is None:
-                await self._close(row, "no key needs it" if key is None else "as it was sealed")
+            now = await self._difference(key) if key is not None else None
+            if now != row.kind:
+                await self._close(row, "no key needs it" if key is None else now or "as sealed")
 
     # --- breaks --------------------------------------------------------------------------
 

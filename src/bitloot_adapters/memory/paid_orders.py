@@ -19,6 +19,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.own_stock import Batch
 from bitloot.domain.reconciliation import ReconciliationBreak
+from bitloot.ports.intake import Intake
 from bitloot.ports.jobs import Done, Lease
 from bitloot.ports.supplier import Supplier, SupplierProduct
 from bitloot.testing.rows import COST, SUPPLIER, Goods, Rows
@@ -37,6 +38,7 @@ from bitloot_adapters.memory.breakers import MemoryBreakers
 from bitloot_adapters.memory.jobs import MemoryJobs
 from bitloot_adapters.memory.key_vault import MemoryKeyVault
 from bitloot_adapters.memory.mailer import MemoryMailer
+from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
 from bitloot_adapters.memory.supplier import MemorySupplier
 from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
 from bitloot_adapters.memory.upkeep import MemoryUpkeep
@@ -110,6 +112,7 @@ class PaidOrders:
             sign=lambda body: (f"signed-{len(body)}", "test-key"),
         )
         self._open_desk(suppliers)
+        self._open_sweeps(suppliers)
 
     def _open_desk(self, suppliers: Mapping[str, Supplier]) -> None:
         clock, new_id, limits = self.clock.now, self.new_id, self.limits
@@ -126,15 +129,41 @@ class PaidOrders:
         self.inventory = Inventory(
             uow=self.uow, vault=self.vault, clock=clock, new_id=new_id, limits=limits
         )
+        intake = Intake(
+            uow=self.uow,
+            rate_limiter=MemoryRateLimiter(clock=clock),
+            limits=limits,
+            clock=clock,
+            new_id=new_id,
+            failpoint=self.failpoint,
+        )
         self.hints = SupplierHints(
             uow=self.uow,
+            intake=intake,
             jobs=self.jobs,
             suppliers=suppliers,
             clock=clock,
             new_id=new_id,
             limits=limits,
-            failpoint=self.failpoint,
         )
+        self.emails = Emails(
+            uow=self.uow,
+            intake=intake,
+            jobs=self.jobs,
+            mailer=self.mailer,
+            breakers=self.breakers,
+            render=load_email_templates(),
+            code_of=lambda challenge: challenge[-6:],
+            clock=clock,
+            new_id=new_id,
+            random_bytes=self.random,
+            limits=limits,
+            failpoint=self.failpoint,
+            public_url="https://shop.example",
+        )
+
+    def _open_sweeps(self, suppliers: Mapping[str, Supplier]) -> None:
+        clock, new_id, limits = self.clock.now, self.new_id, self.limits
         desk, upkeep = MemoryDeskViews(self.store, limits=limits), MemoryUpkeep(self.store)
         self.housekeeping = Housekeeping(
             uow=self.uow,
@@ -158,20 +187,6 @@ class PaidOrders:
             new_id=new_id,
             limits=limits,
             alert=self.alerts.append,
-        )
-        self.emails = Emails(
-            uow=self.uow,
-            jobs=self.jobs,
-            mailer=self.mailer,
-            breakers=self.breakers,
-            render=load_email_templates(),
-            code_of=lambda challenge: challenge[-6:],
-            clock=clock,
-            new_id=new_id,
-            random_bytes=self.random,
-            limits=limits,
-            failpoint=self.failpoint,
-            public_url="https://shop.example",
         )
 
     def failpoint(self, name: str) -> None:

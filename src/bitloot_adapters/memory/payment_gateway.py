@@ -99,6 +99,8 @@ class MemoryPaymentGateway:
         self._payments: dict[str, PaymentReport] = {}
         self._invoices: dict[str, NewInvoice] = {}
         self._last_id = FIRST_ID - 1
+        # Off: the settings that listing the payments of a page needs are not there.
+        self.lists_by_invoice = True
         self.faults: Final = Faults(name, in_transaction=in_transaction)
 
     @property
@@ -108,8 +110,8 @@ class MemoryPaymentGateway:
 
     @property
     def capabilities(self) -> GatewayCapabilities:
-        """Everything."""
-        return GatewayCapabilities(hosted_page=True, lists_by_invoice=True)
+        """Everything that is switched on."""
+        return GatewayCapabilities(hosted_page=True, lists_by_invoice=self.lists_by_invoice)
 
     # --- the port ------------------------------------------------------------------------
 
