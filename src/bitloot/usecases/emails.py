@@ -14,26 +14,23 @@ from bitloot.domain.delivery import is_delivered
 from bitloot.domain.email import Email, EmailKind, Suppression
 from bitloot.domain.failpoints import (
     AFTER_SENT_COMMIT,
-    AFTER_SIGNATURE_CHECK,
-    AFTER_WEBHOOK_COMMIT,
     MAIL_ACCEPTED_BEFORE_SENT,
 )
 from bitloot.domain.limits import Limits
 from bitloot.domain.mailing import email_kind, sending_key
 from bitloot.domain.money import CryptoAmount
 from bitloot.domain.order import OrderFile
-from bitloot.domain.webhook_intake import Verified, handled, take_in, turn_away
+from bitloot.domain.webhook_intake import Verified, handled
 from bitloot.ports.breaker import Breakers
 from bitloot.ports.clock import Clock, FailPoint, NewId, RandomBytes
 from bitloot.ports.deciding import decide
 from bitloot.ports.email_templates import EmailFacts, EmailLine, RenderEmail
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
+from bitloot.ports.intake import Intake, Taken
 from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease, Outcome
 from bitloot.ports.mailer import Mailer, MailEvent, Message
-from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
-Intake: TypeAlias = Literal["accepted", "duplicate", "forged", "malformed"]
 # The one-time code of a challenge, by its id: the same code each time.
 CodeOf: TypeAlias = Callable[[str], str]
 _PERMANENT: Final = "/permanent"
@@ -44,6 +41,7 @@ class Emails:
     """`public_url` is where the links in mails lead; `code_of` derives re-entry codes."""
 
     uow: UnitOfWork
+    intake: Intake
     jobs: Jobs
     mailer: Mailer
     breakers: Breakers
@@ -85,36 +83,13 @@ class Emails:
             await self._end(lease, email.key, state="sent", provider_id=provider_id)
             self.failpoint(AFTER_SENT_COMMIT)
 
-    async def accept(self, headers: Mapping[str, str], body: bytes) -> Intake:
+    async def accept(self, headers: Mapping[str, str], body: bytes) -> Taken:
         """T4: store a webhook of the mail provider and its job. Raises StoreUnavailable."""
         provider = self.mailer.name
         reading = self.mailer.read_webhook(headers, body, now=self.clock().timestamp())
-        self.failpoint(AFTER_SIGNATURE_CHECK)
-
-        async def attempt(tx: Transaction) -> Decision:
-            at = self.clock()
-            if isinstance(reading, MailEvent):
-                known = await tx.inbox.webhook_by_key(provider, reading.dedupe_key)
-                hint = _verified(provider, reading)
-                decision = take_in(known, hint, body, at=at, new_id=self.new_id)
-            else:
-                forged = isinstance(reading, Forged)
-                word: Literal["invalid_signature", "malformed"] = (
-                    "invalid_signature" if forged else "malformed"
-                )
-                decision = turn_away(
-                    provider, word, body, reading.reason, at=at, new_id=self.new_id
-                )
-            await tx.record(decision)
-            return decision
-
-        decision = await decide(self.uow, attempt)
-        self.failpoint(AFTER_WEBHOOK_COMMIT)
-        if isinstance(reading, Forged):
-            return "forged"
-        if isinstance(reading, Malformed):
-            return "malformed"
-        return "duplicate" if decision.reason == "duplicate" else "accepted"
+        if isinstance(reading, MailEvent):
+            return await self.intake.take(provider, _verified(provider, reading), body)
+        return await self.intake.take(provider, reading, body)
 
     async def follow_up(self, lease: Lease) -> None:
         """Job `mail_event`: note what became of a mail; a dead address is written to no more."""

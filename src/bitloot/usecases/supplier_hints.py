@@ -6,11 +6,9 @@ is believed in nothing but where to look.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from bitloot.domain import resolution, supplier_progress
 from bitloot.domain.decision import NOTHING, Decision, JobRequest, also, update
-from bitloot.domain.failpoints import AFTER_SIGNATURE_CHECK, AFTER_WEBHOOK_COMMIT
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import ZERO
@@ -18,16 +16,14 @@ from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import live_attempt
 from bitloot.domain.supply import SupplierOrder
 from bitloot.domain.webhook import Webhook, WebhookClass
-from bitloot.domain.webhook_intake import Verified, handled, take_in, turn_away
-from bitloot.ports.clock import Clock, FailPoint, NewId
+from bitloot.domain.webhook_intake import Verified, handled
+from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import Rejected, Unavailable
+from bitloot.ports.intake import Intake, Taken
 from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease
-from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.supplier import Supplier, SupplierHint
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-
-Intake: TypeAlias = Literal["accepted", "duplicate", "forged", "malformed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,48 +31,22 @@ class SupplierHints:
     """`suppliers` by the plugin's name."""
 
     uow: UnitOfWork
+    intake: Intake
     jobs: Jobs
     suppliers: Mapping[str, Supplier]
     clock: Clock
     new_id: NewId
     limits: Limits
-    failpoint: FailPoint
 
-    async def accept(self, supplier: str, headers: Mapping[str, str], body: bytes) -> Intake:
+    async def accept(self, supplier: str, headers: Mapping[str, str], body: bytes) -> Taken:
         """T4: store a webhook and its job; the edge answers 204 with no body, 401 or 400.
 
         Raises KeyError for a supplier that is not open, StoreUnavailable when nothing was stored.
         """
         reading = self.suppliers[supplier].read_webhook(headers, body)
-        self.failpoint(AFTER_SIGNATURE_CHECK)
-
-        async def attempt(tx: Transaction) -> Decision:
-            at = self.clock()
-            if isinstance(reading, SupplierHint):
-                known = await tx.inbox.webhook_by_key(supplier, reading.dedupe_key)
-                decision = take_in(
-                    known, _verified(supplier, reading), body, at=at, new_id=self.new_id
-                )
-            else:
-                is_forged = isinstance(reading, Forged)
-                decision = turn_away(
-                    supplier,
-                    "invalid_signature" if is_forged else "malformed",
-                    body,
-                    reading.reason,
-                    at=at,
-                    new_id=self.new_id,
-                )
-            await tx.record(decision)
-            return decision
-
-        decision = await decide(self.uow, attempt)
-        self.failpoint(AFTER_WEBHOOK_COMMIT)
-        if isinstance(reading, Forged):
-            return "forged"
-        if isinstance(reading, Malformed):
-            return "malformed"
-        return "duplicate" if decision.reason == "duplicate" else "accepted"
+        if isinstance(reading, SupplierHint):
+            return await self.intake.take(supplier, _verified(supplier, reading), body)
+        return await self.intake.take(supplier, reading, body)
 
     async def follow_up(self, lease: Lease) -> None:
         """Job `supplier_hint`: read the order that a stored webhook speaks of, and go by that.

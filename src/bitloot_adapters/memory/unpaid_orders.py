@@ -17,6 +17,7 @@ from bitloot.domain.order import Order
 from bitloot.domain.payment import Payment
 from bitloot.domain.quote import Wanted
 from bitloot.domain.webhook import Webhook
+from bitloot.ports.intake import Intake, Taken
 from bitloot.ports.jobs import Lease
 from bitloot.testing.rows import Goods, Rows, inserts
 from bitloot.testing.seeded import SeededBytes, SeededIds
@@ -25,7 +26,7 @@ from bitloot.usecases.checkout import Checkout, OrderFacts
 from bitloot.usecases.payments.applying import Applying
 from bitloot.usecases.payments.desk import MoneyDesk
 from bitloot.usecases.payments.facts import PaymentFacts
-from bitloot.usecases.payments.intake import Intake, WebhookIntake
+from bitloot.usecases.payments.intake import WebhookIntake
 from bitloot.usecases.payments.opening import Opening
 from bitloot_adapters.memory.breakers import MemoryBreakers
 from bitloot_adapters.memory.cache import MemoryCache
@@ -92,15 +93,15 @@ class UnpaidOrders:
             new_id=new_id,
             failpoint=self.failpoint,
         )
-        self.intake = WebhookIntake(
+        intake = Intake(
             uow=uow,
-            gateways=gateways,
             rate_limiter=self.rate_limiter,
             limits=limits,
             clock=clock,
             new_id=new_id,
             failpoint=self.failpoint,
         )
+        self.intake = WebhookIntake(uow=uow, intake=intake, gateways=gateways, clock=clock)
         self.applying = Applying(
             uow=uow,
             jobs=self.jobs,
@@ -171,12 +172,12 @@ class UnpaidOrders:
         assert found.gateway_payment_id is not None
         return found.gateway_payment_id
 
-    async def call_back(self, gateway_payment_id: str) -> Intake:
+    async def call_back(self, gateway_payment_id: str) -> Taken:
         """The gateway tells how a payment stands."""
         headers, body = self.gateway.webhook(gateway_payment_id)
         return await self.deliver(headers, body)
 
-    async def deliver(self, headers: Mapping[str, str], body: bytes) -> Intake:
+    async def deliver(self, headers: Mapping[str, str], body: bytes) -> Taken:
         """A callback with these bytes."""
         return await self.intake.accept(GATEWAY, headers, body)
 

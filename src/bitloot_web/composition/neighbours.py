@@ -8,6 +8,7 @@ from bitloot.ports.breaker import Breakers
 from bitloot.ports.cache import Cache
 from bitloot.ports.captcha import Captcha
 from bitloot.ports.clock import BootClock, Clock, FailPoint, NewId, RandomBytes
+from bitloot.ports.intake import Intake
 from bitloot.ports.jobs import Jobs
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.mailer import Mailer
@@ -47,6 +48,18 @@ class Neighbours:
     failpoint: FailPoint
     limits: Limits
     probes: Mapping[str, Probe]
+
+    @property
+    def intake(self) -> Intake:
+        """The one way in which webhooks are taken in."""
+        return Intake(
+            uow=self.uow,
+            rate_limiter=self.rate_limiter,
+            limits=self.limits,
+            clock=self.clock,
+            new_id=self.new_id,
+            failpoint=self.failpoint,
+        )
 
 
 def unarmed(name: str) -> None:
