@@ -10,6 +10,7 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.idempotency import IdempotencyRecord
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.own_stock import Batch, LineReport, StockLine
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.jobs import Done
 from bitloot.ports.supplier import SupplierRequest
 from bitloot_adapters.memory.paid_orders import PaidOrders
@@ -126,3 +127,99 @@ async def test_a_hundred_buyers_of_the_same_shelf_share_no_key() -> None:
 
 def test_a_key_in_memory_is_not_shown() -> None:
     assert "SECRET" not in repr(StockLine(number=1, serial=b"SECRET"))
+
+
+async def bought_elsewhere(shop: PaidOrders, external_id: str, *, of: str) -> str:
+    """Somebody places an order at the supplier without us; gives its id there."""
+    placed = await shop.supplier.place(
+        SupplierRequest(
+            external_id=external_id,
+            supplier_product_id=of,
+            offer_id=None,
+            quantity=1,
+            max_price=Decimal(10),
+        )
+    )
+    return placed.supplier_order_id
+
+
+async def delivered_order(shop: PaidOrders) -> tuple[str, str]:
+    goods = await shop.goods()
+    assert goods.offer is not None
+    order_id = await shop.paid(goods)
+    await shop.work()
+    return order_id, goods.offer.supplier_product_id
+
+
+async def test_an_order_that_is_none_of_ours_is_told_once_and_stays_open_until_explained() -> None:
+    shop = PaidOrders()
+    _, product = await delivered_order(shop)
+    foreign = await bought_elsewhere(shop, "bought-by-hand", of=product)
+    for _ in range(2):
+        await sweep(shop, "reconcile-supplier")
+        shop.clock.advance(timedelta(hours=20))
+    (found,) = shop.store.rows(ReconciliationBreak)
+    assert (found.kind, found.subject) == ("supplier_order_foreign", f"supplier/{foreign}")
+    assert (found.state, [row.subject for row in shop.alerts]) == ("open", [found.subject])
+    shop.supplier.end(foreign, "canceled")
+    shop.clock.advance(timedelta(hours=20))
+    await sweep(shop, "reconcile-supplier")
+    (explained,) = shop.store.rows(ReconciliationBreak)
+    assert (explained.state, explained.note) == ("settled", "the supplier says canceled")
+
+
+async def test_what_a_person_has_explained_is_not_told_again() -> None:
+    shop = PaidOrders()
+    _, product = await delivered_order(shop)
+    await bought_elsewhere(shop, "bought-by-hand", of=product)
+    await sweep(shop, "reconcile-supplier")
+    (found,) = shop.store.rows(ReconciliationBreak)
+    await shop.reconciliation.explain(found.id, actor="admin", reason="a test purchase")
+    with pytest.raises(Refused, match="not-found"):
+        await shop.reconciliation.explain(found.id, actor="admin", reason="again")
+    shop.clock.advance(timedelta(hours=20))
+    await sweep(shop, "reconcile-supplier")
+    (explained,) = shop.store.rows(ReconciliationBreak)
+    assert (explained.state, explained.note, len(shop.alerts)) == ("settled", "a test purchase", 1)
+    (line,) = shop.store.audit.lines
+    assert (line.entry.action, line.entry.subject) == ("reconciliation.explain", found.subject)
+
+
+async def test_an_order_under_our_id_whose_attempt_was_lost_is_given_back_once() -> None:
+    shop = PaidOrders()
+    order_id, product = await delivered_order(shop)
+    lost = await bought_elsewhere(shop, f"{shop.order(order_id).number}-1-1-9", of=product)
+    for _ in range(2):
+        await sweep(shop, "reconcile-supplier")
+        shop.clock.advance(timedelta(minutes=1))
+    _, surplus = shop.attempts(order_id)
+    assert (surplus.supplier_order_id, surplus.refusal) == (lost, "surplus")
+    assert surplus.returning == "asked"
+    assert shop.store.rows(ReconciliationBreak) == []
+
+
+@pytest.mark.parametrize("external_id", ["{}-1-7-1", "{}-9-1-1", "{}-1-1", "BLZZZZZZZZ-1-1-1"])
+async def test_an_id_that_only_looks_like_ours_is_none_of_ours(external_id: str) -> None:
+    shop = PaidOrders()
+    order_id, product = await delivered_order(shop)
+    await bought_elsewhere(shop, external_id.format(shop.order(order_id).number), of=product)
+    await sweep(shop, "reconcile-supplier")
+    assert [row.kind for row in shop.alerts] == ["supplier_order_foreign"]
+    assert len(shop.attempts(order_id)) == 1
+
+
+async def test_an_order_too_old_to_be_given_back_is_told_instead() -> None:
+    shop = PaidOrders()
+    order_id, product = await delivered_order(shop)
+    (ours,) = shop.attempts(order_id)
+    late = await bought_elsewhere(shop, ours.external_id, of=product)
+    shop.clock.advance(timedelta(hours=25))
+    for _ in range(2):
+        await sweep(shop, "reconcile-supplier")
+        shop.clock.advance(timedelta(minutes=1))
+    _, surplus = shop.attempts(order_id)
+    assert (surplus.supplier_order_id, surplus.returning) == (late, "none")
+    assert [(row.kind, row.state) for row in shop.store.rows(ReconciliationBreak)] == [
+        ("surplus_too_late", "open")
+    ]
+    assert len(shop.alerts) == 1

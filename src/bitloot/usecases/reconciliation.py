@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from bitloot.domain.decision import NOTHING, Decision, JobRequest, insert, update
+from bitloot.domain.decision import NOTHING, AuditEntry, Decision, JobRequest, insert, update
+from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
 from bitloot.domain.reconciliation import (
     ENDED,
@@ -94,6 +95,27 @@ class Reconciliation:
         async with self.uow.begin() as tx:
             decision = Decision(jobs=(following,) if following else ())
             await tx.record(decision, lease=lease, outcome=Done())
+
+    async def explain(self, break_id: str, *, actor: str, reason: str) -> ReconciliationBreak:
+        """A person knows what an open difference is. Raises Refused `not-found`."""
+        rows = await self.desk.open_breaks(limit=self.limits.count_exact)
+        row = next((row for row in rows if row.id == break_id), None)
+        if row is None:
+            raise Refused("not-found")
+        at = self.clock()
+        settled = update(row, state="settled", note=reason, settled_at=at)
+        audit = AuditEntry(
+            at=at,
+            actor=actor,
+            action="reconciliation.explain",
+            subject=row.subject,
+            reason=reason,
+            facts={"kind": row.kind},
+        )
+        async with self.uow.begin() as tx:
+            await tx.record(Decision(save=(settled,), audit=(audit,)))
+        assert isinstance(settled.after, ReconciliationBreak)
+        return settled.after
 
     # --- orders at a supplier ------------------------------------------------------------
 
