@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer (with venv), git and make; everything else is installed into .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format clean distclean
+.PHONY: help venv demo test simulate check format clean distclean
 
 UV_VERSION := 0.13.9
 # The oldest supported Python first, so that a check here holds everywhere.
@@ -10,6 +10,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 		&& $$name -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then echo $$name; break; fi; done)
 BIN := .venv/bin
+EXAMPLE := examples/bitloot-tillgate
 READY := .venv/.ready
 ARGS ?=
 
@@ -33,10 +34,14 @@ demo: venv ## the whole shop on this machine; ONCE=1 ends after one purchase
 test: venv ## every test; ARGS="tests/unit -k money" for some
 	$(BIN)/pytest $(ARGS)
 
+simulate: venv ## the whole shop in storms; SEEDS=20000 runs so many, ARGS="--from 7 --long"
+	$(BIN)/python tests/unit/simulation/run.py --seeds $(or $(SEEDS),2000) $(ARGS)
+
 check: venv ## lint, format, types and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src tests migrations
+	MYPYPATH=$(EXAMPLE)/src:$(EXAMPLE)/tests $(BIN)/mypy $(EXAMPLE)/src $(EXAMPLE)/tests
 	$(BIN)/lint-imports
 
 format: venv ## put the code into the one format
@@ -45,7 +50,7 @@ format: venv ## put the code into the one format
 
 clean: ## remove what the tools left behind, not .venv
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
-	find src tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests migrations examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the demo's data as well
 	rm -rf .venv var

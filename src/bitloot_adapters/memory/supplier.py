@@ -238,6 +238,15 @@ class MemorySupplier:
         """How the next order goes; several make a queue."""
         self._script.append(plan)
 
+    def forget_plans(self) -> None:
+        """The next orders go as orders go."""
+        self._script.clear()
+
+    @property
+    def order_ids(self) -> Sequence[str]:
+        """The ids of all orders, oldest first."""
+        return tuple(self._orders)
+
     def set_balance(self, balance: Eur) -> None:
         """What is left to buy with."""
         self._balance = balance

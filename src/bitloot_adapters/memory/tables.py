@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ from bitloot.domain.order import Order
 from bitloot.domain.product import Offer
 from bitloot.domain.reservation import stock_move
 from bitloot.ports.errors import Conflict, Duplicate, NoStockLeft
-from bitloot_adapters.memory.unique_rules import TABLES, UNIQUE_RULES, UniqueKey
+from bitloot_adapters.memory.unique_rules import TABLES, UNIQUE_RULES, AnyRule, UniqueKey
 
 R = TypeVar("R", bound=Row)
 RowName = tuple[type[Row], str]
@@ -80,7 +81,7 @@ class Tables:
     def drop(self, row: Row) -> None:
         """Forget a row and its unique keys: for records whose time is over."""
         self._rows[type(row)].pop(row.id, None)
-        for rule in UNIQUE_RULES:
+        for rule in _rules_of(type(row)):
             key = rule.key_of(row)
             if key is not None:
                 self._unique.pop((rule.name, key), None)
@@ -104,7 +105,7 @@ class Tables:
         self._move_keys(draft, stored, after)
 
     def _move_keys(self, draft: _Draft, stored: Row | None, after: Row) -> None:
-        for rule in UNIQUE_RULES:
+        for rule in _rules_of(type(after)):
             was = rule.key_of(stored) if stored is not None else None
             now = rule.key_of(after)
             if was == now:
@@ -132,6 +133,12 @@ class Tables:
         if move.guarded and stock < held:
             raise NoStockLeft
         draft.rows[name] = msgspec.structs.replace(offer, held=max(0, held), stock=max(0, stock))
+
+
+@cache
+def _rules_of(row: type[Row]) -> tuple[AnyRule, ...]:
+    """The rules that speak of a table."""
+    return tuple(rule for rule in UNIQUE_RULES if issubclass(row, rule.row))
 
 
 def id_rule(row: type[Row]) -> str:

@@ -1,5 +1,6 @@
 """A shop made of its neighbours: the use cases, the edge, and who handles which job."""
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -92,12 +93,18 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
     )
 
 
+@functools.cache
+def _fields(use_case: Callable[..., object]) -> tuple[str, ...]:
+    """What a use case is made of; asked of each once a process."""
+    return tuple(inspect.signature(use_case).parameters)
+
+
 def over(use_case: Callable[..., U], near: Neighbours, **own: object) -> U:
     """A use case over the neighbours that its fields are named after, and what is its `own`.
 
     Raises TypeError at the opening of the shop for a field that nobody fills.
     """
-    names = inspect.signature(use_case).parameters
+    names = _fields(use_case)
     ports = {name: getattr(near, name) for name in names if hasattr(near, name)}
     return use_case(**{**ports, **own})
 

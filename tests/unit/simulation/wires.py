@@ -1,0 +1,228 @@
+"""The ports of the memory shop with the weather between: each call is a place to stand or die."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from decimal import Decimal
+
+from tests.unit.simulation.weather import Weather
+
+from bitloot.domain.decision import Decision
+from bitloot.domain.money import Eur
+from bitloot.domain.payment import PaymentReport
+from bitloot.ports.jobs import JobRow, Jobs, Lease, Outcome
+from bitloot.ports.key_vault import StoredObject
+from bitloot.ports.mailer import Message
+from bitloot.ports.payment_gateway import (
+    AssetQuote,
+    NewInvoice,
+    NewPayment,
+    OpenedInvoice,
+    OpenedPayment,
+    RefreshedQuote,
+)
+from bitloot.ports.supplier import SuppliedKey, SupplierOffer, SupplierOrder, SupplierRequest
+from bitloot.ports.unit_of_work import (
+    Checkout,
+    Grants,
+    Inbox,
+    Keys,
+    Orders,
+    Transaction,
+    UnitOfWork,
+)
+from bitloot_adapters.memory.key_vault import MemoryKeyVault
+from bitloot_adapters.memory.mailer import MemoryMailer
+from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
+from bitloot_adapters.memory.supplier import MemorySupplier
+
+# Told of each decision that was committed.
+Watch = Callable[[Decision], None]
+
+
+class FarGateway(MemoryPaymentGateway):
+    """The gateway over the network."""
+
+    weather: Weather
+
+    async def create_payment(self, request: NewPayment) -> OpenedPayment:
+        return await self.weather.call(
+            "gateway", "create", super().create_payment(request), key=request.order_number
+        )
+
+    async def create_invoice(self, request: NewInvoice) -> OpenedInvoice:
+        return await self.weather.call(
+            "gateway", "invoice", super().create_invoice(request), key=request.order_number
+        )
+
+    async def payment(self, gateway_payment_id: str) -> PaymentReport:
+        return await self.weather.call("gateway", "payment", super().payment(gateway_payment_id))
+
+    async def payments_of_invoice(self, gateway_invoice_id: str) -> Sequence[PaymentReport]:
+        work = super().payments_of_invoice(gateway_invoice_id)
+        return await self.weather.call("gateway", "list", work)
+
+    async def refresh_quote(self, gateway_payment_id: str) -> RefreshedQuote:
+        work = super().refresh_quote(gateway_payment_id)
+        return await self.weather.call("gateway", "requote", work)
+
+    async def asset_quote(self, amount: Eur, asset: str) -> AssetQuote:
+        return await self.weather.call("gateway", "estimate", super().asset_quote(amount, asset))
+
+    async def worth(self, amount: Decimal, asset: str) -> Eur:
+        return await self.weather.call("gateway", "worth", super().worth(amount, asset))
+
+
+class FarSupplier(MemorySupplier):
+    """The supplier over the network."""
+
+    weather: Weather
+
+    async def offers(self, supplier_product_id: str) -> Sequence[SupplierOffer]:
+        return await self.weather.call("supplier", "offers", super().offers(supplier_product_id))
+
+    async def place(self, request: SupplierRequest) -> SupplierOrder:
+        return await self.weather.call(
+            "supplier", "place", super().place(request), key=request.external_id, sent_at_once=True
+        )
+
+    async def find(self, external_id: str) -> Sequence[SupplierOrder]:
+        return await self.weather.call("supplier", "find", super().find(external_id))
+
+    async def order(self, supplier_order_id: str) -> SupplierOrder:
+        return await self.weather.call("supplier", "order", super().order(supplier_order_id))
+
+    async def keys(self, supplier_order_id: str) -> Sequence[SuppliedKey]:
+        return await self.weather.call("supplier", "keys", super().keys(supplier_order_id))
+
+    async def give_back(self, supplier_order_id: str) -> None:
+        await self.weather.call("supplier", "return", super().give_back(supplier_order_id))
+
+    async def balance(self) -> Eur:
+        return await self.weather.call("supplier", "balance", super().balance())
+
+
+class FarVault(MemoryKeyVault):
+    """The object store over the network."""
+
+    weather: Weather
+
+    async def put(self, object_name: str, ciphertext: bytes, sha256: str) -> None:
+        await self.weather.call("vault", "put", super().put(object_name, ciphertext, sha256))
+
+    async def stat(self, object_name: str) -> StoredObject | None:
+        return await self.weather.call("vault", "stat", super().stat(object_name))
+
+    async def get(self, object_name: str, *, size: int) -> bytes:
+        return await self.weather.call("vault", "get", super().get(object_name, size=size))
+
+    async def delete(self, object_name: str) -> None:
+        await self.weather.call("vault", "delete", super().delete(object_name))
+
+
+class FarMailer(MemoryMailer):
+    """The mail provider over the network."""
+
+    weather: Weather
+
+    async def send(self, message: Message, *, idempotency_key: str) -> str:
+        return await self.weather.call(
+            "mailer",
+            "send",
+            super().send(message, idempotency_key=idempotency_key),
+            key=idempotency_key,
+        )
+
+
+class FarTransaction:
+    """A transaction whose commit can be lost on either way. Reads stand for themselves."""
+
+    def __init__(self, near: Transaction, weather: Weather, watch: Watch) -> None:
+        self._near = near
+        self._weather = weather
+        self._watch = watch
+
+    @property
+    def orders(self) -> Orders:
+        return self._near.orders
+
+    @property
+    def checkout(self) -> Checkout:
+        return self._near.checkout
+
+    @property
+    def keys(self) -> Keys:
+        return self._near.keys
+
+    @property
+    def grants(self) -> Grants:
+        return self._near.grants
+
+    @property
+    def inbox(self) -> Inbox:
+        return self._near.inbox
+
+    async def record(
+        self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
+    ) -> None:
+        await self._near.record(decision, lease=lease, outcome=outcome)
+        self._watch(decision)
+        await self._weather.left_store("committed")
+
+
+class FarStore:
+    """The store over the network: whoever begins waits for a turn that another may take first."""
+
+    def __init__(self, near: UnitOfWork, weather: Weather, watch: Watch) -> None:
+        self._near = near
+        self._weather = weather
+        self._watch = watch
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._begin()
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[Transaction]:
+        await self._weather.reach_store("begins")
+        async with self._near.begin() as tx:
+            yield FarTransaction(tx, self._weather, self._watch)
+
+
+class FarJobs:
+    """The jobs table over the network."""
+
+    def __init__(self, near: Jobs, weather: Weather) -> None:
+        self._near = near
+        self._weather = weather
+
+    async def lease(self, job_id: str) -> Lease | None:
+        await self._weather.reach_store("leases")
+        lease = await self._near.lease(job_id)
+        await self._weather.left_store("leased")
+        return lease
+
+    async def finish(self, lease: Lease, outcome: Outcome) -> None:
+        await self._weather.reach_store("finishes")
+        await self._near.finish(lease, outcome)
+        await self._weather.left_store("finished")
+
+    async def claim_due(self, limit: int) -> Sequence[str]:
+        await self._weather.reach_store("claims")
+        claimed = await self._near.claim_due(limit)
+        await self._weather.left_store("claimed")
+        return claimed
+
+    async def take_back(self, job_ids: Sequence[str]) -> None:
+        await self._weather.reach_store("takes back")
+        await self._near.take_back(job_ids)
+
+    async def tick(self, name: str, at: datetime, kind: str, ref: str) -> bool:
+        await self._weather.reach_store("ticks")
+        return await self._near.tick(name, at, kind, ref)
+
+    async def dead(self, *, limit: int, after: str | None) -> Sequence[JobRow]:
+        return await self._near.dead(limit=limit, after=after)
+
+    async def replay(self, job_id: str) -> bool:
+        await self._weather.reach_store("replays")
+        return await self._near.replay(job_id)
