@@ -17,6 +17,7 @@ from bitloot.ports.errors import (
     Rejected,
     StoreUnavailable,
     Unavailable,
+    VaultFault,
 )
 from bitloot_web.problems import MEDIA_TYPE, FieldError, ProblemError, problem
 from bitloot_web.request_checks import EdgeRequest, wire_name
@@ -79,6 +80,9 @@ def _from_core(error: Exception) -> ProblemError | None:
         case Rejected() | OutcomeUnknown():
             log.warning("provider_refused", provider=error.provider, reason=error.reason)
             found = ProblemError("provider-unavailable")
+        case VaultFault():
+            log.error("key_unreadable")
+            found = ProblemError("key-unreadable")
         case StoreUnavailable() | Conflict() | Duplicate():
             found = ProblemError("store-unavailable")
         case NoStockLeft():

@@ -113,6 +113,8 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
         retryable=True,
     ),
     **_entries(HTTPStatus.INTERNAL_SERVER_ERROR, ("internal-error", "Something went wrong here")),
+    # A fault of ours that no repeat mends.
+    **_entries(HTTPStatus.SERVICE_UNAVAILABLE, ("key-unreadable", "The key cannot be opened")),
     **_entries(
         HTTPStatus.SERVICE_UNAVAILABLE,
         ("shop-busy", "Deliveries are behind"),
@@ -136,6 +138,7 @@ EDGE_DETAILS: Final[Mapping[str, str]] = {
     "unsupported-media-type": "Send the body as application/json.",
     "precondition-required": "Send the version that you read as an If-Match header.",
     "rate-limited": "Wait for the seconds given in Retry-After, then try again.",
+    "key-unreadable": "The stored key does not open; the shop was told, and has to replace it.",
     "internal-error": "The failure was recorded; quote the instance when you ask about it.",
     "store-unavailable": "Nothing was written; try again after the seconds in Retry-After.",
 }

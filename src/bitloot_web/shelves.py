@@ -1,5 +1,6 @@
 """Filling the shelves: a supplier's catalogue, and own products with freshly made keys."""
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
@@ -8,11 +9,14 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.money import Eur
 from bitloot.domain.own_stock import Batch
 from bitloot.usecases.catalog import Catalog, OwnProduct, Synced
-from bitloot.usecases.inventory import ImportReport
+from bitloot.usecases.inventory import ImportReport, Inventory
 from bitloot_web.composition.opening import OpenShop, open_shop
 from bitloot_web.plugins import Configuration
 
 ACTOR: Final = "cli"
+# How often keys that are in use are waited for, and for how many seconds each time.
+MOST_PAUSES: Final = 100
+PAUSE: Final = 0.2
 ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 OWN_PRODUCTS: Final = (
     OwnProduct(
@@ -95,9 +99,21 @@ async def import_file(
 
 
 async def rotate_keys(configuration: Configuration) -> int:
-    """Re-wrap every data key that is not under the present key-encryption key; gives how many."""
-    rotated = 0
+    """Re-wrap every data key that is not under the present key-encryption key; gives how many.
+
+    Raises Refused(`invalid-input`) when keys stay in use for too long to be sure of all of them.
+    """
     async with open_shop(configuration) as opened:
-        while batch := await opened.shop.inventory.rotate():
+        return await rotate_all(opened.shop.inventory)
+
+
+async def rotate_all(inventory: Inventory) -> int:
+    """Batch after batch until no data key is left behind, waiting for those that are in use."""
+    rotated = 0
+    for _ in range(MOST_PAUSES):
+        while batch := await inventory.rotate():
             rotated += batch
-    return rotated
+        if await inventory.is_rotated():
+            return rotated
+        await asyncio.sleep(PAUSE)
+    raise Refused("invalid-input", "Some keys are in use all the time; run it again.")

@@ -137,6 +137,10 @@ class Keys(Protocol):
         """Up to `limit` sealed keys on another key-encryption key, locked, skipping locked."""
         ...
 
+    async def is_all_on_kek(self, kek_id: str) -> bool:
+        """Whether no sealed key is on another key-encryption key, locked or not."""
+        ...
+
 
 class Grants(Protocol):
     """Permissions to download."""

@@ -87,9 +87,11 @@ class Inventory:
         return await decide(self.uow, attempt)
 
     async def rotate(self) -> int:
-        """Wrap one batch of data keys under the present key-encryption key; 0 when all are.
+        """Wrap one batch of data keys under the present key-encryption key; gives how many.
 
-        Reveals go on meanwhile: the bytes stay, and a data key opens the same under either.
+        Reveals go on meanwhile: the bytes stay, and a data key opens the same under either. Keys
+        that somebody else holds are left for the next batch, so only `is_rotated` says that it is
+        done.
         """
 
         async def attempt(tx: Transaction) -> int:
@@ -104,6 +106,11 @@ class Inventory:
             return len(changes)
 
         return await decide(self.uow, attempt)
+
+    async def is_rotated(self) -> bool:
+        """Whether every data key is under the present key-encryption key."""
+        async with self.uow.begin() as tx:
+            return await tx.keys.is_all_on_kek(self.vault.kek_id)
 
     async def _admit(self, batch: Batch) -> None:
         async with self.uow.begin() as tx:

@@ -270,6 +270,10 @@ class MemoryKeys(msgspec.Struct, frozen=True):
         )
         return list(islice(found, limit))
 
+    async def is_all_on_kek(self, kek_id: str) -> bool:
+        """Whether none is left."""
+        return not await self.not_on_kek(kek_id, limit=1)
+
 
 def _by_slot(
     tables: Tables, *, order_item_id: str | None = None, fulfilment_id: str | None = None

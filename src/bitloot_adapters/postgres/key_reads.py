@@ -99,15 +99,19 @@ _KNOWN_AT_SUPPLIER: Final = compiled(
         sealed_keys.c.supplier_key_id == func.any(bindparam("words", type_=ARRAY(Text))),
     )
 )
+_ELSEWHERE: Final = (
+    sealed_keys.c.kek_id != bindparam("kek_id", type_=Text),
+    sealed_keys.c.state != literal_column("'shredded'"),
+)
 _NOT_ON_KEK: Final = compiled(
     select(*SEALED.columns)
-    .where(
-        sealed_keys.c.kek_id != bindparam("kek_id", type_=Text),
-        sealed_keys.c.state != literal_column("'shredded'"),
-    )
+    .where(*_ELSEWHERE)
     .order_by(sealed_keys.c.id)
     .limit(_LIMIT)
     .with_for_update(key_share=True, skip_locked=True)
+)
+_ANY_ELSEWHERE: Final = compiled(
+    select(literal_column("1")).where(*_ELSEWHERE).limit(literal_column("1"))
 )
 
 
@@ -145,6 +149,9 @@ class KeyReads:
 
     async def not_on_kek(self, kek_id: str, *, limit: int) -> Sequence[SealedKey]:
         return SEALED.rows(await self._rows(_NOT_ON_KEK, kek_id=kek_id, most=limit))
+
+    async def is_all_on_kek(self, kek_id: str) -> bool:
+        return not await self._rows(_ANY_ELSEWHERE, kek_id=kek_id)
 
     async def _rows(self, statement: Statement, **values: object) -> Rows:
         (rows,) = await self._session.ask(ask(statement, **values))

@@ -46,8 +46,12 @@ def import_keys(product: str, file: Path, cost: str, batch: str, *, as_json: boo
 @keys.command(epilog="Put the new key first in BITLOOT_<VAULT>_KEKS, keep the old one after it.")
 def rotate() -> None:
     """Wrap every data key under the first key-encryption key; the shop may go on selling."""
+    from bitloot.domain.errors import Refused
     from bitloot_web.cli.running import run_once
     from bitloot_web.shelves import rotate_keys
 
-    rotated = run_once(rotate_keys)
+    try:
+        rotated = run_once(rotate_keys)
+    except Refused as error:
+        raise click.ClickException(error.detail) from None
     click.echo(f"{rotated} keys rotated; the old key-encryption key can be removed")
