@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 THIS = "tests/unit/test_tidy_prose.py"
 
-FOLDERS = ("src", "tests", "docs", "migrations", ".ci", ".github")
+FOLDERS = ("src", "tests", "docs", "migrations", "examples", ".ci", ".github")
 SUFFIXES = frozenset(
     {
         *(".py", ".md", ".toml", ".yml", ".yaml", ".html", ".css", ".js", ".txt", ".sql"),

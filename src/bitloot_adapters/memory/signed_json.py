@@ -45,7 +45,7 @@ def read_object(body: bytes) -> Fields:
             parse_constant=_no_constant,
             object_pairs_hook=_each_name_once,
         )
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise Unreadable("no JSON object") from error
     if not isinstance(read, dict):
         raise Unreadable("no JSON object")
