@@ -16,6 +16,8 @@ from bitloot_web.devservices.process import SELF, ServiceProcess, launch, lock_f
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 40.0
+# Several programs start at once, on a machine that may have other work.
+START_SECONDS = 120.0
 LOOK_SECONDS = 0.05
 LOG_TAIL = 6_000
 BITLOOT = (sys.executable, "-m", "bitloot_web.cli")
@@ -42,6 +44,11 @@ def bytecode(folder: Path) -> dict[str, str]:
     if not sys.dont_write_bytecode:
         return {}
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
+def inherited() -> dict[str, str]:
+    """The environment of this run without any setting of a shop."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("BITLOOT_")}
 
 
 def free_ports(count: int) -> list[int]:
@@ -95,7 +102,7 @@ class Program:
 
     def wait_until_listening(self) -> None:
         assert self.port is not None
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             assert self.running is not None
             assert self.running.alive(), f"{self.name} ended: {self.tail(0)}"
@@ -108,7 +115,7 @@ class Program:
     def finish(self) -> None:
         """Wait for a program that ends by itself, with 0."""
         assert self.running is not None
-        assert self.running.wait(PATIENCE_SECONDS) == 0, f"{self.name} failed: {self.tail(0)}"
+        assert self.running.wait(START_SECONDS) == 0, f"{self.name} failed: {self.tail(0)}"
 
     def stop(self) -> None:
         if self.running is not None:
