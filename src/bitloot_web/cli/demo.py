@@ -20,6 +20,7 @@ def demo(*, once: bool, port: int, data: Path) -> None:
     """Start services, stand-ins and shop; sell one supplier's key and one of our own."""
     import asyncio
 
+    from bitloot.ports.errors import OutcomeUnknown, Rejected, StoreUnavailable, Unavailable
     from bitloot_web.demo.run import run_demo
     from bitloot_web.demo.services import DemoError
     from bitloot_web.devservices import DevServiceError
@@ -28,5 +29,8 @@ def demo(*, once: bool, port: int, data: Path) -> None:
         asyncio.run(run_demo(data.resolve(), port=port, once=once))
     except (DemoError, DevServiceError) as error:
         raise click.ClickException(str(error)) from None
+    except (OutcomeUnknown, Rejected, StoreUnavailable, Unavailable) as error:
+        told = " ".join(str(part) for part in error.args if part)
+        raise click.ClickException(f"{type(error).__name__}: {told}") from None
     except KeyboardInterrupt:
         click.echo("stopped")
