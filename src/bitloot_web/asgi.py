@@ -28,7 +28,15 @@ from bitloot_web.api import (
     sockets,
     webhooks,
 )
-from bitloot_web.api.admin import fulfilment, holds, inventory, order_status, payments, refunds
+from bitloot_web.api.admin import (
+    fulfilment,
+    holds,
+    inventory,
+    order_status,
+    payments,
+    reconciliation,
+    refunds,
+)
 from bitloot_web.api.admin import orders as admin_orders
 from bitloot_web.api.admin import webhooks as admin_webhooks
 from bitloot_web.envelope import Envelope
@@ -85,6 +93,8 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     admin_webhooks.replay,
     admin_webhooks.bulk_replay,
     payments.refresh,
+    reconciliation.breaks,
+    reconciliation.explain,
     inventory.import_keys,
     inventory.stock,
 )

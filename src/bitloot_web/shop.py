@@ -25,6 +25,7 @@ from bitloot.usecases.payments.applying import Applying
 from bitloot.usecases.payments.desk import MoneyDesk
 from bitloot.usecases.payments.intake import WebhookIntake
 from bitloot.usecases.payments.opening import Opening
+from bitloot.usecases.reconciliation import Reconciliation
 from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
@@ -92,6 +93,7 @@ class Shop:
     # the desk
     money_desk: MoneyDesk
     aftercare: Aftercare
+    reconciliation: Reconciliation
     inventory: Inventory
     repeats: Repeats
     # the edge

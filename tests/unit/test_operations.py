@@ -100,6 +100,30 @@ def samples(it: TestShop) -> dict[tuple[str, str], float]:
     }
 
 
+class Desk:
+    """An admin at the HTTP desk."""
+
+    def __init__(self, it: TestShop) -> None:
+        self._token = {"authorization": f"Bearer {it.admin_token}"}
+        self._transport = httpx.ASGITransport(it.app)
+
+    def _open(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=self._transport, base_url="https://desk")
+
+    async def get(self, path: str) -> httpx.Response:
+        async with self._open() as http:
+            return await http.get(f"/v1/admin{path}", headers=self._token)
+
+    async def post(self, path: str, body: dict[str, str]) -> httpx.Response:
+        headers = {**self._token, "idempotency-key": f"key-{next(_numbers):020}"}
+        async with self._open() as http:
+            return await http.post(f"/v1/admin{path}", json=body, headers=headers)
+
+    async def retry(self, order: OrderFacts) -> httpx.Response:
+        path = f"/orders/{order.order_id}/retry-fulfillment"
+        return await self.post(path, {"reason": "the buyer asks"})
+
+
 # --- work that lost its job ----------------------------------------------------------------------
 
 
@@ -292,6 +316,34 @@ async def test_objects_are_compared_a_batch_at_a_time() -> None:
         assert len(it.around.store.rows(ReconciliationBreak)) == 3
 
 
+async def test_the_desk_lists_what_differs_and_closes_what_is_explained() -> None:
+    async with shop(seed=18) as it:
+        at, new_id = it.around.clock.now(), it.around.near.new_id
+        rows = [
+            ReconciliationBreak(
+                id=new_id(),
+                kind="supplier_order_foreign",
+                subject=f"memory/{n}",
+                ours="",
+                theirs="processing",
+                found_at=at,
+            )
+            for n in range(3)
+        ]
+        await write(it, *map(insert, rows))
+        desk = Desk(it)
+        first = (await desk.get("/reconciliation-breaks?limit=2")).json()
+        assert [row["subject"] for row in first["items"]] == ["memory/0", "memory/1"]
+        rest = await desk.get(f"/reconciliation-breaks?limit=2&cursor={first['next']}")
+        assert [row["subject"] for row in rest.json()["items"]] == ["memory/2"]
+        path = f"/reconciliation-breaks/{rows[0].id}/explanation"
+        closed = await desk.post(path, {"reason": "a test purchase"})
+        assert (closed.status_code, closed.json()["state"]) == (200, "settled")
+        assert (await desk.post(path, {"reason": "again"})).status_code == 404
+        left = (await desk.get("/reconciliation-breaks")).json()
+        assert (len(left["items"]), left["next"]) == (2, None)
+
+
 # --- metrics -------------------------------------------------------------------------------------
 
 
@@ -348,26 +400,6 @@ async def test_a_mail_that_is_refused_or_comes_back_is_counted_as_a_failure() ->
 
 
 # --- retry of an order's goods -------------------------------------------------------------------
-
-
-class Desk:
-    """An admin at the HTTP desk."""
-
-    def __init__(self, it: TestShop) -> None:
-        self._it = it
-        self._transport = httpx.ASGITransport(it.app)
-
-    async def retry(self, order: OrderFacts) -> httpx.Response:
-        headers = {
-            "authorization": f"Bearer {self._it.admin_token}",
-            "idempotency-key": f"key-{next(_numbers):020}",
-        }
-        async with httpx.AsyncClient(transport=self._transport, base_url="https://desk") as http:
-            return await http.post(
-                f"/v1/admin/orders/{order.order_id}/retry-fulfillment",
-                json={"reason": "the buyer asks"},
-                headers=headers,
-            )
 
 
 @pytest.mark.parametrize("fraction", ["0", "0.5"])

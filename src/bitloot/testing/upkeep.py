@@ -116,6 +116,7 @@ class UpkeepContract(Contract):
         two = await put(rig, a_break(rig, "kinguin/2"))
         assert await rig.desk.open_breaks(limit=9) == (one, two)
         assert await rig.desk.open_breaks(limit=1) == (one,)
+        assert await rig.desk.open_breaks(limit=9, after=one.id) == (two,)
         settled = await change(rig, one, state="settled", note="explained", settled_at=rig.now())
         assert await rig.desk.open_breaks(limit=9) == (two,)
         assert list(await rig.upkeep.breaks_of("kinguin/1")) == [settled]

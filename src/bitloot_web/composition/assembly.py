@@ -76,6 +76,7 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
         fulfilment=FulfilmentJob(over(Desk, near)),
         money_desk=over(MoneyDesk, near, wholesale_limits=wholesale),
         aftercare=over(Aftercare, near),
+        reconciliation=over(Reconciliation, near, desk=near.views.desk, alert=alert),
         inventory=over(Inventory, near),
         repeats=over(Repeats, near),
         sessions=OrderSessions(
@@ -128,13 +129,12 @@ def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
     push = over(Push, near, orders=near.views.orders)
     desk = near.views.desk
     house = over(Housekeeping, near, desk=desk)
-    books = over(Reconciliation, near, desk=desk, alert=alert)
     sweeps: dict[str, Handler] = {
         "redrive": house.redrive,
         "housekeeping": house.keep_house,
         "invariants": invariant_watch(near, shop.metrics).run,
-        OBJECT_SWEEP: books.compare_objects,
-        f"{SUPPLIER_SWEEP}{ANY}": books.compare_orders,
+        OBJECT_SWEEP: shop.reconciliation.compare_objects,
+        f"{SUPPLIER_SWEEP}{ANY}": shop.reconciliation.compare_orders,
     }
     handlers: dict[JobKind, Handler] = {
         "apply_payment": shop.applying.apply,

@@ -166,6 +166,8 @@ class DeskViews(Protocol):
         """What the invariants find, at most `limit` of each."""
         ...
 
-    async def open_breaks(self, *, limit: int) -> tuple[ReconciliationBreak, ...]:
-        """Differences to a provider that are not explained yet, oldest first."""
+    async def open_breaks(
+        self, *, limit: int, after: str | None = None
+    ) -> tuple[ReconciliationBreak, ...]:
+        """Differences to a provider that are not explained yet, oldest first; after that id."""
         ...

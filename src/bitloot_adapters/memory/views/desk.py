@@ -154,11 +154,15 @@ class MemoryDeskViews:
             for subject in sorted(set(query(shop)))[:limit]
         )
 
-    async def open_breaks(self, *, limit: int) -> tuple[ReconciliationBreak, ...]:
+    async def open_breaks(
+        self, *, limit: int, after: str | None = None
+    ) -> tuple[ReconciliationBreak, ...]:
         """Differences that are not explained yet."""
         self._store.reach()
+        start = id_after(after) or ""
         rows = self._store.rows(ReconciliationBreak)
-        found = sorted((row for row in rows if row.state == "open"), key=lambda row: row.id)
+        found = [row for row in rows if row.state == "open" and row.id > start]
+        found.sort(key=lambda row: row.id)
         return tuple(found[:limit])
 
     def _snapshot(self) -> Snapshot:

@@ -224,10 +224,14 @@ _COLUMNS: Final = {
 }
 
 
+_FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 _BREAK: Final = codec(ReconciliationBreak)
 _OPEN_BREAKS: Final = compiled(
     select(*_BREAK.columns)
-    .where(reconciliation_breaks.c.state == word("open"))
+    .where(
+        reconciliation_breaks.c.state == word("open"),
+        reconciliation_breaks.c.id > bindparam("after", type_=ID),
+    )
     .order_by(reconciliation_breaks.c.id)
     .limit(bindparam("most", type_=Integer))
 )
@@ -341,8 +345,11 @@ class PostgresDeskViews:
         (rows,) = await self._database.read(question)
         return tuple(InvariantBreach(name=str(name), subject=str(what)) for name, what in rows)
 
-    async def open_breaks(self, *, limit: int) -> tuple[ReconciliationBreak, ...]:
-        (rows,) = await self._database.read(ask(_OPEN_BREAKS, most=limit))
+    async def open_breaks(
+        self, *, limit: int, after: str | None = None
+    ) -> tuple[ReconciliationBreak, ...]:
+        question = ask(_OPEN_BREAKS, after=id_after(after) or _FIRST_ID, most=limit)
+        (rows,) = await self._database.read(question)
         return _BREAK.rows(rows)
 
     async def _page(

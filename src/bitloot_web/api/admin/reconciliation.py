@@ -1,0 +1,88 @@
+"""Differences to providers that no machine could put right."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from litestar import get, post
+from litestar.params import FromPath, JSONBody
+
+from bitloot.domain.reconciliation import BREAKS, ReconciliationBreak
+from bitloot.ports.views.paging import page_of
+from bitloot_web.api.fields import Reason
+from bitloot_web.dependencies import TheShop
+from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.callers import ADMIN
+
+
+class BreakShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A difference: `subject` is `<supplier>/<order id>` or a sealed key's id."""
+
+    id: str
+    kind: str
+    meaning: str
+    subject: str
+    ours: str
+    theirs: str
+    state: str
+    note: str
+    found_at: datetime
+    settled_at: datetime | None
+
+
+class Explanation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the difference is, for the record; it is not told again."""
+
+    reason: Reason
+
+
+def break_shown(row: ReconciliationBreak) -> BreakShown:
+    """The difference as it is answered."""
+    return BreakShown(
+        id=row.id,
+        kind=row.kind,
+        meaning=BREAKS[row.kind],
+        subject=row.subject,
+        ours=row.ours,
+        theirs=row.theirs,
+        state=row.state,
+        note=row.note,
+        found_at=row.found_at,
+        settled_at=row.settled_at,
+    )
+
+
+@get("/reconciliation-breaks", operation_id="adminListReconciliationBreaks")
+async def breaks(
+    *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
+) -> PageOf[BreakShown]:
+    """Differences that are not explained yet, oldest first."""
+    cursors = Cursors(shop.edge.cursor_key, "reconciliation-breaks")
+    most = page_size(limit, shop.limits)
+    rows = await shop.views.desk.open_breaks(limit=most + 1, after=cursors.read(cursor))
+    return cursors.page(page_of(rows, most, lambda row: row.id), break_shown)
+
+
+@post(
+    "/reconciliation-breaks/{break_id:uuid}/explanation",
+    status_code=200,
+    operation_id="adminExplainReconciliationBreak",
+)
+async def explain(
+    *,
+    request: EdgeRequest,
+    shop: TheShop,
+    break_id: FromPath[UUID],
+    data: JSONBody[Explanation],
+    idempotency_key: IdempotencyKey = None,
+) -> BreakShown:
+    """Close a difference whose cause is known."""
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+
+    async def act() -> BreakShown:
+        row = await shop.reconciliation.explain(str(break_id), actor=ADMIN, reason=data.reason)
+        return break_shown(row)
+
+    return await act_once(shop, once, BreakShown, act)
