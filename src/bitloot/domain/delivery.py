@@ -120,5 +120,6 @@ def given_up(
         return Decision(reason="nothing is owed")
     draft.move_order("give_up", failure_reason="fulfilment_failed")
     draft.audit(actor, "order.give_up", file.order.id, reason=reason)
-    draft.event("given_up", file.order.id)
+    # `n` tells this mail apart from one about a failure before the payment.
+    draft.event("given_up", file.order.id, facts={"n": file.order.event_seq + 1})
     return draft.decision()

@@ -19,8 +19,8 @@ class StoredObject(msgspec.Struct, frozen=True):
 class KeyVault(Protocol):
     """`seal`, `rewrap`, `fingerprint` and `unseal` are CPU only; the others reach the store.
 
-    Raises Unavailable when the store cannot be reached, VaultFault for anything that does not
-    open: one form for every cause.
+    Raises Unavailable when the store cannot be reached, Rejected (`credentials`) when it refuses
+    us, VaultFault for anything that does not open: one form for every cause.
     """
 
     @property

@@ -172,7 +172,7 @@ class Aftercare:
         try:
             for key in gone:
                 await self.vault.delete(key.object_name)
-        except Unavailable as error:
+        except (Unavailable, Rejected) as error:
             await self.jobs.finish(lease, self._later(lease, error))
         else:
             await self.jobs.finish(lease, Done())
@@ -188,7 +188,7 @@ class Aftercare:
 
         await decide(self.uow, attempt)
 
-    def _later(self, lease: Lease, error: Unavailable) -> Again:
+    def _later(self, lease: Lease, error: Unavailable | Rejected) -> Again:
         after = pause(lease.attempts, fraction(self.random_bytes(4)), self.limits)
         is_last = lease.attempts >= lease.max_attempts - 1
         return Again(after=after, progressed=is_last, error=error.reason)

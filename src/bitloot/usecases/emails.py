@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
+from bitloot.domain.address import parse_address
 from bitloot.domain.backoff import fraction, pause
 from bitloot.domain.decision import Decision, insert, update
 from bitloot.domain.delivery import is_delivered
@@ -117,7 +118,8 @@ class Emails:
             event = word.removesuffix(_PERMANENT)
             changes = [update(email, provider_event=event)]
             dead = word.endswith(_PERMANENT) or event == "complained"
-            key = email.to.casefold()
+            # By the key that the next mail to this address asks for.
+            key = parse_address(email.to).key
             if dead and not await tx.inbox.is_suppressed(key):
                 reason: Literal["bounce", "complaint"] = (
                     "complaint" if event == "complained" else "bounce"

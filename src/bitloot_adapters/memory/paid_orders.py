@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from bitloot.domain.address import parse_address
 from bitloot.domain.decision import Decision, Event, insert
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.fulfilment_plan import plan
@@ -237,10 +238,17 @@ class PaidOrders:
         async with self.uow.begin() as tx:
             await tx.record(Decision(save=tuple(insert(row) for row in rows)))
 
-    async def paid(self, *goods: Goods, quantity: int = 1) -> str:
+    async def paid(
+        self, *goods: Goods, quantity: int = 1, email: str = "buyer@shop.example"
+    ) -> str:
         """An order of these goods that was just paid; gives its id."""
-        purchase = self.rows.purchase(*goods, quantity=quantity)
-        order = msgspec.structs.replace(purchase.order, status="paid", paid_at=self.clock.now())
+        purchase = self.rows.purchase(*goods, quantity=quantity, email=email)
+        order = msgspec.structs.replace(
+            purchase.order,
+            status="paid",
+            paid_at=self.clock.now(),
+            email_key=parse_address(email).key,
+        )
         payment = self.rows.payment(order, status="finished", rank=60, call_answered=True)
         file = OrderFile(order=order, items=purchase.items)
         at = self.clock.now()

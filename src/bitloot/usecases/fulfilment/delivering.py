@@ -8,7 +8,7 @@ from bitloot.domain.decision import NOTHING
 from bitloot.domain.failpoints import AFTER_DELIVER_COMMIT, UPLOADED_BEFORE_DELIVER
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.sealed import Wrapped
-from bitloot.ports.errors import Unavailable
+from bitloot.ports.errors import Rejected, Unavailable
 from bitloot.ports.jobs import Again, Done, Lease, Outcome
 from bitloot.ports.unit_of_work import Transaction
 from bitloot.usecases.fulfilment.desk import NOW, Case, Decided, Desk, after
@@ -67,6 +67,10 @@ class Delivering:
                     break
         except Unavailable as error:
             await desk.unavailable(lease, error)
+            return False
+        except Rejected as error:
+            # Our credentials are to be put right: until then the bytes wait in their rows.
+            await desk.unavailable(lease, Unavailable(error.provider, error.reason))
             return False
         desk.failpoint(UPLOADED_BEFORE_DELIVER)
         await self._deliver(lease, stored)

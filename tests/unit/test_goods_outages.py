@@ -1,0 +1,215 @@
+"""Outages behind the till: stored bytes stay the same, mails stay few, late orders harm nobody."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from bitloot.domain.decision import Decision, Event, update
+from bitloot.domain.email import Email
+from bitloot.domain.failpoints import AFTER_INTENT_COMMIT
+from bitloot.domain.fulfilment import SupplierAttempt
+from bitloot.domain.key_inventory import SealedKey
+from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.refund import RefundRecord
+from bitloot.domain.resolution import searched
+from bitloot.domain.supplier_progress import observe
+from bitloot.domain.supply import SupplierKeyState, SupplierOrder
+from bitloot_adapters.memory.paid_orders import PaidOrders
+from bitloot_adapters.memory.supplier import NextOrder
+
+HOUR = timedelta(hours=1)
+RECORD = RefundRecord(
+    amount="0.0002",
+    asset="btc",
+    address="bc1q",
+    tx_id="tx-1",
+    basis="then",
+    eur=Decimal("12.50"),
+    reason="asked",
+)
+
+
+# --- the object store --------------------------------------------------------------------------
+
+
+async def test_the_very_bytes_that_were_committed_are_stored_after_hours_of_outage() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods(), quantity=3)
+    shop.vault.faults.go_down()
+    await shop.work_for(30 * HOUR)
+    committed = {key.object_name: key.ciphertext for key in shop.store.rows(SealedKey)}
+    assert None not in committed.values()
+    assert shop.order(order_id).status == "paid"
+    shop.vault.faults.come_back()
+    await shop.work_for(timedelta(minutes=11))
+    assert shop.order(order_id).status == "fulfilled"
+    for key in shop.store.rows(SealedKey):
+        assert key.ciphertext is None
+        assert await shop.vault.get(key.object_name, size=key.size) == committed[key.object_name]
+
+
+async def test_a_store_that_refuses_our_credentials_only_delays_the_delivery() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    shop.vault.faults.knows_credentials = False
+    await shop.work_for(48 * HOUR)
+    assert [job.state for job in shop.store.jobs.all() if job.kind == "fulfil"] == ["pending"]
+    shop.vault.faults.knows_credentials = True
+    await shop.work_for(timedelta(minutes=11))
+    assert shop.order(order_id).status == "fulfilled"
+
+
+# --- mails -------------------------------------------------------------------------------------
+
+
+async def test_a_mail_outage_of_thirty_hours_ends_with_one_mail() -> None:
+    shop = PaidOrders()
+    await shop.paid(await shop.goods())
+    shop.mailer.faults.go_down()
+    await shop.work_for(30 * HOUR)
+    assert [mail.state for mail in shop.store.rows(Email)] == ["sending"]
+    shop.mailer.faults.come_back()
+    await shop.work_for(HOUR)
+    assert len(shop.mailer.mailbox) == 1
+    assert [mail.state for mail in shop.store.rows(Email)] == ["sent"]
+
+
+async def test_answers_lost_for_thirty_hours_make_one_mail_and_at_most_one_more() -> None:
+    shop = PaidOrders()
+    await shop.paid(await shop.goods())
+    shop.mailer.faults.lose_next_reply(times=100_000)
+    await shop.work_for(22 * HOUR)
+    assert len(shop.mailer.mailbox) == 1
+    [mail] = shop.store.rows(Email)
+    assert mail.provider_key == mail.key
+    await shop.work_for(8 * HOUR)
+    assert len(shop.mailer.mailbox) == 2
+    [mail] = shop.store.rows(Email)
+    assert mail.provider_key == f"{mail.key}/again"
+    shop.mailer.faults.lose_next_reply(times=-100_000)
+    await shop.work_for(HOUR)
+    assert len(shop.mailer.mailbox) == 2
+
+
+async def test_a_permanent_bounce_ends_mails_to_an_address_of_an_international_domain() -> None:
+    shop = PaidOrders()
+    first = await shop.paid(await shop.goods(), email="Buyer@b\u00fccher.example")
+    await shop.work()
+    [sent] = shop.mailer.mailbox
+    headers, body = shop.mailer.webhook(sent.provider_id, "bounced", permanent=True)
+    assert await shop.emails.accept(headers, body) == "accepted"
+    await shop.work()
+    await shop.aftercare.refund(first, RECORD, actor="admin", confirmed=False)
+    await shop.work()
+    assert len(shop.mailer.mailbox) == 1
+    assert sorted(mail.state for mail in shop.store.rows(Email)) == ["sent", "suppressed"]
+
+
+async def test_giving_up_is_told_even_where_a_failure_was_told_before() -> None:
+    shop = PaidOrders()
+    shop.supplier.next_order(NextOrder(units=0))
+    order_id = await shop.paid(await shop.goods())
+    async with shop.uow.begin() as tx:
+        told = Event(kind="order_failed", at=shop.clock.now(), subject=order_id)
+        file = await tx.orders.file(order_id)
+        assert file is not None
+        await tx.record(Decision(save=(update(file.order),), events=(told,), order_id=order_id))
+    await shop.work()
+    await shop.aftercare.give_up(order_id, actor="admin", reason="never came")
+    await shop.work()
+    assert [sent.message.kind for sent in shop.mailer.mailbox] == ["order-failed", "order-failed"]
+
+
+# --- supplier orders that show up late -----------------------------------------------------------
+
+
+def _late(attempt: SupplierAttempt, *, keys: tuple[SupplierKeyState, ...] = ()) -> SupplierOrder:
+    return SupplierOrder(
+        supplier_order_id="late-1",
+        external_id=attempt.external_id,
+        state="processing",
+        quantity=attempt.quantity,
+        total=Decimal(9) * attempt.quantity,
+        is_preorder=False,
+        keys=keys,
+        created_at=attempt.intent_at,
+        updated_at=None,
+    )
+
+
+async def _decided(shop: PaidOrders, order_id: str, order: SupplierOrder) -> Decision:
+    """What a search that finds this order decides, recorded."""
+    async with shop.uow.begin() as tx:
+        file = await tx.orders.file(order_id)
+        assert file is not None
+        decision = searched(
+            file,
+            file.fulfilments[0],
+            file.attempts[0],
+            [order],
+            balance=None,
+            spent=Decimal(0),
+            at=shop.clock.now(),
+            new_id=shop.new_id,
+            limits=shop.limits,
+        )
+        await tx.record(decision)
+        return decision
+
+
+async def test_an_order_found_after_the_refund_is_given_back_and_delivered_to_nobody() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    shop.at_failpoint[AFTER_INTENT_COMMIT] = shop.supplier.faults.time_out_next
+    await shop.work()
+    # Somebody bought for that much elsewhere: nobody can tell any more that nothing was bought.
+    shop.supplier.set_balance(Decimal(50))
+    await shop.work_for(25 * HOUR)
+    assert [f.state for f in shop.fulfilments(order_id)] == ["failed_terminal"]
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    await shop.work()
+    assert [f.state for f in shop.fulfilments(order_id)] == ["cancelled"]
+    await _decided(shop, order_id, _late(shop.attempts(order_id)[0]))
+    [attempt] = shop.attempts(order_id)
+    assert (attempt.state, attempt.returning, attempt.refusal) == ("canceled", "wanted", "surplus")
+    assert [f.state for f in shop.fulfilments(order_id)] == ["cancelled"]
+    assert sum(line.amount for line in shop.store.rows(LedgerLine)) == 0
+
+
+async def test_units_of_an_order_that_serves_nobody_touch_no_units_of_the_one_that_does() -> None:
+    shop = PaidOrders()
+    shop.supplier.next_order(NextOrder(units=0))
+    order_id = await shop.paid(await shop.goods(), quantity=3)
+    await shop.work()
+    async with shop.uow.begin() as tx:
+        file = await tx.orders.file(order_id)
+    assert file is not None
+    [serving] = file.attempts
+    surplus = SupplierAttempt(
+        id=shop.new_id(),
+        fulfilment_id=serving.fulfilment_id,
+        order_id=order_id,
+        gen=2,
+        supplier=serving.supplier,
+        external_id=serving.external_id,
+        supplier_product_id=serving.supplier_product_id,
+        offer_id=None,
+        quantity=3,
+        max_price=serving.max_price,
+        state="canceled",
+        supplier_order_id="late-1",
+        refusal="surplus",
+        intent_at=serving.intent_at,
+    )
+    report = _late(surplus, keys=(SupplierKeyState("k-1", "returned"),))
+    decision = observe(
+        file,
+        file.fulfilments[0],
+        surplus,
+        report,
+        (),
+        at=shop.clock.now(),
+        new_id=shop.new_id,
+    )
+    assert all(type(change.after) is not type(file.fulfilments[0]) for change in decision.save)
+    assert not any(event.kind == "fulfilment_planned" for event in decision.events)
+    assert decision.reason == "processing"
