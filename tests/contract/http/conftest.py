@@ -280,7 +280,7 @@ class Socket:
 
 
 UNKNOWN_ID = "01c2ae78-4200-7003-b48f-c209128b2f33"
-IDS = ("order_id", "item_id", "hold_id", "webhook_id", "payment_id", "product_id")
+IDS = ("order_id", "item_id", "hold_id", "webhook_id", "payment_id", "product_id", "break_id")
 PLACES = {"slug": "own-game", "token": "no.token", "provider": "nowpayments"}
 
 
