@@ -101,6 +101,11 @@ def test_every_test_of_the_shipped_contract_is_among_them_and_none_is_left_out(
     assert re.search(r"\b(lacks|def)\b", text_of(EXAMPLE / "tests" / "test_contract.py")) is None
 
 
+def test_its_readme_ends_with_the_report_that_the_suite_gives(own_tests: Ended) -> None:
+    passed = re.findall(r"test_contract\.py::\S+ PASSED", own_tests.out)
+    assert f" {len(passed)} passed in " in text_of(EXAMPLE / "README.md")
+
+
 def test_five_broken_versions_of_it_each_fail_the_tests_that_are_named_for_them(
     own_tests: Ended,
 ) -> None:
