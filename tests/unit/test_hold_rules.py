@@ -8,8 +8,10 @@ import pytest
 
 from bitloot.domain.errors import Refused
 from bitloot.domain.hold_decision import decide_hold
+from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.override import overridable, override
+from bitloot.domain.retry import retry
 from bitloot.domain.settlement import settle_on_request
 from bitloot.testing.order_cases import ASKED, OrderCases, applied, goods_states
 
@@ -213,6 +215,21 @@ def test_a_retry_of_an_unpaid_order_is_no_way_to_get_keys(cases: OrderCases, sta
             cases.report(file, "confirming"),
             at=cases.at,
             terms=cases.terms(),
+        )
+
+
+def test_a_retry_delivers_nothing_for_money_that_the_gateway_sent_back(cases: OrderCases) -> None:
+    """The order had failed before the refund came, so no hold of O23 speaks for it."""
+    file = cases.with_payment(cases.order("failed", failure_reason="fulfilment_failed"), "refunded")
+    settled = msgspec.structs.replace(file.order, settled_by=file.payments[-1].id)
+    with pytest.raises(Refused, match="payment-not-settled"):
+        retry(
+            msgspec.structs.replace(file, order=settled),
+            actor="admin/1",
+            reason="again",
+            at=cases.at,
+            new_id=cases.new_id,
+            limits=Limits(),
         )
 
 

@@ -156,6 +156,23 @@ def test_o4_the_timer_never_expires_an_order_with_money_on_its_way(
     assert decision == NOTHING
 
 
+@pytest.mark.parametrize("status", ["partially_paid", "finished"])
+@pytest.mark.parametrize("is_child", [True, False])
+def test_o4_money_that_waits_for_a_person_stops_no_timer_and_can_be_accepted_later(
+    cases: OrderCases, status: str, *, is_child: bool
+) -> None:
+    file = cases.with_payment(cases.order(), status, is_linked=is_child)
+    hold = cases.rows.hold(
+        file.order, subject="payment", subject_id=file.payments[0].id, reason="wrong_asset"
+    )
+    after, _ = run_out(cases, msgspec.structs.replace(file, holds=(hold,)))
+    assert after.order.status == "expired"
+    assert goods_states(after) == {"expired"}
+    assert [h.is_open for h in after.holds] == [True]
+    free = cases.with_payment(cases.order(), status)
+    assert run_out(cases, free)[1] == NOTHING
+
+
 def test_o4_the_timer_only_takes_the_goods_of_a_confirming_order(cases: OrderCases) -> None:
     file = cases.with_payment(cases.order("confirming"), "confirming")
     after, decision = run_out(cases, file)

@@ -282,3 +282,6 @@ async def test_an_order_whose_payment_row_was_never_answered_is_never_paid_by_it
     await shop.work_for(timedelta(minutes=20))
     assert shop.order_row(placed.order_id).status == "created"
     assert [hold.reason for hold in shop.holds(placed.order_id)] == ["redeposit"]
+    # The goods are not kept for it for ever.
+    await shop.work_for(timedelta(hours=2))
+    assert shop.order_row(placed.order_id).status == "expired"

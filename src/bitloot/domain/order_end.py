@@ -10,7 +10,7 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.goods import give_back
 from bitloot.domain.key_inventory import InventoryKey
 from bitloot.domain.order import ORDER, OrderFile
-from bitloot.domain.payment import PaymentStatus
+from bitloot.domain.payment import Payment, PaymentStatus
 
 # Some money was seen: on its way, too little, or whole.
 RECEIVED: Final = frozenset[PaymentStatus](
@@ -53,7 +53,8 @@ def expire(
     """O4 by the timer. Nothing happens before the window is over, nor to a held order.
 
     Money that is on its way is never answered with an expiry: such an order only loses its goods,
-    a day after the last sighting. Nor is an order whose money waits for a person's decision.
+    a day after the last sighting. Money that was set apart for a person (a child deposit, a
+    payment with a hold) does not stop the timer: it can be accepted for an expired order too.
     """
     order = file.order
     if at < order.window_ends_at or file.open_order_hold() is not None:
@@ -65,10 +66,15 @@ def expire(
             give_back(draft, held_keys, signal="expire")
             draft.event("reservations_expired", order.id)
         return draft.decision()
-    received = any(p.status in RECEIVED for p in file.payments)
+    received = any(p.status in RECEIVED and not _is_apart(file, p) for p in file.payments)
     if order.status not in {"created", "waiting"} or on_its_way or received:
         return NOTHING
     draft.move_order("expire")
     draft.event("order_expired", order.id, facts={"by": "timer"})
     give_back(draft, held_keys, signal="expire")
     return draft.decision()
+
+
+def _is_apart(file: OrderFile, payment: Payment) -> bool:
+    """Whether this money never settles the order by itself."""
+    return payment.is_child or any(h.subject_id == payment.id for h in file.holds)

@@ -78,6 +78,9 @@ def _admit(file: OrderFile) -> None:
     if order.status in {"paid", "partially_fulfilled"}:
         return
     if order.status == "failed" and order.failure_reason == "fulfilment_failed":
+        if any(p.id == order.settled_by and p.status == "refunded" for p in file.payments):
+            # The gateway sent the money back after the order had failed.
+            raise Refused("payment-not-settled")
         return
     if order.status == "failed" and order.failure_reason == "underpaid":
         raise Refused("underpaid-non-refundable")

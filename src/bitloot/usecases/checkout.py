@@ -18,6 +18,7 @@ from bitloot.domain.money import Eur
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.order_end import cancel, expire
 from bitloot.domain.order_number import NUMBER_BYTES, order_number
+from bitloot.domain.payment_opening import PAYABLE
 from bitloot.domain.placing import Buyer, Pressure, admit, place
 from bitloot.domain.quote import UNDERPAYMENT_POLICY, Quote, Wanted, merged, price_basket
 from bitloot.ports.clock import Clock, FailPoint, NewId, RandomBytes
@@ -198,7 +199,12 @@ class Checkout:
                 file, at=at, new_id=self.new_id, held_keys=await self._held_keys(tx, file)
             )
             still = file.order.window_ends_at - at
-            again: Outcome = Again(after=still) if still.total_seconds() > 0 else Done()
+            again: Outcome = Done()
+            if still.total_seconds() > 0:
+                again = Again(after=still)
+            elif decision == NOTHING and file.order.status in PAYABLE:
+                # A hold or money on its way stands against it; what follows may call no timer.
+                again = Again(after=self.limits.payment_poll_after_expiry)
             await tx.record(decision, lease=lease, outcome=again)
 
         await decide(self.uow, attempt)
