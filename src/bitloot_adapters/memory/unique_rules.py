@@ -75,65 +75,67 @@ def _known(*parts: Hashable) -> UniqueKey | None:
     return None if None in parts else parts
 
 
+def _rule(name: str, row: type[R], key: Callable[[R], UniqueKey | None]) -> AnyRule:
+    return UniqueRule(name, row, key)
+
+
 UNIQUE_RULES: Final[tuple[AnyRule, ...]] = (
-    UniqueRule("orders_number", Order, lambda r: (r.number,)),
-    UniqueRule("orders_quote", Order, lambda r: (r.quote_id,)),
-    UniqueRule("order_items_item_no", OrderItem, lambda r: (r.order_id, r.item_no)),
-    UniqueRule(
+    _rule("orders_number", Order, lambda r: (r.number,)),
+    _rule("orders_quote", Order, lambda r: (r.quote_id,)),
+    _rule("order_items_item_no", OrderItem, lambda r: (r.order_id, r.item_no)),
+    _rule(
         "payments_gateway_payment",
         Payment,
         lambda r: _known(r.gateway, r.gateway_payment_id),
     ),
-    UniqueRule(
+    _rule(
         "invoices_gateway_invoice",
         Invoice,
         lambda r: _known(r.gateway, r.gateway_invoice_id),
     ),
-    UniqueRule(
+    _rule(
         "webhook_logs_dedupe_key",
         Webhook,
         lambda r: (r.provider, r.dedupe_key) if r.signature_ok else None,
     ),
-    UniqueRule("ledger_lines_entry_account", LedgerLine, lambda r: (r.entry, r.account)),
-    UniqueRule("fulfilments_item_part", Fulfilment, lambda r: (r.order_item_id, r.part)),
-    UniqueRule("supplier_attempts_pkey", SupplierAttempt, lambda r: (r.fulfilment_id, r.gen)),
-    UniqueRule(
+    _rule("ledger_lines_entry_account", LedgerLine, lambda r: (r.entry, r.account)),
+    _rule("fulfilments_item_part", Fulfilment, lambda r: (r.order_item_id, r.part)),
+    _rule("supplier_attempts_pkey", SupplierAttempt, lambda r: (r.fulfilment_id, r.gen)),
+    _rule(
         "supplier_attempts_one_live",
         SupplierAttempt,
         lambda r: (r.fulfilment_id,) if r.state in LIVE_ATTEMPT else None,
     ),
-    UniqueRule(
+    _rule(
         "supplier_attempts_supplier_order",
         SupplierAttempt,
         lambda r: _known(r.supplier, r.supplier_order_id),
     ),
-    UniqueRule(
+    _rule(
         "sealed_keys_slot",
         SealedKey,
         lambda r: _known(r.order_item_id, r.slot) if r.state == "live" else None,
     ),
-    UniqueRule(
+    _rule(
         "sealed_keys_supplier_key",
         SealedKey,
         lambda r: _known(r.supplier, r.supplier_key_id),
     ),
-    UniqueRule(
+    _rule(
         "sealed_keys_fingerprint",
         SealedKey,
         lambda r: None if r.state == "quarantined" else (r.fingerprint,),
     ),
-    UniqueRule("sealed_keys_object_name", SealedKey, lambda r: (r.object_name,)),
-    UniqueRule("emails_key", Email, lambda r: (r.key,)),
-    UniqueRule("emails_provider_id", Email, lambda r: _known(r.provider, r.provider_id)),
-    UniqueRule("idempotency_keys_key", IdempotencyRecord, lambda r: (r.route, r.caller, r.key)),
-    UniqueRule(
+    _rule("sealed_keys_object_name", SealedKey, lambda r: (r.object_name,)),
+    _rule("emails_key", Email, lambda r: (r.key,)),
+    _rule("emails_provider_id", Email, lambda r: _known(r.provider, r.provider_id)),
+    _rule("idempotency_keys_key", IdempotencyRecord, lambda r: (r.route, r.caller, r.key)),
+    _rule(
         "reconciliation_breaks_open",
         ReconciliationBreak,
         lambda r: (r.kind, r.subject) if r.state == "open" else None,
     ),
-    UniqueRule("products_slug", Product, lambda r: (r.slug,)),
-    UniqueRule(
-        "products_source_product", Product, lambda r: _known(r.source, r.supplier_product_id)
-    ),
-    UniqueRule("product_offers_offer", Offer, lambda r: (r.supplier, r.offer_id)),
+    _rule("products_slug", Product, lambda r: (r.slug,)),
+    _rule("products_source_product", Product, lambda r: _known(r.source, r.supplier_product_id)),
+    _rule("product_offers_offer", Offer, lambda r: (r.supplier, r.offer_id)),
 )
