@@ -40,7 +40,7 @@ simulate: venv ## the whole shop in storms; SEEDS=20000 runs so many, ARGS="--fr
 check: venv ## lint, format, types and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src tests migrations
+	$(BIN)/mypy src migrations
 	MYPYPATH=$(EXAMPLE)/src:$(EXAMPLE)/tests $(BIN)/mypy $(EXAMPLE)/src $(EXAMPLE)/tests
 	$(BIN)/lint-imports
 
