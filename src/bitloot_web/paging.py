@@ -3,14 +3,14 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 from litestar.params import QueryParameter
 
 from bitloot.domain.limits import Limits
-from bitloot.ports.views.paging import Page
+from bitloot.ports.views.paging import Page, number_after
 from bitloot_web.problems import FieldError, ProblemError
 
 R = TypeVar("R")
@@ -69,6 +69,14 @@ class Cursors:
     def _tag(self, text: bytes) -> bytes:
         named = f"cursor|{self._name}|".encode() + text
         return hmac.digest(self._key, named, "sha256")[:_TAG_BYTES]
+
+
+def part_of(rows: Sequence[S], limit: int | None, after: str | None, limits: Limits) -> Page[S]:
+    """A page of what is at hand whole, by position: as many rows as may be unless told."""
+    start = number_after(after) or 0
+    size = page_size(limits.page_max if limit is None else limit, limits)
+    end = start + size
+    return Page(tuple(rows[start:end]), str(end) if end < len(rows) else None)
 
 
 def page_size(limit: int | None, limits: Limits) -> int:

@@ -7,8 +7,10 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from bitloot.domain.money import estimate_up, eur_text, plain
+from bitloot.ports.payment_gateway import Asset
 from bitloot_web.api.fields import eur
 from bitloot_web.dependencies import TheShop
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
 from bitloot_web.security.rate_limits import limited
 
 DEFAULT_PRECISION = 8
@@ -24,12 +26,6 @@ class Currency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     precision: int
 
 
-class Currencies(msgspec.Struct, frozen=True):
-    """Every asset that the gateway takes now."""
-
-    items: tuple[Currency, ...]
-
-
 class Estimate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What `price` EUR come to in the asset, rounded up, and the least that it can carry."""
 
@@ -41,20 +37,22 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 @get("/v1/payments/currencies", guards=[limited("catalogue")], operation_id="listCurrencies")
-async def currencies(shop: TheShop) -> Currencies:
-    """What can be paid with now."""
-    assets = await shop.opening.currencies()
-    return Currencies(
-        tuple(
-            Currency(
-                ticker=asset.ticker,
-                name=asset.name,
-                network=asset.network,
-                needs_memo=asset.needs_memo,
-                precision=asset.precision,
-            )
-            for asset in assets
-        )
+async def currencies(
+    shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
+) -> PageOf[Currency]:
+    """What can be paid with now, by ticker; 100 a page unless told."""
+    cursors = Cursors(shop.edge.cursor_key, "currencies")
+    assets = sorted(await shop.opening.currencies(), key=lambda asset: asset.ticker)
+    return cursors.page(part_of(assets, limit, cursors.read(cursor), shop.limits), _currency)
+
+
+def _currency(asset: Asset) -> Currency:
+    return Currency(
+        ticker=asset.ticker,
+        name=asset.name,
+        network=asset.network,
+        needs_memo=asset.needs_memo,
+        precision=asset.precision,
     )
 
 

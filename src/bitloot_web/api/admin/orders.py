@@ -10,6 +10,7 @@ from litestar import Response, get
 from litestar.params import FromPath, QueryParameter
 
 from bitloot.domain.address import parse_address
+from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.money import eur_text
 from bitloot.domain.order import OrderFile, OrderStatus
 from bitloot.ports.views.desk import AuditView, OrderLine
@@ -18,7 +19,7 @@ from bitloot_web.api.admin.webhooks import WebhookShown, webhook_shown
 from bitloot_web.api.fields import crypto_or_none
 from bitloot_web.api.orders import After, Timeline, event_shown
 from bitloot_web.dependencies import TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.shop import Shop
 
@@ -110,12 +111,6 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Ledger(msgspec.Struct, frozen=True):
-    """The ledger lines of one order."""
-
-    items: tuple[LedgerRow, ...]
-
-
 @get("/orders", operation_id="adminListOrders")
 async def orders(
     *,
@@ -160,15 +155,21 @@ async def timeline(
 
 
 @get("/orders/{order_id:uuid}/ledger", operation_id="adminGetLedger")
-async def ledger(shop: TheShop, order_id: FromPath[UUID]) -> Ledger:
-    """Where an order's money went."""
+async def ledger(
+    *,
+    shop: TheShop,
+    order_id: FromPath[UUID],
+    limit: PageLimit = None,
+    cursor: PageCursor = None,
+) -> PageOf[LedgerRow]:
+    """Where an order's money went; 100 lines a page unless told."""
     lines = await shop.views.desk.ledger(str(order_id))
-    return Ledger(
-        tuple(
-            LedgerRow(entry=line.entry, account=line.account, amount=f"{line.amount:f}", at=line.at)
-            for line in lines
-        )
-    )
+    cursors = Cursors(shop.edge.cursor_key, f"ledger|{order_id}")
+    return cursors.page(part_of(lines, limit, cursors.read(cursor), shop.limits), _ledger_row)
+
+
+def _ledger_row(line: LedgerLine) -> LedgerRow:
+    return LedgerRow(entry=line.entry, account=line.account, amount=f"{line.amount:f}", at=line.at)
 
 
 @get("/orders/{order_id:uuid}/audit", operation_id="adminGetOrderAudit")
