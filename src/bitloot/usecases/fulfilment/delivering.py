@@ -136,7 +136,7 @@ class Delivering:
 
     async def _holds(self, key: SealedKey) -> bool:
         stat = await self.desk.vault.stat(key.object_name)
-        return stat is not None and stat.size == key.size and stat.sha256 in {None, key.sha256}
+        return stat is not None and (stat.size, stat.sha256) == (key.size, key.sha256)
 
     async def _deliver(self, lease: Lease, stored: set[str]) -> None:
         desk = self.desk
