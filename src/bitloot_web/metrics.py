@@ -4,6 +4,7 @@ Labels are words of this program only (a plugin's name, a job's kind, a route's 
 id, an address or anything that a caller chose, so their number is bounded and they tell nothing.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -16,6 +17,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     generate_latest,
+    start_http_server,
 )
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -88,6 +90,20 @@ class Metrics:
         """One HTTP request. `route` is the template, such as `/v1/orders/{id}`, never the path."""
         word = method if method in _METHODS else "OTHER"
         self.request_seconds.labels(word, route or UNMATCHED, str(status)).observe(seconds)
+
+    def serve(self, host: str, port: int) -> Callable[[], None]:
+        """Serve the page from a thread of its own, for roles without a web server.
+
+        Gives the call that ends it. Raises OSError when the port is taken.
+        """
+        server, thread = start_http_server(port, host, registry=self._registry)
+
+        def end() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return end
 
     def page(self) -> bytes:
         """The text exposition format, to be served as `CONTENT_TYPE`."""

@@ -7,7 +7,8 @@ it is answering, the worker lets running jobs end, and then the neighbours are c
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Iterator
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final, Literal, TypeAlias
 
 import structlog
@@ -25,6 +26,10 @@ Role: TypeAlias = Literal["web", "worker", "scheduler"]
 ALL_ROLES: Final = frozenset[Role]({"web", "worker", "scheduler"})
 GRACE_SECONDS: Final = 30
 BACKLOG: Final = 2048
+
+
+class CannotListenError(Exception):
+    """The address to serve at is taken or not ours; the text says which."""
 
 
 class Server(uvicorn.Server):
@@ -60,14 +65,28 @@ async def running(
     for task in tasks:
         task.add_done_callback(lambda _: stop.set())
     log.info("roles_running", roles=sorted(roles))
+    end_metrics = _metrics_apart(opened, roles)
     try:
         yield
     finally:
         stop.set()
+        end_metrics()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     for error in ended:
         if isinstance(error, BaseException):
             raise error
+
+
+def _metrics_apart(opened: OpenShop, roles: frozenset[Role]) -> Callable[[], None]:
+    """Metrics of a process that serves no HTTP otherwise. Gives the call that ends it."""
+    settings = opened.configuration.settings
+    if "web" in roles or not settings.metrics_port:
+        return lambda: None
+    try:
+        return opened.shop.metrics.serve(settings.host, settings.metrics_port)
+    except OSError as error:
+        where = f"{settings.host}:{settings.metrics_port}"
+        raise CannotListenError(f"cannot serve metrics on {where}: {error.strerror}") from None
 
 
 async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
@@ -76,21 +95,19 @@ async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
     server = Server(
         uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
             loop="none",
             http="httptools",
             ws="websockets-sansio",
             lifespan="on",
             access_log=False,
             log_config=None,
-            backlog=BACKLOG,
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
-    serving = asyncio.ensure_future(server.serve())
+    listening = _listen(settings.host, settings.port)
+    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     # The server waits for open event streams, so they are told to end first.
@@ -98,9 +115,14 @@ async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
     server.should_exit = True
     stopping.cancel()
     await serving
-    if not stop.is_set():
-        stop.set()
-        raise RuntimeError(f"the web server could not listen on {settings.host}:{settings.port}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
 
 
 async def _worker(opened: OpenShop, stop: asyncio.Event) -> None:

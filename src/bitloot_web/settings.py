@@ -76,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     # The networks that may read `/metrics`.
     metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    # Where a worker or scheduler of its own serves `/metrics`, on `host`; 0 is nowhere.
+    metrics_port: int = 0
     # The least that is logged.
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # `json` is one object a line, `console` is for reading.
@@ -280,6 +282,8 @@ def settings_faults(settings: Settings) -> list[str]:
         found.append("BITLOOT_PUBLIC_URL must not end with a slash")
     if not 0 < settings.port < 65536:
         found.append("BITLOOT_PORT must be between 1 and 65535")
+    if not 0 <= settings.metrics_port < 65536:
+        found.append("BITLOOT_METRICS_PORT must be between 0 and 65535")
     if not 0 <= settings.margin < 100:
         found.append("BITLOOT_MARGIN is a fraction of the cost, such as 0.15")
     found += [

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
+import rich_click as click
 import uvloop
 
 from bitloot_web.cli.source import source
 from bitloot_web.logs import configure_logs
 from bitloot_web.plugins import Configuration, configure, secret_values
-from bitloot_web.roles import Role, run_roles
+from bitloot_web.roles import CannotListenError, Role, run_roles
 
 T = TypeVar("T")
 
@@ -30,7 +31,10 @@ def configured(extra: Mapping[str, str] | None = None) -> Configuration:
 def run(roles: frozenset[Role], extra: Mapping[str, str]) -> None:
     """Run roles until a signal comes."""
     configuration = configured(extra)
-    uvloop.run(run_roles(configuration, roles))
+    try:
+        uvloop.run(run_roles(configuration, roles))
+    except CannotListenError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def run_once(work: Callable[[Configuration], Awaitable[T]]) -> T:
