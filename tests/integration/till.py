@@ -34,7 +34,7 @@ from bitloot_adapters.memory.supplier import MemorySupplier
 from bitloot_adapters.postgres.breakers import PostgresBreakers
 from bitloot_adapters.postgres.catalogue_writer import CatalogueWriter
 from bitloot_adapters.postgres.jobs import PostgresJobs
-from bitloot_adapters.postgres.pool import open_database
+from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_adapters.postgres.upkeep import PostgresUpkeep
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
@@ -305,6 +305,34 @@ def fresh_key(route: str) -> Once:
     )
 
 
+def _neighbours(
+    database: Database,
+    uow: PostgresUnitOfWork,
+    clock: ShiftedClock,
+    gateway: GatedGateway,
+    supplier: MemorySupplier,
+    limits: Limits,
+) -> Neighbours:
+    return replace(
+        memory_neighbours(0, limits, unarmed).near,
+        uow=uow,
+        gateways={GATEWAY: gateway},
+        suppliers={OwnStock().name: OwnStock(), SUPPLIER: supplier},
+        jobs=PostgresJobs(database, limits=limits, new_id=new_id, boot_clock=boot_seconds),
+        breakers=PostgresBreakers(database, limits=limits),
+        upkeep=PostgresUpkeep(database),
+        views=Views(
+            orders=PostgresOrderViews(database),
+            catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
+            desk=PostgresDeskViews(database, limits=limits),
+        ),
+        clock=clock.now,
+        boot_clock=boot_seconds,
+        new_id=new_id,
+        random_bytes=random_bytes,
+    )
+
+
 @contextlib.asynccontextmanager
 async def open_till(
     url: str, *, through: str | None = None, limits: Limits = PATIENT
@@ -323,24 +351,7 @@ async def open_till(
             name=SUPPLIER,
             in_transaction=uow.in_transaction,
         )
-        near = replace(
-            memory_neighbours(0, limits, unarmed).near,
-            uow=uow,
-            gateways={GATEWAY: gateway},
-            suppliers={OwnStock().name: OwnStock(), SUPPLIER: supplier},
-            jobs=PostgresJobs(database, limits=limits, new_id=new_id, boot_clock=boot_seconds),
-            breakers=PostgresBreakers(database, limits=limits),
-            upkeep=PostgresUpkeep(database),
-            views=Views(
-                orders=PostgresOrderViews(database),
-                catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
-                desk=PostgresDeskViews(database, limits=limits),
-            ),
-            clock=clock.now,
-            boot_clock=boot_seconds,
-            new_id=new_id,
-            random_bytes=random_bytes,
-        )
+        near = _neighbours(database, uow, clock, gateway, supplier, limits)
         settings = Settings(
             database_url=url,
             redis_url="redis://memory",
