@@ -56,9 +56,9 @@ async def test_a_list_walked_one_row_a_page_gives_every_row_once(stage: "Stage")
         assert whole["items"], path
         assert whole["next"] is None, path
         walked: list[object] = []
-        cursor: dict[str, str] = {}
+        cursor: dict[str, str | int] = {}
         for _ in range(100):
-            params = {"limit": 1, **cursor}
+            params: dict[str, str | int] = {"limit": 1, **cursor}
             page = (await stage.client.get(path, params=params, headers=headers)).json()
             assert len(page["items"]) == 1, path
             walked += page["items"]
