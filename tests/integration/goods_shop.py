@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import httpx
+from redis.asyncio import Redis
 
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.fulfilment import Fulfilment
@@ -24,7 +25,7 @@ from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
 from bitloot_adapters.memory.supplier import MemorySupplier
 from bitloot_adapters.postgres.breakers import PostgresBreakers
 from bitloot_adapters.postgres.jobs import PostgresJobs
-from bitloot_adapters.postgres.pool import open_database
+from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_adapters.postgres.upkeep import PostgresUpkeep
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
@@ -197,21 +198,12 @@ async def open_goods_shop(
     supplier: Callable[..., MemorySupplier] = MemorySupplier,
 ) -> AsyncIterator[GoodsShop]:
     """A shop over these servers and this folder; a second one over them is a second process."""
-    limits = Limits(orders_per_10_minutes=1000, open_orders_per_ip=1000, reveals_per_hour=1000)
-    settings = Settings(
-        database_url=url,
-        redis_url=redis_url,
-        public_url="https://shop.example",
-        secret_key=SECRET_KEY,
-        admin_token=ADMIN_TOKEN,
-        limits=limits,
-    )
-    memory = memory_neighbours(3, limits, unarmed).near
+    settings = _settings(url, redis_url)
+    limits = settings.limits
     redis = open_redis(redis_url)
     async with open_database(url, limits) as database, contextlib.aclosing(redis):
         uow = PostgresUnitOfWork(database, new_id=clock.new_id, max_attempts=limits.job_attempts)
-        inside = uow.in_transaction
-        now, bytes_of = clock.utc_now, clock.random_bytes
+        inside, now, bytes_of = uow.in_transaction, clock.utc_now, clock.random_bytes
         gateway = MemoryPaymentGateway(
             clock=now, random_bytes=bytes_of, name=GATEWAY, in_transaction=inside
         )
@@ -219,60 +211,18 @@ async def open_goods_shop(
         mailer = MemoryMailer(
             clock=now, random_bytes=bytes_of, limits=limits, name="resend", in_transaction=inside
         )
-        context = PluginContext(
-            limits=limits,
-            clock=clock.utc_now,
-            boot_clock=clock.boot_seconds,
-            new_id=clock.new_id,
-            random_bytes=clock.random_bytes,
-            public_url=settings.public_url,
-            data_dir=folder,
-            is_production=False,
-            in_transaction=inside,
-        )
         vault_settings = FileVaultSettings(keks=keks, pepper=PEPPER)
-        async with file_vault.open(vault_settings, context) as vault:
+        async with file_vault.open(vault_settings, _context(settings, folder, uow)) as vault:
             near = dataclasses.replace(
-                memory,
-                uow=uow,
-                jobs=PostgresJobs(
-                    database, limits=limits, new_id=clock.new_id, boot_clock=clock.boot_seconds
-                ),
-                breakers=PostgresBreakers(database, limits=limits),
-                upkeep=PostgresUpkeep(database),
-                views=Views(
-                    orders=PostgresOrderViews(database),
-                    catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
-                    desk=PostgresDeskViews(database, limits=limits),
-                ),
+                _on_servers(limits, database, redis, uow),
                 gateways={GATEWAY: gateway},
-                gateway=GATEWAY,
-                suppliers={**memory.suppliers, SUPPLIER: seller},
                 vault=vault,
                 mailer=mailer,
-                rate_limiter=RedisRateLimiter(redis, pepper=b"a pepper of the limits"),
-                otp=RedisOtpStore(redis),
-                realtime=RedisRealtime(redis),
-                cache=RedisCache(redis),
-                clock=clock.utc_now,
-                boot_clock=clock.boot_seconds,
-                new_id=clock.new_id,
-                random_bytes=clock.random_bytes,
-                limits=limits,
             )
+            near = dataclasses.replace(near, suppliers={**near.suppliers, SUPPLIER: seller})
             shop = build_shop(near, settings, open_metrics())
-            app: Callable[..., Awaitable[None]] = build_app(shop)
             answers: list[httpx.Response] = []
-
-            async def keep(answer: httpx.Response) -> None:
-                await answer.aread()
-                answers.append(answer)
-
-            async with httpx.AsyncClient(
-                transport=httpx.ASGITransport(app, client=("203.0.113.7", 4711)),
-                base_url="https://shop.example",
-                event_hooks={"response": [keep]},
-            ) as client:
+            async with _client(shop, answers) as client:
                 yield GoodsShop(
                     near=near,
                     shop=shop,
@@ -283,3 +233,71 @@ async def open_goods_shop(
                     vault_folder=folder / "vault",
                     answers=answers,
                 )
+
+
+def _settings(url: str, redis_url: str) -> Settings:
+    return Settings(
+        database_url=url,
+        redis_url=redis_url,
+        public_url="https://shop.example",
+        secret_key=SECRET_KEY,
+        admin_token=ADMIN_TOKEN,
+        limits=Limits(orders_per_10_minutes=1000, open_orders_per_ip=1000, reveals_per_hour=1000),
+    )
+
+
+def _context(settings: Settings, folder: Path, uow: PostgresUnitOfWork) -> PluginContext:
+    return PluginContext(
+        limits=settings.limits,
+        clock=clock.utc_now,
+        boot_clock=clock.boot_seconds,
+        new_id=clock.new_id,
+        random_bytes=clock.random_bytes,
+        public_url=settings.public_url,
+        data_dir=folder,
+        is_production=False,
+        in_transaction=uow.in_transaction,
+    )
+
+
+def _on_servers(
+    limits: Limits, database: Database, redis: Redis, uow: PostgresUnitOfWork
+) -> Neighbours:
+    """Everything that stands on PostgreSQL and Valkey; the providers are still in memory."""
+    return dataclasses.replace(
+        memory_neighbours(3, limits, unarmed).near,
+        uow=uow,
+        jobs=PostgresJobs(
+            database, limits=limits, new_id=clock.new_id, boot_clock=clock.boot_seconds
+        ),
+        breakers=PostgresBreakers(database, limits=limits),
+        upkeep=PostgresUpkeep(database),
+        views=Views(
+            orders=PostgresOrderViews(database),
+            catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
+            desk=PostgresDeskViews(database, limits=limits),
+        ),
+        gateway=GATEWAY,
+        rate_limiter=RedisRateLimiter(redis, pepper=b"a pepper of the limits"),
+        otp=RedisOtpStore(redis),
+        realtime=RedisRealtime(redis),
+        cache=RedisCache(redis),
+        clock=clock.utc_now,
+        boot_clock=clock.boot_seconds,
+        new_id=clock.new_id,
+        random_bytes=clock.random_bytes,
+    )
+
+
+def _client(shop: Shop, answers: list[httpx.Response]) -> httpx.AsyncClient:
+    app: Callable[..., Awaitable[None]] = build_app(shop)
+
+    async def keep(answer: httpx.Response) -> None:
+        await answer.aread()
+        answers.append(answer)
+
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, client=("203.0.113.7", 4711)),
+        base_url="https://shop.example",
+        event_hooks={"response": [keep]},
+    )

@@ -59,23 +59,19 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
     new_id, random_bytes = SeededIds(clock.now, seed), SeededBytes(seed)
     store = MemoryStore(clock=clock.now, new_id=new_id, limits=limits)
     uow = MemoryUnitOfWork(store)
-    asking = uow.in_transaction
+    asking, now = uow.in_transaction, clock.now
     gateway = MemoryPaymentGateway(
-        clock=clock.now, random_bytes=random_bytes, name=GATEWAY, in_transaction=asking
+        clock=now, random_bytes=random_bytes, name=GATEWAY, in_transaction=asking
     )
     supplier = MemorySupplier(
         clock=clock.now, random_bytes=random_bytes, name=SUPPLIER, in_transaction=asking
     )
     vault = MemoryKeyVault(random_bytes=random_bytes, in_transaction=asking)
     mailer = MemoryMailer(
-        clock=clock.now,
-        random_bytes=random_bytes,
-        limits=limits,
-        name=MAILER,
-        in_transaction=asking,
+        clock=now, random_bytes=random_bytes, limits=limits, name=MAILER, in_transaction=asking
     )
-    rate_limiter, otp = MemoryRateLimiter(clock=clock.now), MemoryOtpStore(clock=clock.now)
-    realtime = MemoryRealtime()
+    rate_limiter, realtime = MemoryRateLimiter(clock=clock.now), MemoryRealtime()
+    otp = MemoryOtpStore(clock=clock.now)
     near = Neighbours(
         uow=uow,
         jobs=MemoryJobs(store.jobs, clock.boot),
