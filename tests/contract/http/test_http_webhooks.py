@@ -65,6 +65,28 @@ async def test_a_signed_callback_that_cannot_be_read_is_refused(stage: "Stage") 
         assert (answer.status_code, answer.json()["type"]) == (400, f"{URN}invalid-webhook")
 
 
+async def test_a_malformed_callback_is_stored_as_such_and_never_processed_or_replayed(
+    stage: "Stage",
+) -> None:
+    body = b'{"payment_id": '
+    headers = stage.gateway.sign(body)
+    await stage.client.post("/v1/webhooks/nowpayments", content=body, headers=headers)
+    (row,) = stage.store.rows(Webhook)
+    assert row.classification == "malformed"
+    await stage.work()
+    assert list(stage.store.rows(Webhook)) == [row]
+    alone = await stage.client.post(
+        f"/v1/admin/webhooks/{row.id}/replay", json={"reason": "test"}, headers=stage.admin
+    )
+    assert (alone.status_code, alone.json()["type"]) == (409, f"{URN}webhook-not-replayable")
+    bulk = await stage.client.post(
+        "/v1/admin/webhooks/bulk-replay",
+        json={"ids": [row.id], "reason": "test"},
+        headers={**stage.admin, **stage.once()},
+    )
+    assert [one["outcome"] for one in bulk.json()["items"]] != ["queued"], bulk.text
+
+
 async def test_a_callback_that_is_too_large_leaves_its_head(stage: "Stage") -> None:
     body = b'{"a": "' + b"x" * 300_000 + b'"}'
     answer = await stage.client.post(
