@@ -21,7 +21,6 @@ from tests.crash.town import open_town
 BEGIN = "<!-- crash matrix: begin -->"
 END = "<!-- crash matrix: end -->"
 FAULT_SHARE = 0.2
-LAG_SHARE = 0.25
 OWN_KEYS_PER_KILL = 20
 
 
@@ -46,10 +45,10 @@ def run(asked: argparse.Namespace, folder: Path) -> Report:
     """Kill, recover, count, print."""
     limits = scaled(asked.scale)
     settle = limits.settle_window.total_seconds()
-    lag = settle * LAG_SHARE
+    lag = settle * asked.search_lag
     for name, real, here in windows(asked.scale):
         say(f"{name:<28} {real:>34}  here {here}")
-    say(f"supplier search lag {lag:g} s, below the settle window of {settle:g} s\n")
+    say(f"supplier search lag {lag:g} s, settle window {settle:g} s\n")
     with contextlib.ExitStack() as stack:
         begun = time.monotonic()
         town, configuration = stack.enter_context(
@@ -86,6 +85,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scale", type=float, default=40.0, help="what the windows are divided by")
     parser.add_argument("--minutes", type=float, default=45.0, help="give up after so long")
+    parser.add_argument(
+        "--search-lag",
+        type=float,
+        default=0.25,
+        help="how long the supplier's search does not show an order, in settle windows;"
+        " above 1 orders must be bought twice, and the run fails",
+    )
     parser.add_argument("--write", type=Path, help="a Markdown file whose section is replaced")
     parser.add_argument("--keep", action="store_true", help="keep the run's folder")
     return parser.parse_args()
