@@ -31,6 +31,9 @@ HUMAN = """
     SELECT order_id::text FROM holds WHERE state = 'open'
     UNION SELECT id::text FROM orders WHERE status = 'refunded'
 """
+HOLDS = """
+    SELECT reason, count(*)::text FROM holds WHERE state = 'open' GROUP BY reason ORDER BY reason
+"""
 OVERDUE = """
     SELECT kind, ref FROM jobs
     WHERE state = 'pending' AND greatest(available_at, lease_until) < now() - %s::interval
@@ -131,6 +134,8 @@ class Check:
         left = [one for one in left if one not in human | letters]
         self._found("stuck", [one for one in left if one in at_work])
         self._found("lost", [one for one in left if one not in at_work])
+        for reason, count in await rows(self._connection, HOLDS):
+            self._inside.tell({"hold": f"{reason}: {count}"})
         for kind, ref in await rows(self._connection, OVERDUE, stuck_after):
             self._found("stuck", [owner.get(str(ref), str(ref))], job=kind)
         for kind, ref, error in await rows(

@@ -32,7 +32,7 @@ AT_THE_EDGE = (
     AFTER_WEBHOOK_COMMIT,
 )
 IN_THE_WORKER = tuple(name for name in FAIL_POINTS if name not in AT_THE_EDGE)
-WORKERS = 2
+WORKERS = 3
 BUYERS = 1
 BATCH = 4
 WORK_SECONDS = 4.0

@@ -25,6 +25,7 @@ class Report:
     owner: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     letters: list[str] = field(default_factory=list)
+    holds_open: list[str] = field(default_factory=list)
     counted: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -40,6 +41,8 @@ class Report:
                 report.faults.append(str(line["fault"]))
             elif "letter" in line:
                 report.letters.append(str(line["letter"]))
+            elif "hold" in line:
+                report.holds_open.append(str(line["hold"]))
             else:
                 report.counted |= {name: int(str(count)) for name, count in line.items()}
         return report
@@ -65,10 +68,13 @@ class Report:
         """What the run was like, one sentence each."""
         matrix = self.matrix
         rung, again = matrix.counted["rung"], matrix.counted["rung again"]
+        said = ", ".join([*self.holds_open, *self.letters]) or "no hold, no dead letter"
         yield (
             f"{len(matrix.paid)} paid orders of {len(matrix.purchases)};"
-            f" {len(self.found['human'])} of them wait for a person (a hold or a dead letter)."
+            f" {len(self.found['human'])} of them wait for a person ({said})."
         )
+        told = ", ".join(f"{code} {n}" for code, n in sorted(matrix.refused.items())) or "nothing"
+        yield f"Refused to buyers, who asked again: {told}."
         yield (
             f"{self.counted['sold']} supplier orders, {self.counted['keys']} keys delivered,"
             f" {self.counted['mails']} mails."
