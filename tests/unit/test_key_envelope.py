@@ -23,7 +23,7 @@ from bitloot_adapters.local.file_vault import FileVaultSettings
 from bitloot_adapters.r2.plugin import R2Settings
 
 SERIAL = b"AAAA1-BBBB2-CCCC3"
-KEY_1, KEY_2 = secrets.token_bytes(32), secrets.token_bytes(32)
+KEY_1, KEY_2 = hashlib.sha256(b"one").digest(), hashlib.sha256(b"two").digest()
 PEPPER = b"a pepper that is long enough for it"
 IDS = tuple(f"0198f2a4-8d1c-7c3e-9f00-{number:012d}" for number in range(10))
 UNIT = Bound(sealed_key_id=IDS[0], order_id=IDS[1], order_item_id=IDS[2], slot=3)
