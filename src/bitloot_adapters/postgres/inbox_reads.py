@@ -93,9 +93,7 @@ class InboxReads:
 
     async def was_hinted(self, order_id: str, provider: str, external_id: str) -> bool:
         return bool(
-            await _rows(
-                self._session, _HINTED, row_id=order_id, provider=provider, key=external_id
-            )
+            await _rows(self._session, _HINTED, row_id=order_id, provider=provider, key=external_id)
         )
 
     async def email(self, key: str) -> Email | None:
