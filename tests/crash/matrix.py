@@ -37,7 +37,8 @@ BUYERS = 1
 BATCH = 4
 WORK_SECONDS = 4.0
 LOOK_EVERY = 1.5
-UNDER_WAY = 14
+# Jobs that could run now: more of them would only wait for each other.
+DUE_JOBS = 20
 PAUSE = 0.01
 SAY_EVERY = 5.0
 QUIET_LOOKS = 2
@@ -62,6 +63,7 @@ class Matrix:
     running: dict[int, Child] = field(default_factory=dict)
     held: dict[int, list[Purchase]] = field(default_factory=dict)
     under_way: int = 0
+    due_jobs: int = 0
     waiting: dict[str, int] = field(default_factory=dict)
     looked_at: float = 0.0
     recovery_seconds: float = 0.0
@@ -157,7 +159,7 @@ class Matrix:
         if armed:
             self._standing()
         for _ in range(BUYERS - names.count("buyer")):
-            if batch := self._batch(new=armed and self.under_way < UNDER_WAY):
+            if batch := self._batch(new=armed and self.due_jobs < DUE_JOBS):
                 boundary = self._choose(AT_THE_EDGE) if armed else None
                 child = self._start("buyer", buying(self.configuration, self.town, batch), boundary)
                 self.held[child.pid] = batch
@@ -195,6 +197,7 @@ class Matrix:
             waiting, told = self._once("standing", standing(self.configuration, self.paid))
             self.waiting = cast("dict[str, int]", waiting["waiting"])
             self.under_way = cast("int", told["orders"])
+            self.due_jobs = cast("int", told["jobs"])
             self.counted["left"] = sum(
                 cast("int", told[name]) for name in ("orders", "mails", "jobs")
             )
