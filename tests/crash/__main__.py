@@ -90,7 +90,7 @@ def arguments() -> argparse.Namespace:
         type=float,
         default=0.25,
         help="how long the supplier's search does not show an order, in settle windows;"
-        " above 1 orders must be bought twice, and the run fails",
+        " above 1 the search is slower than the protocol allows for",
     )
     parser.add_argument("--write", type=Path, help="a Markdown file whose section is replaced")
     parser.add_argument("--keep", action="store_true", help="keep the run's folder")
