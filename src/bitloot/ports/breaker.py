@@ -14,6 +14,12 @@ class Breakers(Protocol):
         """Count a failure; True when this one opened the breaker."""
         ...
 
+    async def trip(self, provider: str) -> bool:
+        """Open it at once: a call was refused for a cause that no repetition mends, such as wrong
+        credentials. True when this one opened it; open already, its next probe stays as it is.
+        """
+        ...
+
     async def succeeded(self, provider: str) -> None:
         """A call went through: close it."""
         ...

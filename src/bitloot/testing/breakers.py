@@ -61,6 +61,26 @@ class BreakersContract(Contract):
         await rig.pass_time(rig.limits.breaker_probe + SECOND)
         assert await rig.breakers.allows(WHO)
 
+    async def test_one_that_is_tripped_is_open_at_once(self, rig: BreakersRig) -> None:
+        await rig.breakers.failed(WHO)
+        told = await asyncio.gather(*(rig.breakers.trip(WHO) for _ in range(8)))
+        assert sum(told) == 1
+        assert not await rig.breakers.allows(WHO)
+        assert not await rig.another().allows(WHO)
+        assert await rig.breakers.allows("mailer")
+
+    async def test_one_that_is_tripped_is_probed_and_closes_like_any(
+        self, rig: BreakersRig
+    ) -> None:
+        await rig.breakers.trip(WHO)
+        await rig.pass_time(rig.limits.breaker_probe + SECOND)
+        assert await rig.breakers.allows(WHO)
+        assert not await rig.breakers.trip(WHO)
+        assert not await rig.breakers.allows(WHO)
+        await rig.breakers.succeeded(WHO)
+        assert await rig.breakers.allows(WHO)
+        assert not await rig.breakers.failed(WHO)
+
     async def test_providers_have_breakers_of_their_own(self, rig: BreakersRig) -> None:
         await opened(rig)
         assert await rig.breakers.allows("mailer")

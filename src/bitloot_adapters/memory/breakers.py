@@ -51,6 +51,15 @@ class MemoryBreakers:
         breaker.opened_at = now
         return True
 
+    async def trip(self, provider: str) -> bool:
+        """Open it; True when this one did."""
+        breaker = self._of(provider)
+        if breaker.opened_at is not None:
+            return False
+        breaker.failures.clear()
+        breaker.opened_at = self._clock()
+        return True
+
     async def succeeded(self, provider: str) -> None:
         """Close it."""
         self._breakers.pop(provider, None)

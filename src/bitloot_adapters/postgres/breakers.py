@@ -74,8 +74,23 @@ def _failed() -> Statement:
     )
 
 
+def _trip() -> Statement:
+    """Opens at once; one that is open keeps the time of its next probe."""
+    opened = insert(breakers).values(
+        provider=_PROVIDER, failures=_NONE, opened_at=NOW, probe_at=_PROBE_AT
+    )
+    return compiled(
+        opened.on_conflict_do_update(
+            index_elements=[breakers.c.provider],
+            set_={"failures": _NONE, "opened_at": NOW, "probe_at": _PROBE_AT},
+            where=~_IS_OPEN,
+        ).returning(breakers.c.provider)
+    )
+
+
 _ALLOWS: Final = _allows()
 _FAILED: Final = _failed()
+_TRIP: Final = _trip()
 _SUCCEEDED: Final = compiled(
     update(breakers)
     .values(failures=_NONE, opened_at=null(), probe_at=null())
@@ -107,6 +122,12 @@ class PostgresBreakers:
             )
         )
         return rows[0][0] is True
+
+    async def trip(self, provider: str) -> bool:
+        rows = await self._database.write(
+            ask(_TRIP, provider=provider, probe=self._limits.breaker_probe)
+        )
+        return bool(rows)
 
     async def succeeded(self, provider: str) -> None:
         await self._database.write(ask(_SUCCEEDED, provider=provider))
