@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer (with venv), git and make; everything else is installed into .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate check format clean distclean
+.PHONY: help venv demo test simulate crash promises check format clean distclean
 
 UV_VERSION := 0.13.9
 # The oldest supported Python first, so that a check here holds everywhere.
@@ -42,6 +42,9 @@ simulate: venv ## the whole shop in storms; SEEDS=20000 runs so many, ARGS="--fr
 crash: venv ## kill the shop at every boundary of the selling path; KILLS=100 at each, SEED=1
 	$(BIN)/python tests/crash/run.py --kills-per-boundary $(or $(KILLS),100) \
 		--seed $(or $(SEED),1) $(ARGS)
+
+promises: venv ## outages and floods at full scale, into docs/reliability.md; ARGS="-k r6"
+	$(BIN)/pytest tests/promises --full --figures-into docs/reliability.md $(ARGS)
 
 check: venv ## lint, format, types and the import contracts
 	$(BIN)/ruff check .

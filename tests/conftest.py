@@ -37,6 +37,13 @@ settings.register_profile(
 settings.load_profile("bitloot")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The tests of promises run at a small scale unless told otherwise."""
+    group = parser.getgroup("promises")
+    group.addoption("--full", action="store_true", help="run the promises at their full scale")
+    group.addoption("--figures-into", metavar="FILE", help="write the table of promises there")
+
+
 # --- servers ---------------------------------------------------------------------------------
 
 
