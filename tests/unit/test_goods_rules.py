@@ -316,6 +316,7 @@ def test_a_mail_keeps_its_key_for_23_hours_and_then_gets_one_more() -> None:
         kind="order-ready",
         order_id="o-1",
         to="b@shop.example",
+        to_key="b@shop.example",
         subject="s",
         html="h",
         text="t",

@@ -97,6 +97,7 @@ async def test_a_code_is_in_the_mail_that_is_sent_and_in_no_row() -> None:
         kind="reentry-code",
         order_id=order_id,
         to="buyer@shop.example",
+        to_key="buyer@shop.example",
         subject=None,
         html=None,
         text=None,

@@ -24,15 +24,17 @@ EmailKind: TypeAlias = Literal[
 class Email(Row, frozen=True, kw_only=True):
     """`key` is `<kind>/<subject id>/<n>`: the provider's idempotency key.
 
+    `to` is written to as it was typed, `to_key` is what addresses are compared by.
     A mail with a code stores no text: it is rendered at sending, the same bytes each time.
     """
 
-    unlogged: ClassVar[frozenset[str]] = frozenset({"to", "subject", "html", "text"})
+    unlogged: ClassVar[frozenset[str]] = frozenset({"to", "to_key", "subject", "html", "text"})
 
     key: str
     kind: EmailKind
     order_id: str | None
     to: str
+    to_key: str
     subject: str | None
     html: str | None
     text: str | None
@@ -48,7 +50,7 @@ class Email(Row, frozen=True, kw_only=True):
 
 
 class Suppression(Row, frozen=True, kw_only=True):
-    """An address that is not written to any more; `id` is the case-folded address."""
+    """An address that is not written to any more; `id` is its key."""
 
     reason: Literal["bounce", "complaint", "manual"]
     created_at: datetime

@@ -178,11 +178,11 @@ class Inbox(Protocol):
         ...
 
     async def is_suppressed(self, address_key: str) -> bool:
-        """Whether this case-folded address is not to be written to."""
+        """Whether the address with this key is not to be written to."""
         ...
 
     async def codes_sent(self, address_key: str, *, since: datetime) -> int:
-        """How many codes were mailed to this address since then."""
+        """How many codes were mailed to the address with this key since then."""
         ...
 
 

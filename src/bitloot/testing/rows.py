@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from bitloot.domain.address import parse_address
 from bitloot.domain.decision import Change, Decision, Event, Row, insert
 from bitloot.domain.email import Email
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
@@ -363,7 +364,7 @@ class Rows:
         )
         return _with(webhook, fields)
 
-    def email(self, **fields: object) -> Email:
+    def email(self, *, to: str = "buyer@shop.example", **fields: object) -> Email:
         """A mail that is being sent."""
         at, key = self.clock(), f"order-ready/{self.new_id()}/1"
         email = Email(
@@ -371,7 +372,8 @@ class Rows:
             key=key,
             kind="order-ready",
             order_id=None,
-            to="buyer@shop.example",
+            to=to,
+            to_key=parse_address(to).key,
             subject="Ready",
             html="<p>Ready</p>",
             text="Ready",

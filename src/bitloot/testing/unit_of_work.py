@@ -1,8 +1,12 @@
 """The suite of the unit of work: recording, refusing, and its named questions."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
+from bitloot.domain.address import parse_address
 from bitloot.domain.decision import Decision, JobRequest, insert, update
 from bitloot.domain.email import Suppression
 from bitloot.domain.idempotency import Once
@@ -328,3 +332,21 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
         async with rig.uow.begin() as tx:
             count = await tx.inbox.codes_sent("me@shop.example", since=now - timedelta(days=1))
         assert count == 2
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            ("Ann@Bücher.example", "ann@xn--bcher-kva.example", "ANN@BÜCHER.EXAMPLE"),
+            ("Straße@shop.example", "STRASSE@Shop.example", "straSSe@shop.example"),
+            ("İo@shop.example", "i\u0307O@shop.example", "i\u0307o@Shop.Example"),
+        ],
+    )
+    async def test_codes_to_one_address_are_counted_together_however_it_was_written(
+        self, rig: StoreRig, written: Sequence[str]
+    ) -> None:
+        rows, since = rows_of(rig), rig.now()
+        await store(rig, *inserts(*(rows.email(kind="reentry-code", to=to) for to in written)))
+        async with rig.uow.begin() as tx:
+            for to in written:
+                key = parse_address(to).key
+                assert await tx.inbox.codes_sent(key, since=since) == len(written)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
-from bitloot.domain.address import parse_address
 from bitloot.domain.backoff import fraction, pause
 from bitloot.domain.decision import Decision, insert, update
 from bitloot.domain.delivery import is_delivered
@@ -119,12 +118,11 @@ class Emails:
             changes = [update(email, provider_event=event)]
             dead = word.endswith(_PERMANENT) or event == "complained"
             # By the key that the next mail to this address asks for.
-            key = parse_address(email.to).key
-            if dead and not await tx.inbox.is_suppressed(key):
+            if dead and not await tx.inbox.is_suppressed(email.to_key):
                 reason: Literal["bounce", "complaint"] = (
                     "complaint" if event == "complained" else "bounce"
                 )
-                changes.append(insert(Suppression(id=key, reason=reason, created_at=at)))
+                changes.append(insert(Suppression(id=email.to_key, reason=reason, created_at=at)))
             noted = handled(webhook, "applied", at=at)
             await tx.record(Decision(save=(*changes, *noted.save)), lease=lease, outcome=Done())
 
@@ -155,6 +153,7 @@ class Emails:
                 kind=kind,
                 order_id=file.order.id,
                 to=file.order.email,
+                to_key=file.order.email_key,
                 subject=rendered.subject if rendered else None,
                 html=rendered.html if rendered else None,
                 text=rendered.text if rendered else None,
@@ -198,6 +197,7 @@ class Emails:
 
     async def _rejected(self, lease: Lease, email: Email, error: Rejected) -> None:
         if error.reason == "credentials":
+            await self.breakers.trip(self.mailer.name)
             wait = Again(after=self.limits.blocked_recheck, error=error.reason)
             await self.jobs.finish(lease, wait)
             return

@@ -107,6 +107,7 @@ class Reentry:
                 kind="reentry-code",
                 order_id=order.id,
                 to=order.email,
+                to_key=order.email_key,
                 subject=None,
                 html=None,
                 text=None,

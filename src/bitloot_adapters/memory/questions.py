@@ -344,8 +344,6 @@ class MemoryInbox(msgspec.Struct, frozen=True):
     async def codes_sent(self, address_key: str, *, since: datetime) -> int:
         """How many codes went to this address since then."""
         return sum(
-            mail.kind == "reentry-code"
-            and mail.to.casefold() == address_key
-            and mail.created_at >= since
+            mail.kind == "reentry-code" and mail.to_key == address_key and mail.created_at >= since
             for mail in self.tables.all(Email)
         )

@@ -58,7 +58,7 @@ _SUPPRESSED: Final = compiled(
 )
 _CODES: Final = compiled(
     select(func.count()).where(
-        func.lower(emails.c.to) == bindparam("key", type_=Text),
+        emails.c.to_key == bindparam("key", type_=Text),
         emails.c.kind == literal_column("'reentry-code'"),
         emails.c.created_at >= bindparam("since", type_=MOMENT),
     )

@@ -76,6 +76,7 @@ emails = Table(
     text("kind"),
     link("order_id", "orders.id", optional=True),
     text("to"),
+    text("to_key"),
     text("subject", optional=True),
     text("html", optional=True),
     text("text", optional=True),
@@ -95,7 +96,7 @@ emails = Table(
     Index("emails_sending", "first_try_at", postgresql_where=expression("state = 'sending'")),
     Index(
         "emails_codes",
-        expression('lower("to")'),
+        "to_key",
         "created_at",
         postgresql_where=expression("kind = 'reentry-code'"),
     ),
