@@ -4,7 +4,7 @@ Every attempt is written down before the supplier is called and carries our own 
 every attempt of a round: so an order whose answer was lost is found again instead of bought again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
@@ -26,6 +26,11 @@ from bitloot.domain.supply import SupplierOffer, SupplierOrder
 
 # Looked at again after a while, for a bounded time; the other reasons last until they are cleared.
 PATIENT_REASONS: Final = frozenset[BlockedReason]({"price", "stock"})
+# What a supplier refuses until a person mends it; then the same purchase goes through.
+MENDED_BY_PEOPLE: Final[Mapping[str, BlockedReason]] = {
+    "balance": "balance",
+    "credentials": "credentials",
+}
 # A definite no to this one offer: another may still do.
 _NEXT_OFFER: Final = frozenset({"unavailable", "not_found"})
 _BUYING: Final = frozenset[FulfilmentState](
@@ -184,8 +189,9 @@ def refused(
     """A definite no. `reason` is one of the stable words of the supplier port."""
     draft = Draft(file, at=at, new_id=new_id)
     _close_refused(draft, attempt, reason)
-    if reason in {"balance", "credentials"}:
-        _block(draft, fulfilment, "balance" if reason == "balance" else "credentials", limits)
+    blocking = MENDED_BY_PEOPLE.get(reason)
+    if blocking is not None:
+        _block(draft, fulfilment, blocking, limits)
     elif reason in _NEXT_OFFER:
         row = draft.resume(fulfilment)
         draft.set(row, tried_offers=(*row.tried_offers, attempt.offer_id or ""), updated_at=at)
@@ -229,6 +235,22 @@ def doubted(
     return draft.decision("unknown")
 
 
+def unread(
+    file: OrderFile,
+    fulfilment: Fulfilment,
+    reason: str,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+) -> Decision:
+    """The supplier refuses to tell its offers, for a cause that is our mistake: nothing was bought
+    and nothing will be until a person looks.
+    """
+    draft = Draft(file, at=at, new_id=new_id)
+    fail(draft, _begin(draft, fulfilment), reason)
+    return draft.decision(reason)
+
+
 def blocked(
     file: OrderFile,
     fulfilment: Fulfilment,
@@ -238,9 +260,13 @@ def blocked(
     new_id: Callable[[], str],
     limits: Limits,
 ) -> Decision:
-    """Nothing can be bought now; NOTHING when it is blocked for that reason already."""
+    """Nothing can be bought now; NOTHING when it is blocked for that reason already.
+
+    The breaker is open because of wrong credentials: what waits for them goes on saying so.
+    """
     over = _patience_over(fulfilment, reason, at, limits)
-    if fulfilment.state == "blocked" and fulfilment.blocked_reason == reason and not over:
+    known = {reason, "credentials"} if reason == "breaker" else {reason}
+    if fulfilment.state == "blocked" and fulfilment.blocked_reason in known and not over:
         return NOTHING
     draft = Draft(file, at=at, new_id=new_id)
     _block(draft, fulfilment, reason, limits)

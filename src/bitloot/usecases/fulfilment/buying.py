@@ -40,7 +40,7 @@ class Buying:
             await desk.unavailable(lease, error)
             return False
         except Rejected as error:
-            await self._block(lease, "balance" if error.reason == "balance" else "credentials")
+            await self._unread(lease, fulfilment.supplier, error.reason)
             return False
         await desk.breakers.succeeded(fulfilment.supplier)
         offer = purchase.choose(fulfilment, offers)
@@ -73,6 +73,7 @@ class Buying:
             await desk.unavailable(lease, error)
             return False
         except Rejected as error:
+            await desk.refused(attempt.supplier, error.reason)
             pause = desk.limits.search_interval
             await desk.jobs.finish(lease, Again(after=pause, error=error.reason))
             return False
@@ -89,6 +90,25 @@ class Buying:
                 raise
             offers = ()
         return offers, await supplier.balance() if offers else None
+
+    async def _unread(self, lease: Lease, supplier: str, reason: str) -> None:
+        """The market was refused to us: wait for what a person can mend, give up on our mistake."""
+        desk = self.desk
+        await desk.refused(supplier, reason)
+        blocking = purchase.MENDED_BY_PEOPLE.get(reason)
+        if blocking is not None:
+            await self._block(lease, blocking)
+            return
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            del tx
+            is_wanted = purchase.is_to_be_bought(case.fulfilment)
+            if purchase.order_standing(case.file) != "go" or not is_wanted:
+                return NOTHING, Again(after=NOW)
+            at, new_id = desk.clock(), desk.new_id
+            return purchase.unread(case.file, case.fulfilment, reason, at=at, new_id=new_id), Done()
+
+        await desk.commit(lease, decide)
 
     async def _block(self, lease: Lease, reason: BlockedReason) -> None:
         desk = self.desk
@@ -162,6 +182,7 @@ class Buying:
             await self._doubted(lease)
             return False
         except Rejected as error:
+            await desk.refused(attempt.supplier, error.reason)
             desk.failpoint(REPLY_BEFORE_OUTCOME)
             return await self._refused(lease, error.reason)
         desk.failpoint(SUPPLIER_DONE_NO_REPLY)

@@ -45,6 +45,7 @@ class Collecting:
             await desk.unavailable(lease, error)
             return False
         except Rejected as error:
+            await desk.refused(attempt.supplier, error.reason)
             pause = desk.limits.blocked_recheck
             await desk.jobs.finish(lease, Again(after=pause, error=error.reason))
             return False

@@ -100,6 +100,11 @@ class Desk:
         is_last = lease.attempts >= lease.max_attempts - 1
         return Again(after=after, progressed=is_last, error=error.reason)
 
+    async def refused(self, supplier: str, reason: str) -> None:
+        """A supplier said no. Wrong credentials are wrong for every call: only probes go on."""
+        if reason == "credentials":
+            await self.breakers.trip(supplier)
+
     async def unavailable(self, lease: Lease, error: Unavailable) -> None:
         """A provider cannot be reached: count it, and wait in the present state."""
         await self.breakers.failed(error.provider)
