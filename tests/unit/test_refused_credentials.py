@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bitloot.domain.email import Email
+from bitloot.domain.errors import Refused
 from bitloot.domain.money import Eur
 from bitloot.domain.supply import SupplierOffer, SupplierOrder
 from bitloot.ports.errors import Rejected
@@ -15,6 +16,7 @@ from bitloot.testing.rows import SUPPLIER
 from bitloot.usecases.fulfilment import FulfilmentJob
 from bitloot_adapters.memory.paid_orders import PaidOrders
 from bitloot_adapters.memory.supplier import MemorySupplier, NextOrder
+from bitloot_adapters.memory.unpaid_orders import UnpaidOrders
 
 MINUTE = timedelta(minutes=1)
 SOON = timedelta(seconds=10)
@@ -138,6 +140,36 @@ async def test_a_mailer_that_knows_us_no_more_is_left_alone_until_a_probe() -> N
     shop.mailer.faults.knows_credentials = True
     await shop.work_for(6 * MINUTE)
     assert [mail.state for mail in shop.store.rows(Email)] == ["sent"]
+
+
+async def test_a_gateway_that_refuses_our_credentials_is_no_fault_of_the_buyer() -> None:
+    shop = UnpaidOrders()
+    placed = await shop.order(await shop.stock())
+    shop.gateway.faults.knows_credentials = False
+    once = shop.once("payments")
+    with pytest.raises(Refused) as refused:
+        await shop.opening.pay(placed.order_id, asset="btc", once=once)
+    assert refused.value.code == "provider-unavailable"
+    assert not await shop.breakers.allows(shop.gateway.name)
+    shop.gateway.faults.knows_credentials = True
+    shop.clock.advance(MINUTE)
+    paying = await shop.opening.pay(placed.order_id, asset="btc", once=once)
+    assert paying.pay_address
+
+
+async def test_a_payment_that_cannot_be_read_for_wrong_credentials_is_settled_later() -> None:
+    shop = UnpaidOrders()
+    placed, paying = await shop.payable()
+    gateway_id = shop.gateway_id(paying.payment_id)
+    shop.gateway.pay(gateway_id)
+    shop.gateway.move(gateway_id, "finished")
+    await shop.call_back(gateway_id)
+    shop.gateway.faults.knows_credentials = False
+    await shop.work()
+    assert not await shop.breakers.allows(shop.gateway.name)
+    shop.gateway.faults.knows_credentials = True
+    await shop.work_for(6 * MINUTE)
+    assert shop.order_row(placed.order_id).status == "paid"
 
 
 # --- the true cause ------------------------------------------------------------------------------

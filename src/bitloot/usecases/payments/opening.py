@@ -184,6 +184,11 @@ class Opening:
                 await self._refuse(begun, way, error.reason, code=None)
                 raise _unavailable(error) from error
             except Rejected as no:
+                if no.reason == "credentials":
+                    # Nothing that the buyer chose is wrong: for now nobody can pay here.
+                    await self.breakers.trip(self.gateway)
+                    await self._refuse(begun, way, no.reason, code=None)
+                    raise _unavailable(no) from no
                 code = _REFUSALS.get(no.reason, "payment-rejected")
                 await self._refuse(begun, way, no.reason, code=code)
                 raise Refused(code) from no
