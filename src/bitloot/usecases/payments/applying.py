@@ -235,7 +235,10 @@ class Applying:
             after = max(probe, timedelta(seconds=error.retry_after or 0))
             raise Ended(Again(after=after, error=error.reason)) from error
         except Rejected as no:
-            await self.breakers.succeeded(gateway.name)
+            if no.reason == "credentials":
+                await self.breakers.trip(gateway.name)
+            else:
+                await self.breakers.succeeded(gateway.name)
             if no.reason == "not_found":
                 return "not_found"
             after = self.limits.payment_poll
