@@ -6,13 +6,16 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
+from bitloot.domain.goods import Today
 from bitloot.domain.hold_decision import decide_hold
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.override import overridable, override
+from bitloot.domain.payment import PaymentReport
 from bitloot.domain.retry import retry
-from bitloot.domain.settlement import settle_on_request
+from bitloot.domain.settlement import TodayNeeded, settle_on_request
 from bitloot.testing.order_cases import ASKED, OrderCases, applied, goods_states
 
 HOUR = timedelta(hours=1)
@@ -188,34 +191,83 @@ def test_o22_nobody_overrides_a_fulfilled_or_refunded_order(status: str) -> None
 # --- a retry that is asked for -------------------------------------------------------------------
 
 
+def asked(
+    cases: OrderCases, file: OrderFile, report: PaymentReport, **world: Today | None
+) -> Decision:
+    return settle_on_request(
+        file,
+        file.payments[0],
+        report,
+        actor="admin/1",
+        reason="the buyer asked",
+        at=cases.at,
+        terms=cases.terms(),
+        today=world.get("today", cases.today()),
+    )
+
+
 @pytest.mark.parametrize("reason", ["wrong_asset", "late_payment", "provider_failed", "underpaid"])
 def test_a_retry_pays_a_failed_order_only_when_the_gateway_says_finished(
     cases: OrderCases, reason: str
 ) -> None:
     file = cases.with_payment(cases.order("failed", failure_reason=reason), "finished")
     payment = file.payments[0]
-    world = {"at": cases.at, "terms": cases.terms(), "today": cases.today()}
     good = cases.report(file, "finished")
-    decision = settle_on_request(file, payment, good, **world)
+    decision = asked(cases, file, good)
     assert applied(file, decision).order.status == "paid"
-    less = msgspec.structs.replace(good, actually_paid=ASKED / 2)
-    with pytest.raises(Refused) as no:
-        settle_on_request(file, payment, less, **world)
+    assert [(line.actor, line.action) for line in decision.audit] == [("admin/1", "order.settle")]
     expected = "underpaid-non-refundable" if reason == "underpaid" else "payment-not-settled"
-    assert no.value.code == expected
+    for wrong in (
+        msgspec.structs.replace(good, actually_paid=ASKED / 2),
+        cases.report(file, "partially_paid", actually_paid=ASKED),
+        cases.report(file, "sending", actually_paid=ASKED),
+        cases.report(file, "refunded", actually_paid=ASKED),
+    ):
+        with pytest.raises(Refused) as no:
+            asked(cases, file, wrong)
+        assert no.value.code == expected
+    sent_back = msgspec.structs.replace(payment, status="refunded", rank=70)
+    with pytest.raises(Refused, match=expected):
+        asked(cases, msgspec.structs.replace(file, payments=(sent_back,)), good)
+
+
+def test_a_retry_of_a_failed_order_pays_only_what_todays_cost_lets_through(
+    cases: OrderCases,
+) -> None:
+    file = cases.with_payment(cases.order("failed", failure_reason="late_payment"), "finished")
+    good = cases.report(file, "finished")
+    with pytest.raises(TodayNeeded):
+        asked(cases, file, good, today=None)
+    with pytest.raises(Refused, match="payment-not-settled"):
+        asked(cases, file, good, today=cases.today(worth=Decimal(1)))
+
+
+@pytest.mark.parametrize("held", ["amount_mismatch", "paid_late", "paid_after_end"])
+def test_a_retry_decides_the_hold_that_the_money_waited_for(cases: OrderCases, held: str) -> None:
+    file = cases.with_payment(cases.order("failed", failure_reason="underpaid"), "finished")
+    file = msgspec.structs.replace(file, holds=(cases.rows.hold(file.order, reason=held),))
+    after = applied(file, asked(cases, file, cases.report(file, "finished")))
+    assert after.order.status == "paid"
+    assert [(h.state, h.decided_by) for h in after.holds] == [("accepted", "admin/1")]
+
+
+def test_a_retry_takes_no_money_that_waits_for_a_person_on_its_own(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order("failed", failure_reason="late_payment"), "finished")
+    payment = file.payments[0]
+    for hold in (
+        cases.rows.hold(file.order, subject="payment", subject_id=payment.id, reason="redeposit"),
+        cases.rows.hold(file.order, reason="gateway_refund"),
+    ):
+        held = msgspec.structs.replace(file, holds=(hold,))
+        with pytest.raises(Refused, match="payment-not-settled"):
+            asked(cases, held, cases.report(file, "finished"))
 
 
 @pytest.mark.parametrize("status", ["waiting", "confirming"])
 def test_a_retry_of_an_unpaid_order_is_no_way_to_get_keys(cases: OrderCases, status: str) -> None:
     file = cases.with_payment(cases.order(status))
     with pytest.raises(Refused, match="payment-not-settled"):
-        settle_on_request(
-            file,
-            file.payments[0],
-            cases.report(file, "confirming"),
-            at=cases.at,
-            terms=cases.terms(),
-        )
+        asked(cases, file, cases.report(file, "confirming"))
 
 
 def test_a_retry_delivers_nothing_for_money_that_the_gateway_sent_back(cases: OrderCases) -> None:

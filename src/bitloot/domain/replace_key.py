@@ -9,7 +9,7 @@ from bitloot.domain.draft import Draft
 from bitloot.domain.errors import Refused
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.order import PAID, OrderFile
-from bitloot.domain.retry import close_item_holds
+from bitloot.domain.retry import close_holds
 from bitloot.domain.supplier_progress import linked_fulfilment
 
 _AT_HAND: Final = frozenset({"sealed", "vaulted"})
@@ -58,7 +58,7 @@ def replace_key(
     if key.id in inventory:
         draft.set(inventory[key.id], state="burned")
     linked = linked_fulfilment(draft, fulfilment, (slot,), state="pending")
-    close_item_holds(
+    close_holds(
         draft,
         {fulfilment.order_item_id},
         {"repeated_key", "supplier_refund", "fulfilment"},

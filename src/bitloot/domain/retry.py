@@ -53,16 +53,16 @@ def retry(
     for fulfilment in still_open:
         _take_up(draft, fulfilment)
     failed = {f.order_item_id for f in still_open if f.state == "failed_terminal"}
-    close_item_holds(draft, failed, {"fulfilment"}, actor=actor, reason=reason)
+    close_holds(draft, failed, {"fulfilment"}, actor=actor, reason=reason)
     return draft.decision()
 
 
-def close_item_holds(
-    draft: Draft, item_ids: set[str], reasons: set[HoldReason], *, actor: str, reason: str
+def close_holds(
+    draft: Draft, subjects: set[str], reasons: set[HoldReason], *, actor: str, reason: str
 ) -> None:
     """Asking for the remedy decides the holds that waited for somebody to ask."""
     for hold in draft.file.holds:
-        if hold.is_open and hold.subject_id in item_ids and hold.reason in reasons:
+        if hold.is_open and hold.subject_id in subjects and hold.reason in reasons:
             draft.set(
                 hold,
                 state="accepted",

@@ -20,6 +20,7 @@ from bitloot.domain.order import ORDER, PAID, FailureReason, Order, OrderFile, O
 from bitloot.domain.paying import Terms, become_paid, with_remark
 from bitloot.domain.payment import Payment, PaymentReport, PaymentStatus
 from bitloot.domain.refund import stop_for_gateway_refund
+from bitloot.domain.retry import close_holds
 from bitloot.domain.reveal import Grant, revoke
 from bitloot.domain.settlement_guard import (
     GuardFault,
@@ -33,6 +34,10 @@ MONEY: Final = frozenset[PaymentStatus]({"finished", "underpaid"})
 UNPAID: Final = frozenset[OrderStatus]({"created", "waiting", "confirming"})
 # A failed order that a finished payment may still turn into a paid one, without a person.
 MENDABLE: Final = frozenset[FailureReason]({"underpaid", "provider_failed"})
+# Holds of an order that ask one question: does this money pay for it?
+ABOUT_MONEY: Final = frozenset[HoldReason](
+    {"amount_mismatch", "wrong_asset", "paid_late", "paid_after_end"}
+)
 
 
 class TodayNeeded(Exception):
@@ -106,45 +111,49 @@ def settle_on_request(
     payment: Payment,
     report: PaymentReport,
     *,
+    actor: str,
+    reason: str,
     at: datetime,
     terms: Terms,
     today: Today | None = None,
 ) -> Decision:
     """A person asks to go on with an unpaid order: only a finished payment and the guard pay it.
 
-    `report` is a fresh read. Unlike `settle` it also speaks for payments whose status is stored
-    already, and for orders that failed for another reason than `underpaid`. Raises Refused
-    `payment-not-settled` (or `underpaid-non-refundable`), and TodayNeeded.
+    `report` is a fresh read, and has to say `finished` itself: what is stored is not believed, nor
+    a report that lags behind it. Unlike `settle` it also speaks for payments whose status is
+    stored already, and for orders that failed for another reason than `underpaid`. The holds that
+    kept this money waiting are decided with it. Raises Refused `payment-not-settled` (or
+    `underpaid-non-refundable`), and TodayNeeded.
     """
-    draft = Draft(file, at=at, new_id=terms.new_id)
     order = file.order
-    no = "underpaid-non-refundable" if order.failure_reason == "underpaid" else None
-    refused = Refused(no or "payment-not-settled")
-    if order.status not in {"waiting", "confirming", "failed"} or not _is_free(file, payment):
-        raise refused
-    if order.failure_reason == "fulfilment_failed":
-        raise Refused("retry-not-allowed")
-    if report.rank > payment.rank:
+    is_short = order.failure_reason == "underpaid"
+    refused = Refused("underpaid-non-refundable" if is_short else "payment-not-settled")
+    draft = Draft(file, at=at, new_id=terms.new_id)
+    if report.status == "finished" and report.rank > payment.rank:
         observe(draft, payment, report)
     case = _Case(draft, payment, report, terms=terms, today=today)
-    if draft.now(payment).status != "finished" or case.faults():
+    if not _may_ask(file, payment, report) or case.faults():
         raise refused
-    if order.status == "failed":
-        if today is None:
-            raise TodayNeeded(payment)
-        if not late_guard_holds(file, today):
-            raise refused
-    late = order.status == "failed"
-    become_paid(
-        draft,
-        payment,
-        signal="settled",
-        terms=terms,
-        today=today,
-        at_todays_cost=late,
-        remarks=("paid_late",) if late else (),
-    )
+    if order.status != "failed":
+        case.pay_in_time()
+    elif not case.pay_late():
+        raise refused
+    facts = {"payment": payment.id, "order": order.number}
+    draft.audit(actor, "order.settle", order.id, reason=reason, facts=facts)
+    close_holds(draft, {order.id}, set(ABOUT_MONEY), actor=actor, reason=reason)
     return draft.decision()
+
+
+def _may_ask(file: OrderFile, payment: Payment, report: PaymentReport) -> bool:
+    """Whether a retry may turn this payment into a paid order, its guard aside."""
+    order = file.order
+    is_unpaid = order.status in {"waiting", "confirming"} or (
+        order.status == "failed" and order.failure_reason != "fulfilment_failed"
+    )
+    is_finished = report.status == "finished" and report.rank >= payment.rank
+    others = (h for h in file.holds if h.is_open and h.subject == "order")
+    stops = any(h.reason not in ABOUT_MONEY for h in others)
+    return is_unpaid and is_finished and _is_free(file, payment) and not stops
 
 
 class _Case:
@@ -254,7 +263,7 @@ class _Case:
             if faults or not ORDER.step(order.status, "settled"):
                 self._hold_order(hold_reason(faults))
             else:
-                self._pay_in_time()
+                self.pay_in_time()
         elif order.status == "expired" or (
             order.status == "failed" and order.failure_reason in MENDABLE
         ):
@@ -262,7 +271,7 @@ class _Case:
         else:
             self._money_after_the_end()
 
-    def _pay_in_time(self) -> None:
+    def pay_in_time(self) -> None:
         """O6. Goods whose keeping ended while the money was on its way are taken anew."""
         ended = any(r.state != "held" for r in self.file.reservations)
         if ended and self.today is None:
@@ -274,9 +283,15 @@ class _Case:
         """O15, O16, O18: the money came after the order had ended; today's cost decides."""
         if self.today is None:
             raise TodayNeeded(self.payment)
-        if self.faults() or not late_guard_holds(self.file, self.today):
+        if self.faults() or not self.pay_late():
             self._hold_order("paid_late")
-            return
+
+    def pay_late(self) -> bool:
+        """Pay an order that had ended, at today's cost; whether that carries it."""
+        if self.today is None:
+            raise TodayNeeded(self.payment)
+        if not late_guard_holds(self.file, self.today):
+            return False
         remark: Remark = "paid_partial" if self.order.failure_reason == "underpaid" else "paid_late"
         become_paid(
             self.draft,
@@ -287,6 +302,7 @@ class _Case:
             at_todays_cost=True,
             remarks=(remark,),
         )
+        return True
 
     def _money_after_the_end(self) -> None:
         order = self.order

@@ -77,6 +77,51 @@ async def test_a_retry_asks_the_gateway_whether_the_money_came(stage: "Stage") -
     assert order["status"] == "paid"
 
 
+async def test_a_retry_pays_a_rejected_late_order_whose_stored_payment_is_finished(
+    stage: "Stage",
+) -> None:
+    order_id, token = await stage.order()
+    await stage.client.post(
+        f"/v1/orders/{order_id}/payments", json={"asset": "btc"}, headers={**token, **stage.once()}
+    )
+    await stage.client.post(f"/v1/orders/{order_id}/cancel", headers={**token, **stage.once()})
+    number = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()["number"]
+    (report,) = stage.gateway.of_order(number)
+    stage.gateway.pay(report.gateway_payment_id)
+    headers, body = stage.gateway.webhook(report.gateway_payment_id)
+    await stage.client.post("/v1/webhooks/nowpayments", content=body, headers=headers)
+    await stage.work()
+    base = f"/v1/admin/orders/{order_id}"
+    row = (await stage.client.get(base, headers=stage.admin)).json()
+    assert [p["status"] for p in row["payments"]] == ["finished"]
+    (hold,) = stage.store.rows(Hold)
+    rejected = await stage.client.post(
+        f"/v1/admin/holds/{hold.id}/decision",
+        json={"accept": False, "reason": "too late", "orderVersion": row["version"]},
+        headers={**stage.admin, **stage.once()},
+    )
+    assert rejected.json()["status"] == "failed", rejected.text
+    path, asked = f"{base}/retry-fulfillment", {"reason": "goodwill"}
+    stage.gateway.move(report.gateway_payment_id, "sending")
+    lagging = await stage.client.post(path, json=asked, headers={**stage.admin, **stage.once()})
+    assert (lagging.status_code, lagging.json()["type"]) == (409, f"{URN}payment-not-settled")
+    stage.gateway.move(report.gateway_payment_id, "finished")
+    headers = {**stage.admin, **stage.once()}
+    first = await stage.client.post(path, json=asked, headers=headers)
+    assert first.status_code == 202, first.text
+    again = await stage.client.post(path, json=asked, headers=headers)
+    assert again.json() == first.json()
+    second = await stage.client.post(path, json=asked, headers={**stage.admin, **stage.once()})
+    assert second.json()["type"] == f"{URN}retry-in-progress"
+    row = (await stage.client.get(base, headers=stage.admin)).json()
+    assert (row["status"], row["remarks"]) == ("paid", ["paid_late"])
+    audit = (await stage.client.get(f"{base}/audit", headers=stage.admin)).json()["items"]
+    actions = [line["action"] for line in audit]
+    assert (actions.count("order.settle"), actions.count("order.retry_fulfilment")) == (1, 1)
+    lines = (await stage.client.get(f"{base}/ledger", headers=stage.admin)).json()["items"]
+    assert [line["entry"] for line in lines if line["account"] == "sale"] == [f"sale/{order_id}"]
+
+
 async def test_a_refund_is_recorded_once_and_ends_the_links(stage: "Stage") -> None:
     order_id, token = await stage.bought()
     path = f"/v1/admin/orders/{order_id}/refunds"

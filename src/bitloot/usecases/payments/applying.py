@@ -7,6 +7,7 @@ known, the gateway is asked first, with no transaction open; its answer is what 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from bitloot.domain.adoption import is_call_unanswered
 from bitloot.domain.errors import Refused
@@ -106,36 +107,51 @@ class Applying:
         told = await self._ask(gateway, hint)
         return await self._settling.settle(gateway, hint, told, lease=lease, ends=False)
 
-    async def settle_order(self, order_id: str) -> bool:
+    async def settle_order(self, order_id: str, *, actor: str, reason: str) -> bool:
         """Ask the gateway about everything of an order now; whether this very asking paid it.
 
         Of several who ask at once one is told so. Raises Refused `not-found` for an order that
-        does not exist, `provider-unavailable`.
+        does not exist, `provider-unavailable` where nothing paid and a gateway gave no answer.
         """
         async with self.uow.begin() as tx:
             file = await tx.orders.file(order_id)
         if file is None:
             raise Refused("not-found")
-        is_paid = False
-        try:
-            for payment in file.payments:
-                if payment.gateway_payment_id is not None:
-                    is_paid |= await self._settle_now(payment.id)
-            for page in file.invoices:
-                gateway = self.gateways.get(page.gateway)
-                if gateway is not None and gateway.capabilities.lists_by_invoice:
-                    is_paid |= await self._list(None, gateway, page, file)
-        except (Unavailable, Rejected) as error:
-            raise Refused("provider-unavailable") from error
-        except Ended as end:
-            raise Refused("provider-unavailable") from end
-        return is_paid
+        known = [p.id for p in file.payments if p.gateway_payment_id is not None]
+        asking = [
+            *(partial(self._settle_now, each, actor=actor, reason=reason) for each in known),
+            *(
+                partial(self._list, None, gateway, page, file)
+                for gateway, page in self._lists(file)
+            ),
+        ]
+        silent: Exception | None = None
+        for ask in asking:
+            try:
+                if await ask():
+                    return True
+            except (Unavailable, Rejected, Ended) as error:
+                silent = error
+        if silent is not None:
+            raise Refused("provider-unavailable") from silent
+        return False
 
-    async def _settle_now(self, payment_id: str) -> bool:
+    def _lists(self, file: OrderFile) -> list[tuple[PaymentGateway, Invoice]]:
+        """The hosted pages of an order whose payments can be listed."""
+        pages = ((self.gateways.get(page.gateway), page) for page in file.invoices)
+        return [(at, page) for at, page in pages if at and at.capabilities.lists_by_invoice]
+
+    async def _settle_now(self, payment_id: str, *, actor: str, reason: str) -> bool:
+        """What a fresh read does when somebody asks; news that do not pay are applied as ever."""
         hint, _ = await self._hint(payment_id)
         gateway = self._gateway(hint)
         told = await self._ask(gateway, hint)
-        return await self._settling.settle(gateway, hint, told)
+        settling = self._settling
+        if isinstance(told, PaymentReport) and await settling.settle_on_request(
+            gateway, hint, told, actor=actor, reason=reason
+        ):
+            return True
+        return await settling.settle(gateway, hint, told)
 
     async def refresh(self, payment_id: str) -> Payment:
         """Ask the gateway about a payment now and apply its answer.

@@ -10,6 +10,7 @@ import msgspec
 from bitloot.domain.adoption import adopt, link, next_look
 from bitloot.domain.decision import NOTHING, Decision, also, update
 from bitloot.domain.draft import Draft
+from bitloot.domain.errors import Refused
 from bitloot.domain.failpoints import AFTER_PAID_COMMIT, BEFORE_PAID_COMMIT
 from bitloot.domain.goods import Today
 from bitloot.domain.key_inventory import InventoryKey
@@ -19,7 +20,7 @@ from bitloot.domain.order import OrderFile
 from bitloot.domain.paying import Terms
 from bitloot.domain.payment import ASK_FROM_RANK, Payment, PaymentReport
 from bitloot.domain.reveal import Grant
-from bitloot.domain.settlement import TodayNeeded, settle, settle_in
+from bitloot.domain.settlement import TodayNeeded, settle, settle_in, settle_on_request
 from bitloot.domain.webhook import Webhook, WebhookClass
 from bitloot.ports.clock import Clock, FailPoint, NewId
 from bitloot.ports.deciding import decide
@@ -99,12 +100,59 @@ class Settling:
             return await self._decide(gateway, hint, told, lease=lease, ends=ends, worth=None)
         except TodayNeeded as late:
             assert isinstance(told, PaymentReport)
-            try:
-                worth = await self.gathering.worth(gateway, late.payment, told)
-            except (Unavailable, Rejected) as error:
-                wait = Again(after=self.limits.breaker_probe, error=error.reason)
-                raise Ended(wait) from error
+            worth = await self._worth(gateway, late.payment, told)
             return await self._decide(gateway, hint, told, lease=lease, ends=ends, worth=worth)
+
+    async def settle_on_request(
+        self, gateway: PaymentGateway, hint: Hint, told: PaymentReport, *, actor: str, reason: str
+    ) -> bool:
+        """Pay an order that somebody asks about by this fresh read of one of its payments.
+
+        Gives whether it became paid by it; nothing is written where the rule refuses. Raises Ended
+        to wait for the gateway's estimate.
+        """
+
+        async def settled(worth: Eur | None) -> bool:
+            async def attempt(tx: Transaction) -> bool:
+                at = self.clock()
+                file = await tx.orders.file_of_payment(hint.gateway, hint.gateway_payment_id)
+                payment = payment_of(file, hint)
+                if file is None or payment is None:
+                    return False
+                facts = await self._facts(tx, gateway, file, worth, at)
+                decision = settle_on_request(
+                    file,
+                    payment,
+                    told,
+                    actor=actor,
+                    reason=reason,
+                    at=at,
+                    terms=facts.terms,
+                    today=facts.today,
+                )
+                self.failpoint(BEFORE_PAID_COMMIT)
+                await tx.record(decision)
+                return True
+
+            return await decide(self.uow, attempt)
+
+        try:
+            try:
+                is_paid = await settled(None)
+            except TodayNeeded as late:
+                is_paid = await settled(await self._worth(gateway, late.payment, told))
+        except Refused:
+            return False
+        if is_paid:
+            self.failpoint(AFTER_PAID_COMMIT)
+        return is_paid
+
+    async def _worth(self, gateway: PaymentGateway, payment: Payment, report: PaymentReport) -> Eur:
+        try:
+            return await self.gathering.worth(gateway, payment, report)
+        except (Unavailable, Rejected) as error:
+            wait = Again(after=self.limits.breaker_probe, error=error.reason)
+            raise Ended(wait) from error
 
     async def _decide(
         self,

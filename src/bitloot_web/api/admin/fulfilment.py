@@ -74,7 +74,7 @@ async def _retry(shop: Shop, order_id: str, reason: str) -> Decision:
     except Refused as no:
         if no.code not in _ASK_GATEWAY:
             raise
-    just_paid = await shop.applying.settle_order(order_id)
+    just_paid = await shop.applying.settle_order(order_id, actor=ADMIN, reason=reason)
     return await shop.aftercare.retry(order_id, actor=ADMIN, reason=reason, just_paid=just_paid)
 
 
