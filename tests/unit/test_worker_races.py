@@ -8,7 +8,9 @@ import pytest
 from bitloot.domain.decision import Decision, Event, insert, update
 from bitloot.domain.failpoints import AFTER_OUTCOME_COMMIT
 from bitloot.domain.hold import Hold
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.refund import RefundRecord
+from bitloot.domain.supplier_return import return_noted
 from bitloot.ports.errors import LeaseLost
 from bitloot.ports.jobs import Lease
 from bitloot_adapters.memory.paid_orders import PaidOrders
@@ -196,3 +198,84 @@ async def test_a_supplier_refund_told_during_an_outage_is_noticed_after_it() -> 
     await shop.work_for(timedelta(minutes=6))
     assert [h.reason for h in shop.store.rows(Hold)] == ["supplier_refund"]
     assert shop.order(order_id).status == "fulfilled"
+
+
+async def given_back(shop: PaidOrders) -> str:
+    """A delivered order whose refund was just recorded; the return of its keys is due."""
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    return order_id
+
+
+async def test_a_return_whose_answer_was_lost_is_never_asked_for_again() -> None:
+    shop = PaidOrders()
+    order_id = await given_back(shop)
+    shop.supplier.faults.lose_next_reply()
+    await shop.work_for(timedelta(hours=3))
+    assert [a.returning for a in shop.attempts(order_id)] == ["unknown"]
+    assert [found.kind for found in shop.alerts] == ["return_unclear"]
+    await shop.jobs.tick("t", shop.clock.now(), "return_keys", shop.attempts(order_id)[0].id)
+    await shop.work()
+    assert [a.returning for a in shop.attempts(order_id)] == ["unknown"]
+
+
+async def test_a_return_that_may_not_have_arrived_is_not_sent_a_second_time() -> None:
+    shop = PaidOrders()
+    order_id = await given_back(shop)
+    shop.supplier.faults.time_out_next()
+    await shop.work_for(timedelta(hours=3))
+    assert [a.returning for a in shop.attempts(order_id)] == ["unknown"]
+    [placed] = shop.bought(order_id)
+    assert [unit.state for unit in (await shop.supplier.order(placed)).keys] == ["delivered"]
+    [unclear] = shop.store.rows(ReconciliationBreak)
+    assert (unclear.kind, unclear.subject) == ("return_unclear", f"supplier/{placed}")
+
+
+async def test_a_worker_that_dies_while_it_asks_for_a_return_leaves_it_unclear() -> None:
+    shop = PaidOrders()
+    order_id = await given_back(shop)
+    due = next(j for j in shop.store.jobs.pending() if j.kind == "return_keys")
+    shop.supplier.faults.lose_next_reply()
+    lease = await shop.jobs.lease(due.id)
+    assert lease is not None
+    shop.clock.advance(timedelta(seconds=61))
+    fresh = await shop.jobs.lease(due.id)
+    assert fresh is not None
+    with pytest.raises(LeaseLost):
+        await shop.aftercare.return_keys(lease)
+    assert [a.returning for a in shop.attempts(order_id)] == ["wanted"]
+    [attempt] = shop.attempts(order_id)
+    async with shop.uow.begin() as tx:
+        file = await tx.orders.file(order_id)
+        assert file is not None
+        begun = return_noted(file, attempt, "sending", at=shop.clock.now(), new_id=shop.new_id)
+        await tx.record(begun)
+    await shop.aftercare.return_keys(fresh)
+    assert [a.returning for a in shop.attempts(order_id)] == ["unknown"]
+    [placed] = shop.bought(order_id)
+    assert [unit.state for unit in (await shop.supplier.order(placed)).keys] == ["delivered"]
+
+
+async def test_an_unclear_return_is_settled_once_the_supplier_shows_the_keys_back() -> None:
+    shop = PaidOrders()
+    order_id = await given_back(shop)
+    shop.supplier.faults.lose_next_reply()
+    await shop.work()
+    assert [row.state for row in shop.store.rows(ReconciliationBreak)] == ["open"]
+    at = shop.clock.now()
+    await shop.jobs.tick("reconcile-supplier", at, "sweep", f"reconcile-supplier/{at}")
+    await shop.work()
+    assert [row.state for row in shop.store.rows(ReconciliationBreak)] == ["settled"]
+    assert shop.order(order_id).status == "refunded"
+
+
+async def test_a_return_that_our_credentials_kept_from_the_supplier_is_asked_for_later() -> None:
+    shop = PaidOrders()
+    order_id = await given_back(shop)
+    shop.supplier.faults.knows_credentials = False
+    await shop.work()
+    assert [a.returning for a in shop.attempts(order_id)] == ["wanted"]
+    shop.supplier.faults.knows_credentials = True
+    await shop.work_for(timedelta(minutes=11))
+    assert [a.returning for a in shop.attempts(order_id)] == ["asked"]

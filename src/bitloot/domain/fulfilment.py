@@ -103,8 +103,9 @@ ATTEMPT: Final[Machine[AttemptState]] = Machine(
     },
     terminal=frozenset({"rejected", "absent", "completed", "canceled", "refunded"}),
 )
-# Giving an order's keys back: asked for at most once in the life of a supplier order.
-ReturnState: TypeAlias = Literal["none", "wanted", "asked", "refused"]
+# Giving an order's keys back: asked for at most once in the life of a supplier order. `sending` is
+# noted before the request leaves; one that is found so later may have arrived, and is `unknown`.
+ReturnState: TypeAlias = Literal["none", "wanted", "sending", "asked", "refused", "unknown"]
 LIVE_ATTEMPT: Final = frozenset[AttemptState]({"intent", "unknown", "created"})
 
 
@@ -150,7 +151,9 @@ class SupplierAttempt(Row, frozen=True, kw_only=True):
 
     `external_id` is `<number>-<item_no>-<part>-<round>`: our own id at the supplier.
     `checks` counts well-formed empty searches; `max_price` and `cost` in EUR a unit / in all.
-    `returning` is where the return of its unclaimed keys stands.
+    `balance_before` was read between `balance_at` and `intent_at`. `returning` is where the return
+    of its unclaimed keys stands. `units_back`: for so many of its units our money came back and is
+    booked, last at `back_at`. `short_since`: the supplier calls it complete, a key is missing.
     """
 
     fulfilment_id: str
@@ -166,6 +169,7 @@ class SupplierAttempt(Row, frozen=True, kw_only=True):
     supplier_order_id: str | None = None
     supplier_updated_at: datetime | None = None
     balance_before: Eur | None = None
+    balance_at: datetime | None = None
     refusal: str | None = None
     checks: int = 0
     intent_at: datetime
@@ -173,3 +177,6 @@ class SupplierAttempt(Row, frozen=True, kw_only=True):
     next_check_at: datetime | None = None
     cost: Eur | None = None
     returning: ReturnState = "none"
+    units_back: int = 0
+    back_at: datetime | None = None
+    short_since: datetime | None = None

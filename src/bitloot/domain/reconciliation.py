@@ -20,19 +20,26 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.money import ZERO
 from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import live_attempt
-from bitloot.domain.supply import SupplierOrder
+from bitloot.domain.supply import LOST_UNIT, SupplierOrder
 
 BreakKind: TypeAlias = Literal[
-    "supplier_order_foreign", "surplus_too_late", "key_object_missing", "key_object_differs"
+    "supplier_order_foreign",
+    "surplus_too_late",
+    "return_unclear",
+    "key_object_missing",
+    "key_object_differs",
 ]
 # What each means, for people.
 BREAKS: Final[dict[BreakKind, str]] = {
     "supplier_order_foreign": "The supplier has an order that is none of ours.",
     "surplus_too_late": "A supplier order that nobody needs is too old to be given back.",
+    "return_unclear": "Nobody can say whether a request to take keys back arrived.",
     "key_object_missing": "The stored bytes of a key are gone.",
     "key_object_differs": "The stored bytes of a key are not those that were sealed.",
 }
-OF_SUPPLIER: Final = frozenset[BreakKind]({"supplier_order_foreign", "surplus_too_late"})
+OF_SUPPLIER: Final = frozenset[BreakKind](
+    {"supplier_order_foreign", "surplus_too_late", "return_unclear"}
+)
 # The supplier took such an order back: our money is with us.
 ENDED: Final = frozenset({"canceled", "refunded"})
 # An order number, the item, its part and the round, as `purchase.external_id` writes them.
@@ -56,6 +63,10 @@ class ReconciliationBreak(Row, frozen=True, kw_only=True):
     note: str = ""
     found_at: datetime
     settled_at: datetime | None = None
+
+
+# Told of each new break, once.
+Alert: TypeAlias = Callable[[ReconciliationBreak], None]
 
 
 class OurId(msgspec.Struct, frozen=True):
@@ -145,6 +156,8 @@ def is_explained(row: ReconciliationBreak, order: SupplierOrder, *, is_known: bo
     """Whether the supplier's order as it is read now settles an open break about it."""
     if order.state in ENDED:
         return True
+    if row.kind == "return_unclear":
+        return bool(order.keys) and all(unit.state in LOST_UNIT for unit in order.keys)
     return row.kind == "supplier_order_foreign" and is_known
 
 

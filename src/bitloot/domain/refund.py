@@ -13,8 +13,7 @@ import msgspec
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft
 from bitloot.domain.errors import Refused
-from bitloot.domain.fulfilment import Fulfilment, ReturnState, SupplierAttempt
-from bitloot.domain.fulfilment_plan import WHOLESALE_FROM
+from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import ZERO, Eur
@@ -22,6 +21,7 @@ from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import cancel, placed_attempt
 from bitloot.domain.reveal import Grant, revoke
 from bitloot.domain.sealed import Wrapped
+from bitloot.domain.supplier_return import ask_return
 
 RefundBasis: TypeAlias = Literal["then", "now", "fiat", "overpaid", "custom"]
 _REFUNDABLE: Final = frozenset({"paid", "partially_fulfilled", "fulfilled", "failed"})
@@ -155,45 +155,7 @@ def give_back(draft: Draft, fulfilment: Fulfilment, goods: Goods, limits: Limits
             draft.event("key_shredded", key.id, facts={"slot": key.slot})
     attempt = placed_attempt(draft.file, fulfilment)
     if attempt is not None and not was_seen:
-        _ask_return(draft, fulfilment, attempt, limits)
-
-
-def is_returnable(
-    file: OrderFile,
-    fulfilment: Fulfilment,
-    attempt: SupplierAttempt,
-    *,
-    at: datetime,
-    limits: Limits,
-) -> bool:
-    """Whether the supplier may take the keys of an order back.
-
-    Kinguin eCommerce API, "Return keys": unclaimed, within 24 h, neither wholesale nor preorder,
-    and one request for each order for ever.
-    """
-    since = attempt.created_at or attempt.intent_at
-    return (
-        attempt.supplier_order_id is not None
-        and attempt.returning == "none"
-        and at - since < limits.key_return_window
-        and attempt.quantity < WHOLESALE_FROM
-        and not file.item(fulfilment.order_item_id).is_preorder
-    )
-
-
-def return_noted(
-    file: OrderFile,
-    attempt: SupplierAttempt,
-    returning: ReturnState,
-    *,
-    at: datetime,
-    new_id: Callable[[], str],
-) -> Decision:
-    """Where the one request for the return of an order's keys stands."""
-    draft = Draft(file, at=at, new_id=new_id)
-    draft.set(attempt, returning=returning)
-    draft.event("keys_returned", attempt.id, facts={"state": returning})
-    return draft.decision()
+        ask_return(draft, fulfilment, attempt, limits)
 
 
 def gateway_refunded(
@@ -213,14 +175,6 @@ def stop_for_gateway_refund(draft: Draft, grants: Sequence[Grant]) -> None:
     """Hold the order and end its grants; open fulfilments stop at the hold by themselves."""
     draft.hold("order", draft.order.id, "gateway_refund")
     revoke(draft, grants, "gateway_refund")
-
-
-def _ask_return(
-    draft: Draft, fulfilment: Fulfilment, attempt: SupplierAttempt, limits: Limits
-) -> None:
-    if is_returnable(draft.file, fulfilment, attempt, at=draft.at, limits=limits):
-        draft.set(attempt, returning="wanted")
-        draft.event("return_requested", attempt.id, facts={"part": fulfilment.part})
 
 
 def _burn(draft: Draft, key: SealedKey, goods: Goods) -> None:

@@ -92,7 +92,7 @@ SupplierWebhook: TypeAlias = SupplierHint | Forged | Malformed
 
 
 class Supplier(Protocol):
-    """Raises Unavailable, OutcomeUnknown (from `place` only) and Rejected with one of
+    """Raises Unavailable, OutcomeUnknown (from `place` and `give_back`) and Rejected with one of
     `balance`, `credentials`, `unavailable` (no offer at this price and quantity), `rate_limited`
     (as Unavailable), `invalid` (our bug), `not_found`, `nothing_to_return`.
     """
@@ -128,7 +128,10 @@ class Supplier(Protocol):
         ...
 
     async def give_back(self, supplier_order_id: str) -> None:
-        """Ask once for the return of an order's unclaimed keys."""
+        """Ask once for the return of an order's unclaimed keys. Never repeated by the adapter.
+
+        Whoever does not know whether the request arrived says so with OutcomeUnknown.
+        """
         ...
 
     async def balance(self) -> Eur:

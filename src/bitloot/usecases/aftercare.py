@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bitloot.domain import delivery, replace_key, retry
 from bitloot.domain.backoff import fraction, pause
-from bitloot.domain.decision import Decision
+from bitloot.domain.decision import NOTHING, Decision
 from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment import ReturnState
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.own_stock import stock_bound, unit_of
-from bitloot.domain.refund import Goods, RefundRecord, record_refund, return_noted
+from bitloot.domain.reconciliation import Alert, ReconciliationBreak
+from bitloot.domain.refund import Goods, RefundRecord, record_refund
+from bitloot.domain.supplier_return import return_noted, return_unclear
 from bitloot.ports.clock import Clock, NewId, RandomBytes
 from bitloot.ports.deciding import decide
-from bitloot.ports.errors import Rejected, Unavailable
+from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease, Outcome
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.supplier import Supplier
@@ -24,7 +27,10 @@ from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
 @dataclass(frozen=True, kw_only=True)
 class Aftercare:
-    """`suppliers` by the plugin's name. `actor` is always who acts, for the audit log."""
+    """`suppliers` by the plugin's name. `actor` is always who acts, for the audit log.
+
+    `alert` is told of a request to a supplier that somebody has to look at.
+    """
 
     uow: UnitOfWork
     jobs: Jobs
@@ -34,6 +40,7 @@ class Aftercare:
     new_id: NewId
     random_bytes: RandomBytes
     limits: Limits
+    alert: Alert
 
     async def retry(
         self, order_id: str, *, actor: str, reason: str, just_paid: bool = False
@@ -137,7 +144,8 @@ class Aftercare:
     async def return_keys(self, lease: Lease) -> None:
         """Job `return_keys`: ask once for the return of a supplier order's keys.
 
-        The request is noted before it is sent, so that a lost answer never leads to a second one.
+        The request is noted before it is sent. One whose outcome is unclear, or that is found
+        half-way after a crash, is never sent again: a break says that somebody has to look.
         """
         async with self.uow.begin() as tx:
             file = await self._of_attempt(tx, lease.ref)
@@ -146,20 +154,32 @@ class Aftercare:
         supplier = self.suppliers.get(row.supplier) if row else None
         if row is None or supplier is None or row.supplier_order_id is None:
             await self.jobs.finish(lease, Dead("no such supplier order"))
+        elif row.returning == "sending":
+            await self._unclear(lease)
         elif row.returning != "wanted":
             await self.jobs.finish(lease, Done())
         elif not supplier.capabilities.returns_keys:
-            await self._note(lease, "refused", Done())
+            await self._note(lease, "refused", Done(), only_from="wanted")
+        elif await self._note(lease, "sending", None, only_from="wanted"):
+            await self._send_back(lease, supplier, row.supplier_order_id)
         else:
-            await self._note(lease, "asked", None)
-            try:
-                await supplier.give_back(row.supplier_order_id)
-            except Rejected:
-                await self._note(lease, "refused", Done())
-            except Unavailable as error:
+            await self.jobs.finish(lease, Again(after=timedelta()))
+
+    async def _send_back(self, lease: Lease, supplier: Supplier, supplier_order_id: str) -> None:
+        try:
+            await supplier.give_back(supplier_order_id)
+        except OutcomeUnknown:
+            await self._unclear(lease)
+        except Unavailable as error:
+            await self._note(lease, "wanted", self._later(lease, error))
+        except Rejected as error:
+            if error.reason == "credentials":
+                # Nothing was asked of the order yet; it is when our credentials are right again.
                 await self._note(lease, "wanted", self._later(lease, error))
             else:
-                await self.jobs.finish(lease, Done())
+                await self._note(lease, "refused", Done())
+        else:
+            await self._note(lease, "asked", Done())
 
     async def delete_object(self, lease: Lease) -> None:
         """Job `delete_object`: remove the stored bytes of a key that nobody may have any more.
@@ -177,16 +197,41 @@ class Aftercare:
         else:
             await self.jobs.finish(lease, Done())
 
-    async def _note(self, lease: Lease, state: ReturnState, outcome: Outcome | None) -> None:
-        async def attempt(tx: Transaction) -> None:
+    async def _note(
+        self,
+        lease: Lease,
+        state: ReturnState,
+        outcome: Outcome | None,
+        *,
+        only_from: ReturnState = "sending",
+    ) -> bool:
+        """Note where the request stands; False, with nothing written, if it stands elsewhere."""
+
+        async def attempt(tx: Transaction) -> bool:
             file = await self._of_attempt(tx, lease.ref)
-            if file is None:
-                return
-            row = next(a for a in file.attempts if a.id == lease.ref)
+            row = next((a for a in file.attempts if a.id == lease.ref), None) if file else None
+            if file is None or row is None or row.returning != only_from:
+                return False
             decision = return_noted(file, row, state, at=self.clock(), new_id=self.new_id)
             await tx.record(decision, lease=lease, outcome=outcome)
+            return True
 
-        await decide(self.uow, attempt)
+        return await decide(self.uow, attempt)
+
+    async def _unclear(self, lease: Lease) -> None:
+        async def attempt(tx: Transaction) -> ReconciliationBreak | None:
+            file = await self._of_attempt(tx, lease.ref)
+            row = next((a for a in file.attempts if a.id == lease.ref), None) if file else None
+            if file is None or row is None or row.returning != "sending":
+                await tx.record(NOTHING, lease=lease, outcome=Done())
+                return None
+            decision, unclear = return_unclear(file, row, at=self.clock(), new_id=self.new_id)
+            await tx.record(decision, lease=lease, outcome=Done())
+            return unclear
+
+        found = await decide(self.uow, attempt)
+        if found is not None:
+            self.alert(found)
 
     def _later(self, lease: Lease, error: Unavailable | Rejected) -> Again:
         after = pause(lease.attempts, fraction(self.random_bytes(4)), self.limits)

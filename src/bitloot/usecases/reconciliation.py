@@ -1,6 +1,6 @@
 """Comparing our books with what providers have: a supplier's orders, and the stored objects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -10,6 +10,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.reconciliation import (
     ENDED,
     OF_SUPPLIER,
+    Alert,
     BreakKind,
     ReconciliationBreak,
     is_explained,
@@ -30,8 +31,6 @@ from bitloot.ports.views.desk import DeskViews
 
 # What became of a supplier order: known before, taken into our books now, or none of ours.
 Compared: TypeAlias = Literal["known", "taken", "foreign"]
-# Told of each new break, once.
-Alert: TypeAlias = Callable[[ReconciliationBreak], None]
 
 SUPPLIER_SWEEP: Final = "reconcile-"
 OBJECT_SWEEP: Final = "objects"

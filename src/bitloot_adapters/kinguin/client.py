@@ -217,10 +217,24 @@ class Kinguin:
         raise Unavailable(NAME, "too_many_pages")
 
     async def give_back(self, supplier_order_id: str) -> None:
-        """`POST /v2/order/{orderId}/keys/return`: once for each order, for ever; asynchronous."""
-        answer = await self._send("POST", f"/v2/order/{_id(supplier_order_id)}/keys/return")
-        if answer.status not in {200, 201, 202, 204}:
-            raise _refusal(answer)
+        """`POST /v2/order/{orderId}/keys/return`: once for each order, for ever; asynchronous.
+
+        Anything but an acknowledgement or a documented refusal leaves it unknown whether the one
+        request was taken.
+        """
+        path = f"/v2/order/{_id(supplier_order_id)}/keys/return"
+        try:
+            answer = await self._http.send("POST", path)
+        except NotSent as error:
+            raise Unavailable(NAME, error.reason) from None
+        except Ambiguous as error:
+            raise OutcomeUnknown(NAME, supplier_order_id, error.reason) from None
+        if answer.status in {200, 201, 202, 204}:
+            return
+        refusal = _refusal(answer)
+        if isinstance(refusal, Unavailable) and answer.status != 429:
+            raise OutcomeUnknown(NAME, supplier_order_id, refusal.reason)
+        raise refusal
 
     async def balance(self) -> Eur:
         """`GET /v1/balance`."""

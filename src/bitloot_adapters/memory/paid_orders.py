@@ -89,6 +89,7 @@ class PaidOrders:
         suppliers: dict[str, Supplier] = {SUPPLIER: self.supplier}
         clock, new_id, limits = self.clock.now, self.new_id, self.limits
         self.fulfil = FulfilmentJob(
+        self.alerts: list[ReconciliationBreak] = []
             Desk(
                 uow=self.uow,
                 jobs=self.jobs,
@@ -132,6 +133,7 @@ class PaidOrders:
         )
         intake = Intake(
             uow=self.uow,
+            alert=self.alerts.append,
             rate_limiter=MemoryRateLimiter(clock=clock),
             limits=limits,
             clock=clock,
@@ -176,7 +178,6 @@ class PaidOrders:
             clock=clock,
             limits=limits,
         )
-        self.alerts: list[ReconciliationBreak] = []
         self.reconciliation = Reconciliation(
             uow=self.uow,
             jobs=self.jobs,

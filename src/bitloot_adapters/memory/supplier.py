@@ -163,7 +163,7 @@ class MemorySupplier:
 
     async def give_back(self, supplier_order_id: str) -> None:
         """Ask once for the return of an order's keys."""
-        self.faults.arrive()
+        self.faults.arrive(key=supplier_order_id)
         order = self._known(supplier_order_id)
         now = self._clock()
         self._bring(order)
@@ -175,6 +175,7 @@ class MemorySupplier:
         for unit in open_units:
             unit.state = "returned"
         self._balance += order.total * len(open_units) / len(order.units)
+        self.faults.leave(key=supplier_order_id)
 
     async def balance(self) -> Eur:
         """What is left to buy with."""

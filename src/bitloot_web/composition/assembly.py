@@ -75,7 +75,7 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
         applying=over(Applying, near, wholesale_limits=wholesale),
         fulfilment=FulfilmentJob(over(Desk, near)),
         money_desk=over(MoneyDesk, near, wholesale_limits=wholesale),
-        aftercare=over(Aftercare, near),
+        aftercare=over(Aftercare, near, alert=alert),
         reconciliation=over(Reconciliation, near, desk=near.views.desk, alert=alert),
         inventory=over(Inventory, near),
         repeats=over(Repeats, near),

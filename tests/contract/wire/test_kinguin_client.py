@@ -338,6 +338,21 @@ async def test_nothing_to_return_is_named() -> None:
     ] * 2
 
 
+@pytest.mark.parametrize("kind", ["Error", "HttpClient", "ResourceLock", "NobodyKnowsThis"])
+@pytest.mark.parametrize("status", [409, 500, 503])
+async def test_an_unclear_answer_to_a_return_is_an_unknown_outcome(kind: str, status: int) -> None:
+    async with scripted(Scripted((status, error(kind)))) as kinguin:
+        with pytest.raises(OutcomeUnknown) as unknown:
+            await kinguin.give_back("A1")
+    assert unknown.value.key == "A1"
+
+
+async def test_a_return_that_came_too_soon_was_not_taken() -> None:
+    async with scripted(Scripted((429, error("Error")))) as kinguin:
+        with pytest.raises(Unavailable):
+            await kinguin.give_back("A1")
+
+
 @pytest.mark.parametrize(
     ("written", "balance"),
     [(b"12.5", "12.5"), (b'"12.50"', "12.5"), (b"0", "0"), (b"99999.99", "99999.99")],

@@ -96,7 +96,12 @@ class FarSupplier(MemorySupplier):
         return await self.weather.call("supplier", "keys", super().keys(supplier_order_id))
 
     async def give_back(self, supplier_order_id: str) -> None:
-        await self.weather.call("supplier", "return", super().give_back(supplier_order_id))
+        await self.weather.call(
+            "supplier",
+            "return",
+            super().give_back(supplier_order_id),
+            key=supplier_order_id,
+        )
 
     async def balance(self) -> Eur:
         return await self.weather.call("supplier", "balance", super().balance())

@@ -88,6 +88,7 @@ supplier_attempts = Table(
     text("supplier_order_id", optional=True),
     moment("supplier_updated_at", optional=True),
     eur("balance_before", optional=True),
+    moment("balance_at", optional=True),
     text("refusal", optional=True),
     number("checks"),
     moment("intent_at"),
@@ -95,6 +96,9 @@ supplier_attempts = Table(
     moment("next_check_at", optional=True),
     eur("cost", optional=True),
     text("returning"),
+    number("units_back"),
+    moment("back_at", optional=True),
+    moment("short_since", optional=True),
     PrimaryKeyConstraint("fulfilment_id", "gen"),
     UniqueConstraint("id", name="supplier_attempts_id"),
     UniqueConstraint("supplier", "supplier_order_id", name="supplier_attempts_supplier_order"),
@@ -108,10 +112,13 @@ supplier_attempts = Table(
     Index("supplier_attempts_order_id", "order_id"),
     Index("supplier_attempts_external_id", "supplier", "external_id"),
     Index("supplier_attempts_intent_at", "supplier", "intent_at"),
+    Index("supplier_attempts_created_at", "supplier", "created_at"),
+    Index("supplier_attempts_back_at", "supplier", "back_at"),
     one_of("state", get_args(AttemptState)),
     one_of("returning", get_args(ReturnState)),
     check("quantity", "quantity > 0"),
     check("gen", "gen > 0"),
+    check("units_back", "units_back >= 0"),
 )
 
 sealed_keys = Table(
