@@ -17,6 +17,7 @@ from bitloot.domain.failpoints import (
     MAIL_ACCEPTED_BEFORE_SENT,
 )
 from bitloot.domain.limits import Limits
+from bitloot.domain.mail_fate import fate
 from bitloot.domain.mailing import email_kind, sending_key
 from bitloot.domain.money import CryptoAmount
 from bitloot.domain.order import OrderFile
@@ -115,7 +116,7 @@ class Emails:
                 return
             word = webhook.status or "other"
             event = word.removesuffix(_PERMANENT)
-            changes = [update(email, provider_event=event)]
+            changes = [update(email, provider_event=fate(email.provider_event, event))]
             dead = word.endswith(_PERMANENT) or event == "complained"
             # By the key that the next mail to this address asks for.
             if dead and not await tx.inbox.is_suppressed(email.to_key):
