@@ -30,6 +30,7 @@ from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
+from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_web.metrics import Metrics
 from bitloot_web.order_session import OrderSessions
 
@@ -85,6 +86,7 @@ class Shop:
     views: Views
     # what providers say
     webhook_intake: WebhookIntake
+    webhook_replay: WebhookReplay
     supplier_hints: SupplierHints
     emails: Emails
     # jobs beside those of the above

@@ -190,6 +190,47 @@ async def test_a_child_that_nobody_called_back_about_is_found_in_its_parent(
     assert [h.reason for h in shop.holds(placed.order_id)] == ["wrong_asset"]
 
 
+@pytest.mark.parametrize("told", ["by a callback", "by a poll"])
+async def test_a_child_that_cannot_be_read_waits_by_itself_and_its_parent_is_settled(
+    shop: UnpaidOrders, told: str
+) -> None:
+    placed, payment = await shop.payable()
+    there = shop.gateway_id(payment.payment_id)
+    shop.gateway.pay(there)
+    first = shop.gateway.redeposit(there, Decimal("0.0001"))
+    shop.gateway.redeposit(there, Decimal("0.0002"))
+    shop.gateway.unreadable.add(first.gateway_payment_id)
+    if told == "by a callback":
+        await shop.call_back(there)
+        await shop.work()
+    else:
+        await shop.work_for(timedelta(minutes=2))
+    assert shop.order_row(placed.order_id).status == "paid"
+    assert [h.reason for h in shop.holds(placed.order_id)] == ["redeposit"] * 2
+    unread = shop.payments(placed.order_id)[1]
+    assert (unread.is_child, unread.rank, unread.pay_currency) == (True, 0, "")
+    shop.gateway.unreadable.clear()
+    await shop.work_for(2 * HOUR)
+    children = shop.payments(placed.order_id)[1:]
+    assert [(c.status, c.pay_currency) for c in children] == [("finished", "btc")] * 2
+    assert len(shop.holds(placed.order_id)) == 2
+    assert sales(shop) == 1
+
+
+async def test_a_child_that_can_never_be_read_ends_as_a_dead_letter_with_its_hold(
+    shop: UnpaidOrders,
+) -> None:
+    placed, payment = await shop.payable()
+    there = shop.gateway_id(payment.payment_id)
+    shop.gateway.pay(there)
+    child = shop.gateway.redeposit(there, Decimal("0.0001"))
+    shop.gateway.unreadable.add(child.gateway_payment_id)
+    await shop.work_for(timedelta(days=8), step=4 * HOUR)
+    [letter] = await shop.jobs.dead(limit=10, after=None)
+    assert (letter.kind, letter.last_error) == ("apply_payment", "gateway_invalid")
+    assert [h.is_open for h in shop.holds(placed.order_id)] == [True]
+
+
 async def test_a_payment_that_names_our_order_without_being_ours_is_linked_never_settled(
     shop: UnpaidOrders,
 ) -> None:
@@ -236,7 +277,7 @@ async def test_a_forged_callback_is_stored_counted_and_never_hides_a_good_one(
         assert await shop.deliver(forged, body) == "forged"
     assert shop.webhook_classes() == ["invalid_signature"] * 100
     with pytest.raises(Refused, match="webhook-not-replayable"):
-        await shop.intake.replay(shop.store.rows(Webhook)[0].id, by="admin/1", reason="look")
+        await shop.replay.replay(shop.store.rows(Webhook)[0].id, by="admin/1", reason="look")
     assert await shop.deliver(headers, body) == "accepted"
 
 
@@ -255,7 +296,7 @@ async def test_replaying_a_webhook_three_times_has_the_effect_of_one(shop: Unpai
     await shop.call_back(there)
     await shop.work()
     for _ in range(3):
-        await shop.intake.replay(shop.store.rows(Webhook)[0].id, by="admin/1", reason="again")
+        await shop.replay.replay(shop.store.rows(Webhook)[0].id, by="admin/1", reason="again")
         await shop.work()
     assert sales(shop) == 1
     assert shop.order_row(placed.order_id).status == "paid"

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from bitloot.domain.decision import Decision, JobRequest, insert, update
+from bitloot.domain.decision import AuditEntry, Decision, JobRequest, insert, update
+from bitloot.domain.errors import Refused
 from bitloot.domain.reactions import JobKind
 from bitloot.domain.webhook import Webhook, WebhookClass
 
@@ -88,4 +89,25 @@ def handled(
     return Decision(
         save=(update(webhook, classification=classification, handled_at=at, order_id=order_id),),
         reason=classification,
+    )
+
+
+def replayed(
+    webhook: Webhook, job: JobKind | None, *, at: datetime, by: str, reason: str
+) -> Decision:
+    """Have it followed up once more by `job`; None: nobody does, its provider is not configured.
+
+    Raises Refused `webhook-not-replayable`, always for a bad signature.
+    """
+    if not webhook.signature_ok:
+        raise Refused("webhook-not-replayable")
+    if job is None:
+        detail = f"The shop is not set up for {webhook.provider}; set it up, then replay."
+        raise Refused("webhook-not-replayable", detail)
+    return Decision(
+        save=(update(webhook, classification="received", handled_at=None),),
+        jobs=(JobRequest(kind=job, ref=webhook.id),),
+        audit=(
+            AuditEntry(at=at, actor=by, action="webhook.replay", subject=webhook.id, reason=reason),
+        ),
     )

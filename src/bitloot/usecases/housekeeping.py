@@ -13,9 +13,6 @@ from bitloot.domain.reactions import JobKind
 from bitloot.ports.clock import Clock
 from bitloot.ports.deciding import decide
 from bitloot.ports.jobs import Again, Done, Lease, Outcome
-from bitloot.ports.mailer import Mailer
-from bitloot.ports.payment_gateway import PaymentGateway
-from bitloot.ports.supplier import Supplier
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.ports.upkeep import Upkeep
 from bitloot.ports.views.desk import DeskViews, StuckWork
@@ -25,14 +22,12 @@ ROWS_IN_ONE_SWEEP: Final = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Housekeeping:
-    """`gateways` and `suppliers` by the plugin's name: whose webhook it is says who follows it."""
+    """`followers`: by the provider's name, the job that follows up its webhooks."""
 
     uow: UnitOfWork
     desk: DeskViews
     upkeep: Upkeep
-    gateways: Mapping[str, PaymentGateway]
-    suppliers: Mapping[str, Supplier]
-    mailer: Mailer
+    followers: Mapping[str, JobKind]
     clock: Clock
     limits: Limits
 
@@ -77,16 +72,9 @@ class Housekeeping:
         return most in gone
 
     def _job(self, work: StuckWork) -> JobRequest | None:
-        kind = work.job or self._follower(work.provider)
+        # Nobody follows up the webhook of a provider that is not configured.
+        kind = work.job or self.followers.get(work.provider or "")
         return JobRequest(kind=kind, ref=work.ref) if kind else None
-
-    def _follower(self, provider: str | None) -> JobKind | None:
-        """Who follows up a webhook; None while its provider is not configured."""
-        if provider in self.gateways:
-            return "apply_payment"
-        if provider in self.suppliers:
-            return "supplier_hint"
-        return "mail_event" if provider == self.mailer.name else None
 
 
 def _again_if(is_full: bool) -> Outcome:

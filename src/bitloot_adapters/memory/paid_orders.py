@@ -19,6 +19,7 @@ from bitloot.domain.idempotency import Once
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.own_stock import Batch
+from bitloot.domain.reactions import JobKind
 from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.intake import Intake
 from bitloot.ports.jobs import Done, Lease
@@ -34,6 +35,7 @@ from bitloot.usecases.inventory import Inventory
 from bitloot.usecases.reconciliation import Reconciliation
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
+from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_adapters.email_templates.render import load_email_templates
 from bitloot_adapters.memory.breakers import MemoryBreakers
 from bitloot_adapters.memory.jobs import MemoryJobs
@@ -81,15 +83,19 @@ class PaidOrders:
             in_transaction=inside,
         )
         self.breakers = MemoryBreakers(clock=self.clock.now, limits=self.limits)
+        self.followers: dict[str, JobKind] = {
+            SUPPLIER: "supplier_hint",
+            self.mailer.name: "mail_event",
+        }
         self.crash_at: str | None = None
         self.at_failpoint: dict[str, Callable[[], None]] = {}
+        self.alerts: list[ReconciliationBreak] = []
         self._open()
 
     def _open(self) -> None:
         suppliers: dict[str, Supplier] = {SUPPLIER: self.supplier}
         clock, new_id, limits = self.clock.now, self.new_id, self.limits
         self.fulfil = FulfilmentJob(
-        self.alerts: list[ReconciliationBreak] = []
             Desk(
                 uow=self.uow,
                 jobs=self.jobs,
@@ -127,19 +133,20 @@ class PaidOrders:
             new_id=new_id,
             random_bytes=self.random,
             limits=limits,
+            alert=self.alerts.append,
         )
         self.inventory = Inventory(
             uow=self.uow, vault=self.vault, clock=clock, new_id=new_id, limits=limits
         )
         intake = Intake(
             uow=self.uow,
-            alert=self.alerts.append,
             rate_limiter=MemoryRateLimiter(clock=clock),
             limits=limits,
             clock=clock,
             new_id=new_id,
             failpoint=self.failpoint,
         )
+        self.replay = WebhookReplay(uow=self.uow, followers=self.followers, clock=clock)
         self.hints = SupplierHints(
             uow=self.uow,
             intake=intake,
@@ -172,9 +179,7 @@ class PaidOrders:
             uow=self.uow,
             desk=desk,
             upkeep=upkeep,
-            gateways={},
-            suppliers=suppliers,
-            mailer=self.mailer,
+            followers=self.followers,
             clock=clock,
             limits=limits,
         )

@@ -28,6 +28,7 @@ from bitloot.usecases.payments.desk import MoneyDesk
 from bitloot.usecases.payments.facts import PaymentFacts
 from bitloot.usecases.payments.intake import WebhookIntake
 from bitloot.usecases.payments.opening import Opening
+from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_adapters.memory.breakers import MemoryBreakers
 from bitloot_adapters.memory.cache import MemoryCache
 from bitloot_adapters.memory.jobs import MemoryJobs
@@ -101,7 +102,8 @@ class UnpaidOrders:
             new_id=new_id,
             failpoint=self.failpoint,
         )
-        self.intake = WebhookIntake(uow=uow, intake=intake, gateways=gateways, clock=clock)
+        self.intake = WebhookIntake(intake=intake, gateways=gateways)
+        self.replay = WebhookReplay(uow=uow, followers={GATEWAY: "apply_payment"}, clock=clock)
         self.applying = Applying(
             uow=uow,
             jobs=self.jobs,

@@ -26,6 +26,7 @@ from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
+from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_adapters.email_templates.render import load_email_templates
 from bitloot_web.composition.counting import CountedUnitOfWork, DecisionCounter
 from bitloot_web.composition.neighbours import Neighbours
@@ -64,6 +65,7 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
         ),
         views=near.views,
         webhook_intake=over(WebhookIntake, near),
+        webhook_replay=over(WebhookReplay, near, followers=_followers(near)),
         supplier_hints=over(SupplierHints, near),
         emails=over(
             Emails,
@@ -110,6 +112,14 @@ def over(use_case: Callable[..., U], near: Neighbours, **own: object) -> U:
     return use_case(**{**ports, **own})
 
 
+def _followers(near: Neighbours) -> dict[str, JobKind]:
+    """Which job follows up the webhooks of each provider."""
+    followers: dict[str, JobKind] = dict.fromkeys(near.gateways, "apply_payment")
+    followers |= dict.fromkeys(near.suppliers, "supplier_hint")
+    followers[near.mailer.name] = "mail_event"
+    return followers
+
+
 def _edge(settings: Settings, signer: ReceiptSigner) -> Edge:
     return Edge(
         public_url=settings.public_url,
@@ -128,7 +138,7 @@ def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
     """Who handles each kind of job."""
     push = over(Push, near, orders=near.views.orders)
     desk = near.views.desk
-    house = over(Housekeeping, near, desk=desk)
+    house = over(Housekeeping, near, desk=desk, followers=_followers(near))
     sweeps: dict[str, Handler] = {
         "redrive": house.redrive,
         "housekeeping": house.keep_house,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bitloot.domain.email import Suppression
+from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.webhook import Webhook
 from bitloot_web.problems import URN
 
@@ -138,3 +139,45 @@ async def test_the_mail_provider_is_heard_by_its_signature(stage: "Stage") -> No
     await stage.work()
     assert [row.reason for row in stage.store.rows(Suppression)] == ["bounce"]
     assert (await stage.client.post("/v1/webhooks/resend", content=body)).status_code == 401
+
+
+async def test_the_desk_replays_the_webhooks_of_all_providers_alone_and_in_bulk(
+    stage: "Stage",
+) -> None:
+    order_id, token = await stage.order(("bought-game", 1))
+    await stage.pay(order_id, token)
+    await stage.work()
+    number = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()["number"]
+    (attempt,) = stage.store.rows(SupplierAttempt)
+    headers, body = stage.supplier.webhook(attempt.supplier_order_id or "")
+    await stage.client.post("/v1/webhooks/kinguin", content=body, headers=dict(headers))
+    sent = stage.mailer.mailbox[-1]
+    headers, body = stage.mailer.webhook(sent.provider_id, "bounced", permanent=True)
+    await stage.client.post("/v1/webhooks/resend", content=body, headers=headers)
+    await stage.client.post("/v1/webhooks/resend", content=body)
+    await stage.work()
+    (forged,) = (row.id for row in stage.store.rows(Webhook) if not row.signature_ok)
+    good = [row.id for row in stage.store.rows(Webhook) if row.signature_ok]
+    providers = {row.provider for row in stage.store.rows(Webhook) if row.signature_ok}
+    assert providers == {"nowpayments", "kinguin", "resend"}
+    bought, mails = len(stage.supplier.placed(attempt.external_id)), len(stage.mailer.mailbox)
+    for one in good:
+        alone = await stage.client.post(
+            f"/v1/admin/webhooks/{one}/replay", json={"reason": "test"}, headers=stage.admin
+        )
+        assert (alone.status_code, alone.json()["outcome"]) == (202, "queued"), alone.text
+    await stage.work()
+    bulk = await stage.client.post(
+        "/v1/admin/webhooks/bulk-replay",
+        json={"ids": [*good, forged], "reason": "test"},
+        headers={**stage.admin, **stage.once()},
+    )
+    outcomes = [one["outcome"] for one in bulk.json()["items"]]
+    assert outcomes == [*["queued"] * len(good), "webhook-not-replayable"]
+    await stage.work()
+    assert all(row.handled_at for row in stage.store.rows(Webhook))
+    order = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()
+    assert (order["number"], order["status"]) == (number, "fulfilled")
+    assert len(stage.supplier.placed(attempt.external_id)) == bought == 1
+    assert len(stage.mailer.mailbox) == mails
+    assert [row.reason for row in stage.store.rows(Suppression)] == ["bounce"]

@@ -306,7 +306,7 @@ class Backstage:
         webhook = self.world.chance.choice(webhooks)
 
         async def work() -> None:
-            await self.world.shop.webhook_intake.replay(webhook.id, by="desk", reason="again")
+            await self.world.shop.webhook_replay.replay(webhook.id, by="desk", reason="again")
 
         return "replays a callback", work()
 

@@ -8,14 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bitloot.domain.decision import AuditEntry, Decision, JobRequest, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.webhook_intake import Verified
-from bitloot.ports.clock import Clock
-from bitloot.ports.deciding import decide
 from bitloot.ports.intake import Intake, Taken
 from bitloot.ports.payment_gateway import Malformed, PaymentGateway, VerifiedPayment
-from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
 WORD_LENGTH: Final = 64
 
@@ -24,10 +20,8 @@ WORD_LENGTH: Final = 64
 class WebhookIntake:
     """`gateways` by the plugin's name."""
 
-    uow: UnitOfWork
     intake: Intake
     gateways: Mapping[str, PaymentGateway]
-    clock: Clock
 
     async def accept(self, gateway: str, headers: Mapping[str, str], body: bytes) -> Taken:
         """Store one delivery. Raises Refused `not-found` for a gateway that is not live, and
@@ -46,32 +40,6 @@ class WebhookIntake:
         if gateway not in self.gateways:
             raise Refused("not-found")
         await self.intake.turn_away(gateway, Malformed("too large"), head)
-
-    async def replay(self, webhook_id: str, *, by: str, reason: str) -> None:
-        """Have a stored webhook applied once more; harmless, because reports only ever rise.
-
-        Raises Refused `not-found`, `webhook-not-replayable`.
-        """
-
-        async def attempt(tx: Transaction) -> None:
-            webhook = await tx.inbox.webhook(webhook_id)
-            if webhook is None:
-                raise Refused("not-found")
-            if not webhook.signature_ok or webhook.provider not in self.gateways:
-                raise Refused("webhook-not-replayable")
-            at = self.clock()
-            decision = Decision(
-                save=(update(webhook, classification="received", handled_at=None),),
-                jobs=(JobRequest(kind="apply_payment", ref=webhook.id),),
-                audit=(
-                    AuditEntry(
-                        at=at, actor=by, action="webhook.replay", subject=webhook.id, reason=reason
-                    ),
-                ),
-            )
-            await tx.record(decision)
-
-        await decide(self.uow, attempt)
 
 
 def _hint(gateway: str, verified: VerifiedPayment) -> Verified:

@@ -121,7 +121,7 @@ async def replay(
     shop: TheShop, webhook_id: FromPath[UUID], data: JSONBody[ReplayReason]
 ) -> Replayed:
     """Have a well-signed webhook applied once more; harmless when it was applied already."""
-    await shop.webhook_intake.replay(str(webhook_id), by=ADMIN, reason=data.reason)
+    await shop.webhook_replay.replay(str(webhook_id), by=ADMIN, reason=data.reason)
     return Replayed(str(webhook_id), "queued")
 
 
@@ -147,7 +147,7 @@ async def bulk_replay(
 
 async def _replay(shop: Shop, webhook_id: str, reason: str) -> Replayed:
     try:
-        await shop.webhook_intake.replay(webhook_id, by=ADMIN, reason=reason)
+        await shop.webhook_replay.replay(webhook_id, by=ADMIN, reason=reason)
     except Refused as no:
         return Replayed(webhook_id, no.code)
     return Replayed(webhook_id, "queued")
