@@ -38,9 +38,17 @@ def adopt(
 
 
 def link(draft: Draft, report: PaymentReport, *, payment_id: str, limits: Limits) -> Payment:
-    """The row of a deposit that is ours but was not asked for, with a hold where it has money."""
+    """The row of a deposit that is ours but was not asked for, with a hold where it has money.
+
+    It is looked at like any payment, for its callbacks may be lost too.
+    """
     row = draft.put(_row(draft, report, payment_id=payment_id, limits=limits, is_linked=True))
-    draft.event("payment_linked", row.id, facts={"parent": row.parent_payment_id})
+    draft.event(
+        "payment_linked",
+        row.id,
+        due=draft.at + limits.payment_first_poll,
+        facts={"parent": row.parent_payment_id},
+    )
     if row.parent_payment_id is not None or report.status in _HAS_MONEY:
         is_wrong = report.status == WRONG_ASSET
         draft.hold("payment", row.id, "wrong_asset" if is_wrong else "redeposit")

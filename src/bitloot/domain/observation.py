@@ -22,6 +22,8 @@ Seen: TypeAlias = Literal[
 # Money is on its way: seen on the chain, confirmed, or being paid out to the shop.
 FUNDS_SEEN: Final = frozenset({"confirming", "confirmed", "sending"})
 
+# What a row that was made from its parent's list alone learns when it is first read.
+_FIRST_LEARNT: Final = ("pay_currency", "pay_amount", "pay_address")
 # What a report may still tell after the row was made; None never overwrites.
 _LEARNT: Final = (
     "parent_payment_id",
@@ -58,7 +60,8 @@ def observe(draft: Draft, payment: Payment, report: PaymentReport) -> Payment:
     """
     row = draft.now(payment)
     following, rank = GATEWAY_STATUS[report.status]
-    told = {name: value for name in _LEARNT if (value := getattr(report, name)) is not None}
+    learnt = _LEARNT if row.pay_currency else (*_LEARNT, *_FIRST_LEARNT)
+    told = {name: value for name in learnt if (value := getattr(report, name)) is not None}
     seen_at: datetime | None = draft.at if following in FUNDS_SEEN else row.last_seen_at
     facts = {"from": row.status, "to": following}
     row = draft.set(

@@ -62,7 +62,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "payment_watched": (Reaction(job="apply_payment", on="subject", timed=True),),
     "payment_requoted": (_PUSH,),
     "payment_adopted": (_PUSH, Reaction(job="apply_payment", on="subject", timed=True)),
-    "payment_linked": (_PUSH,),
+    "payment_linked": (_PUSH, Reaction(job="apply_payment", on="subject", timed=True)),
     "payment_moved": (_PUSH,),
     "late_sighting": (),
     "signal_ignored": (),
@@ -109,6 +109,9 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "refund_recorded": (),
     # the subject is the sealed key
     "key_shredded": (Reaction(job="delete_object", on="subject"),),
+    # mails: the subject is the mail
+    "mail_key_renewed": (),
+    "mail_unsettled": (),
     # reveal: the subject is the grant
     "key_revealed": (),
     "key_downloaded": (),

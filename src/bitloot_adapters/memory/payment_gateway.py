@@ -101,6 +101,8 @@ class MemoryPaymentGateway:
         self._last_id = FIRST_ID - 1
         # Off: the settings that listing the payments of a page needs are not there.
         self.lists_by_invoice = True
+        # Payments that are listed, but never shown.
+        self.unreadable: set[str] = set()
         self.faults: Final = Faults(name, in_transaction=in_transaction)
 
     @property
@@ -153,6 +155,8 @@ class MemoryPaymentGateway:
     async def payment(self, gateway_payment_id: str) -> PaymentReport:
         """A payment now."""
         self.faults.arrive()
+        if gateway_payment_id in self.unreadable:
+            raise Rejected(self._name, "invalid")
         return self._now(gateway_payment_id)
 
     async def payments_of_invoice(self, gateway_invoice_id: str) -> Sequence[PaymentReport]:

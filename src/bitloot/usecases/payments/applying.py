@@ -95,11 +95,23 @@ class Applying:
         report: PaymentReport,
         file: OrderFile | None,
     ) -> None:
-        """Deposits that a payment lists and that nobody called back about."""
+        """Deposits that a payment lists and that nobody called back about.
+
+        None of them keeps their parent waiting: one that cannot be read now is written down as it
+        is listed, waits for a person like any other, and is read by its own job.
+        """
         known = {p.gateway_payment_id for p in (file.payments if file else ())}
+        can_read = True
         for child_id in report.child_payment_ids:
-            if child_id not in known:
-                await self._take_in(lease, gateway, child_id)
+            if child_id in known:
+                continue
+            if can_read:
+                try:
+                    await self._take_in(lease, gateway, child_id)
+                except Ended:
+                    can_read = False
+            if not can_read:
+                await self._settling.note_deposit(gateway, report, child_id, lease=lease)
 
     async def _take_in(self, lease: Lease | None, gateway: PaymentGateway, payment_id: str) -> bool:
         """The row of a payment that was seen in a list is made from a fresh read of it."""
@@ -248,6 +260,8 @@ class Applying:
         except Unavailable as error:
             await self.breakers.failed(gateway.name)
             # An outage says nothing of this job: it waits as long as the outage lasts.
+            if self.clock() >= hint.since + self.limits.payment_watch:
+                probe = self.limits.payment_poll_after_expiry
             after = max(probe, timedelta(seconds=error.retry_after or 0))
             raise Ended(Again(after=after, error=error.reason)) from error
         except Rejected as no:
@@ -257,6 +271,9 @@ class Applying:
                 await self.breakers.succeeded(gateway.name)
             if no.reason == "not_found":
                 return "not_found"
+            is_over = self.clock() >= hint.since + self.limits.payment_watch
+            if is_over and no.reason != "credentials":
+                raise Ended(Dead(f"gateway_{no.reason}")) from no
             after = self.limits.payment_poll
             raise Ended(Again(after=after, error=no.reason)) from no
         await self.breakers.succeeded(gateway.name)

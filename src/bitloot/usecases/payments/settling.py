@@ -154,6 +154,28 @@ class Settling:
             wait = Again(after=self.limits.breaker_probe, error=error.reason)
             raise Ended(wait) from error
 
+    async def note_deposit(
+        self, gateway: PaymentGateway, parent: PaymentReport, child_id: str, *, lease: Lease
+    ) -> None:
+        """Write down a deposit that is only listed by its parent, if the parent is ours."""
+
+        async def attempt(tx: Transaction) -> None:
+            file = await tx.orders.file_of_payment(gateway.name, parent.gateway_payment_id)
+            decision = NOTHING
+            if file is not None:
+                draft = Draft(file, at=self.clock(), new_id=self.new_id)
+                listed = PaymentReport(
+                    gateway=gateway.name,
+                    gateway_payment_id=child_id,
+                    status="",
+                    parent_payment_id=parent.gateway_payment_id,
+                )
+                link(draft, listed, payment_id=self.new_id(), limits=self.limits)
+                decision = draft.decision()
+            await tx.record(decision, lease=lease)
+
+        await decide(self.uow, attempt)
+
     async def _decide(
         self,
         gateway: PaymentGateway,
