@@ -14,7 +14,7 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.fulfilment_plan import plan
 from bitloot.domain.limits import Limits
-from bitloot.domain.mailing import email_kind, sending_key
+from bitloot.domain.mailing import email_kind, next_try
 from bitloot.domain.order import OrderFile
 from bitloot.domain.product import WholesaleTier
 from bitloot.domain.supply import SupplierOffer, SupplierOrder
@@ -308,7 +308,7 @@ def test_a_link_token_opens_only_with_its_secret_and_unchanged() -> None:
                 assert link_token.read(b"s" * 32, changed) is None
 
 
-def test_a_mail_keeps_its_key_for_23_hours_and_then_gets_one_more() -> None:
+def test_a_mail_keeps_its_key_for_23_hours_gets_one_more_and_then_waits_for_a_person() -> None:
     key = "order-ready/o-1/1"
     mail = Email(
         id="m",
@@ -328,7 +328,11 @@ def test_a_mail_keeps_its_key_for_23_hours_and_then_gets_one_more() -> None:
     assert email_kind(key) == ("order-ready", "o-1")
     assert email_kind("nonsense") == (None, "")
     soon, late = START + timedelta(hours=22), START + timedelta(hours=23)
-    assert sending_key(mail, at=soon, limits=LIMITS) == key
-    assert sending_key(mail, at=late, limits=LIMITS) == f"{key}/again"
-    again = msgspec.structs.replace(mail, provider_key=f"{key}/again", first_try_at=late)
-    assert sending_key(again, at=late + timedelta(days=9), limits=LIMITS) == f"{key}/again"
+    assert next_try(mail, at=soon, limits=LIMITS).provider_key == key
+    again = next_try(mail, at=late, limits=LIMITS)
+    assert (again.provider_key, again.doubtful_since) == (f"{key}/again", late)
+    assert next_try(again, at=late + timedelta(hours=22), limits=LIMITS) == again
+    assert next_try(again, at=late + timedelta(hours=23), limits=LIMITS).state == "unknown"
+    certain = msgspec.structs.replace(again, doubtful_since=None)
+    much_later = late + timedelta(days=9)
+    assert next_try(certain, at=much_later, limits=LIMITS).provider_key == f"{key}/again"

@@ -50,6 +50,81 @@ async def test_after_thirty_hours_without_the_provider_one_mail_goes_out_under_o
     assert (mail.state, mail.provider_key) == ("sent", f"{mail.key}/again")
 
 
+async def wait(shop: PaidOrders, *, hours: int) -> None:
+    """Hour by hour: an outage is asked about every half minute."""
+    for _ in range(hours):
+        await shop.work_for(timedelta(hours=1))
+
+
+def told(shop: PaidOrders) -> list[str]:
+    """What the timelines say of mails."""
+    events = [event for of_order in shop.store.events.values() for event in of_order]
+    return [event.kind for event in events if event.kind.startswith("mail_")]
+
+
+async def unsettled_mail(shop: PaidOrders) -> Email:
+    """A mail whose every answer is lost, also under its second key, long after both are over."""
+    shop.mailer.faults.lose_next_reply(10_000)
+    await fulfilled(shop)
+    await wait(shop, hours=80)
+    [mail] = shop.store.rows(Email)
+    return mail
+
+
+async def test_a_mail_that_stays_unanswered_goes_out_twice_at_most_and_then_to_a_person() -> None:
+    shop = PaidOrders()
+    mail = await unsettled_mail(shop)
+    assert len(shop.mailer.mailbox) == 2
+    assert (mail.state, mail.provider_key) == ("unknown", f"{mail.key}/again")
+    assert told(shop) == ["mail_key_renewed", "mail_unsettled"]
+    [letter] = await shop.jobs.dead(limit=9, after=None)
+    assert (letter.kind, letter.ref, letter.last_error) == (
+        "send_email",
+        mail.key,
+        "mail-outcome-unknown",
+    )
+
+
+async def test_what_was_perhaps_sent_before_an_outage_is_not_sent_a_third_time_after_it() -> None:
+    shop = PaidOrders()
+    shop.crash_at = MAIL_ACCEPTED_BEFORE_SENT
+    await fulfilled(shop)
+    shop.mailer.faults.go_down()
+    await wait(shop, hours=24)
+    shop.mailer.faults.come_back()
+    shop.crash_at = MAIL_ACCEPTED_BEFORE_SENT
+    shop.at_failpoint[MAIL_ACCEPTED_BEFORE_SENT] = shop.mailer.faults.go_down
+    await wait(shop, hours=40)
+    assert shop.crash_at is None
+    shop.mailer.faults.come_back()
+    await wait(shop, hours=40)
+    assert len(shop.mailer.mailbox) == 2
+    assert [mail.state for mail in shop.store.rows(Email)] == ["unknown"]
+
+
+async def test_an_outage_of_four_days_in_which_nothing_was_taken_ends_with_the_mail() -> None:
+    shop = PaidOrders()
+    shop.mailer.faults.go_down()
+    await fulfilled(shop)
+    await wait(shop, hours=96)
+    shop.mailer.faults.come_back()
+    await shop.work_for(timedelta(hours=1))
+    assert len(shop.mailer.mailbox) == 1
+    assert [mail.state for mail in shop.store.rows(Email)] == ["sent"]
+
+
+async def test_a_person_may_have_an_unsettled_mail_sent_once_more() -> None:
+    shop = PaidOrders()
+    mail = await unsettled_mail(shop)
+    [letter] = await shop.jobs.dead(limit=9, after=None)
+    shop.mailer.faults.answer_again()
+    assert await shop.jobs.replay(letter.id)
+    await shop.work_for(timedelta(hours=1))
+    [sent] = shop.store.rows(Email)
+    assert (sent.state, sent.provider_key) == ("sent", f"{mail.provider_key}/again")
+    assert len(shop.mailer.mailbox) == 3
+
+
 async def test_no_mail_holds_a_key() -> None:
     shop = PaidOrders()
     await fulfilled(shop)

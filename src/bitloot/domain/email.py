@@ -25,10 +25,15 @@ class Email(Row, frozen=True, kw_only=True):
     """`key` is `<kind>/<subject id>/<n>`: the provider's idempotency key.
 
     `to` is written to as it was typed, `to_key` is what addresses are compared by.
+    `doubtful_since` is when the first try under `provider_key` began whose outcome nobody knows; a
+    mail that stays in doubt for too long is `unknown` and waits for a person.
     A mail with a code stores no text: it is rendered at sending, the same bytes each time.
     """
 
     unlogged: ClassVar[frozenset[str]] = frozenset({"to", "to_key", "subject", "html", "text"})
+
+    # A mail is a log of its own; what a buyer's order has to tell of it is an event.
+    in_timeline: ClassVar[bool] = False
 
     key: str
     kind: EmailKind
@@ -38,13 +43,14 @@ class Email(Row, frozen=True, kw_only=True):
     subject: str | None
     html: str | None
     text: str | None
-    state: Literal["sending", "sent", "refused", "suppressed"] = "sending"
+    state: Literal["sending", "sent", "refused", "suppressed", "unknown"] = "sending"
     provider: str
     provider_key: str
     provider_id: str | None = None
     provider_event: str | None = None
     refusal: str | None = None
     first_try_at: datetime
+    doubtful_since: datetime | None = None
     sent_at: datetime | None = None
     created_at: datetime
 

@@ -55,6 +55,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     payment_poll: timedelta = 5 * _M
     payment_poll_after_expiry: timedelta = _H
     early_webhook_wait: timedelta = 10 * _M
+    payments_per_invoice: int = 1000
+    deposits_per_payment: int = 50
+    payment_reads_per_lease: int = 5
     assets_cached: timedelta = 60 * _S
     estimate_cached: timedelta = 10 * _S
 
@@ -160,6 +163,7 @@ CAPS: Final[dict[str, timedelta | int | Decimal]] = {
     "bulk_max": 100,
     "units_per_fulfilment": 9,
     "order_session_life": _H,
+    "mail_same_key": 23 * _H,
 }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
 from bitloot.domain.backoff import fraction, pause
 from bitloot.domain.decision import Decision, insert, update
 from bitloot.domain.delivery import is_delivered
@@ -18,7 +20,7 @@ from bitloot.domain.failpoints import (
 )
 from bitloot.domain.limits import Limits
 from bitloot.domain.mail_fate import fate
-from bitloot.domain.mailing import email_kind, sending_key
+from bitloot.domain.mailing import UNSETTLED, Try, email_kind, next_try, tried
 from bitloot.domain.money import CryptoAmount
 from bitloot.domain.order import OrderFile
 from bitloot.domain.webhook_intake import Verified, handled
@@ -57,12 +59,12 @@ class Emails:
 
     async def send(self, lease: Lease) -> None:
         """Job `send_email`, ref `<kind>/<subject id>/<n>`: T11, the mail, T12."""
-        email = await decide(self.uow, lambda tx: self._intend(tx, lease))
-        if email is None or email.state != "sending":
-            await self.jobs.finish(lease, Done())
+        attempt = await decide(self.uow, lambda tx: self._intend(tx, lease))
+        if attempt is None:
             return
+        email = attempt.email
         if not await self.breakers.allows(self.mailer.name):
-            await self.jobs.finish(lease, Again(after=self.limits.breaker_probe))
+            await self._not_taken(lease, attempt, Again(after=self.limits.breaker_probe))
             return
         message = await self._message(email)
         if message is None:
@@ -72,12 +74,13 @@ class Emails:
             provider_id = await self.mailer.send(message, idempotency_key=email.provider_key)
         except Unavailable as error:
             await self.breakers.failed(self.mailer.name)
-            await self.jobs.finish(lease, self._later(lease, error.reason, error.retry_after))
+            later = self._later(lease, error.reason, error.retry_after)
+            await self._not_taken(lease, attempt, later)
         except OutcomeUnknown as error:
             await self.breakers.failed(self.mailer.name)
             await self.jobs.finish(lease, self._later(lease, error.reason or "unknown", None))
         except Rejected as error:
-            await self._rejected(lease, email, error)
+            await self._rejected(lease, attempt, error)
         else:
             await self.breakers.succeeded(self.mailer.name)
             self.failpoint(MAIL_ACCEPTED_BEFORE_SENT)
@@ -129,21 +132,16 @@ class Emails:
 
         await decide(self.uow, attempt)
 
-    async def _intend(self, tx: Transaction, lease: Lease) -> Email | None:
-        """T11: the mail as it is stored, written with its texts when it is sent the first time."""
+    async def _intend(self, tx: Transaction, lease: Lease) -> Try | None:
+        """T11: the mail as it is stored before it is sent; None when the job ended here."""
         known = await tx.inbox.email(lease.ref)
-        at = self.clock()
         if known is not None:
-            key = sending_key(known, at=at, limits=self.limits)
-            if known.state != "sending" or key == known.provider_key:
-                return known
-            again = update(known, provider_key=key, first_try_at=at)
-            await tx.record(Decision(save=(again,)), lease=lease)
-            assert isinstance(again.after, Email)
-            return again.after
+            return await self._intend_again(tx, lease, known)
+        at = self.clock()
         kind, subject = email_kind(lease.ref)
         file = await tx.orders.file(subject)
         if kind is None or kind == "reentry-code" or file is None:
+            await tx.record(Decision(), lease=lease, outcome=Done())
             return None
         is_suppressed = await tx.inbox.is_suppressed(file.order.email_key)
         rendered = None if is_suppressed else self.render(self._facts(kind, file))
@@ -162,12 +160,46 @@ class Emails:
                 provider=self.mailer.name,
                 provider_key=lease.ref,
                 first_try_at=at,
+                doubtful_since=at,
                 created_at=at,
             )
         )
-        await tx.record(Decision(save=(row,)), lease=lease)
         assert isinstance(row.after, Email)
-        return row.after
+        if rendered is None:
+            await tx.record(Decision(save=(row,)), lease=lease, outcome=Done())
+            return None
+        await tx.record(Decision(save=(row,)), lease=lease)
+        return Try(row.after)
+
+    async def _intend_again(self, tx: Transaction, lease: Lease, known: Email) -> Try | None:
+        if known.state not in {"sending", "unknown"}:
+            await tx.record(Decision(), lease=lease, outcome=Done())
+            return None
+        at = self.clock()
+        now = next_try(known, at=at, limits=self.limits)
+        if now == known:
+            return Try(known, in_doubt=True)
+        file = await tx.orders.file(known.order_id) if known.order_id is not None else None
+        decision = tried(known, now, file, at=at)
+        if now.state == "unknown":
+            await tx.record(decision, lease=lease, outcome=Dead(UNSETTLED))
+            return None
+        await tx.record(decision, lease=lease)
+        return Try(msgspec.structs.replace(now, version=known.version + 1))
+
+    async def _not_taken(self, lease: Lease, attempt: Try, outcome: Outcome) -> None:
+        """Nothing was done at the provider now: only an earlier try can leave a doubt."""
+        if attempt.in_doubt:
+            await self.jobs.finish(lease, outcome)
+            return
+
+        async def clear(tx: Transaction) -> None:
+            row = await tx.inbox.email(attempt.email.key)
+            assert row is not None
+            cleared = update(row, doubtful_since=None)
+            await tx.record(Decision(save=(cleared,)), lease=lease, outcome=outcome)
+
+        await decide(self.uow, clear)
 
     async def _message(self, email: Email) -> Message | None:
         """What is sent; None when it has no use any more."""
@@ -196,13 +228,13 @@ class Emails:
             kind=email.kind,
         )
 
-    async def _rejected(self, lease: Lease, email: Email, error: Rejected) -> None:
+    async def _rejected(self, lease: Lease, attempt: Try, error: Rejected) -> None:
         if error.reason == "credentials":
             await self.breakers.trip(self.mailer.name)
             wait = Again(after=self.limits.blocked_recheck, error=error.reason)
-            await self.jobs.finish(lease, wait)
+            await self._not_taken(lease, attempt, wait)
             return
-        await self._end(lease, email.key, state="refused", refusal=error.reason)
+        await self._end(lease, attempt.email.key, state="refused", refusal=error.reason)
 
     async def _end(
         self,

@@ -36,6 +36,10 @@ class Faults:
         """The next calls that change something do their work, and their answer is lost."""
         self._lost_replies += times
 
+    def answer_again(self) -> None:
+        """No more replies are lost."""
+        self._lost_replies = 0
+
     def time_out_next(self, times: int = 1) -> None:
         """The next calls are so slow that they end without an answer, their work undone."""
         self._timeouts += times

@@ -115,7 +115,11 @@ class DecisionCounter:
             self._metrics.otp_issued.inc()
         if before is not None and before.state == "sending" and mail.state == "sent":
             self._metrics.email_success.labels(mail.kind).inc()
-        if before is not None and before.state == "sending" and mail.state == "refused":
+        if (
+            before is not None
+            and before.state == "sending"
+            and mail.state in {"refused", "unknown"}
+        ):
             self._metrics.email_failure.labels(mail.kind).inc()
         told = before.provider_event if before else None
         if mail.provider_event != told and mail.provider_event in _NOT_ARRIVED:

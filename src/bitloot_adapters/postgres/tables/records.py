@@ -87,6 +87,7 @@ emails = Table(
     text("provider_event", optional=True),
     text("refusal", optional=True),
     moment("first_try_at"),
+    moment("doubtful_since", optional=True),
     moment("sent_at", optional=True),
     moment("created_at"),
     PrimaryKeyConstraint("id"),
@@ -101,7 +102,7 @@ emails = Table(
         postgresql_where=expression("kind = 'reentry-code'"),
     ),
     one_of("kind", get_args(EmailKind)),
-    one_of("state", ("sending", "sent", "refused", "suppressed")),
+    one_of("state", ("sending", "sent", "refused", "suppressed", "unknown")),
 )
 
 suppressions = Table(
