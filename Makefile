@@ -46,10 +46,13 @@ crash: venv ## kill the shop at every boundary of the selling path; KILLS=100 at
 promises: venv ## outages and floods at full scale, into docs/reliability.md; ARGS="-k r6"
 	$(BIN)/pytest tests/promises --full --figures-into docs/reliability.md $(ARGS)
 
+bench: venv ## measure every figure beside its limit; ROUNDS=5, ARGS="--only relay order-place"
+	$(BIN)/python -m bench --rounds $(or $(ROUNDS),5) $(ARGS)
+
 check: venv ## lint, format, types and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src migrations
+	$(BIN)/mypy src migrations bench
 	MYPYPATH=$(EXAMPLE)/src:$(EXAMPLE)/tests $(BIN)/mypy $(EXAMPLE)/src $(EXAMPLE)/tests
 	$(BIN)/lint-imports
 

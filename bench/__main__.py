@@ -1,0 +1,76 @@
+"""`python -m bench`: measure, print the table, and write the report of a whole run."""
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from bench.figures import callback_intake
+from bench.report import Findings, Report, table, write
+from bench.stage import Stage, open_stage
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+RESULTS: Final = ROOT / "bench" / "results" / "latest.json"
+PAGE: Final = ROOT / "docs" / "performance.md"
+FIGURES: Final[Mapping[str, Callable[[Stage], Findings]]] = {
+    "callback-intake": callback_intake.measure,
+}
+
+
+def main() -> int:
+    """Exits with 1 when a figure misses its must."""
+    asked = arguments()
+    names = asked.only or list(FIGURES)
+    folder = Path(tempfile.mkdtemp(prefix="bitloot-bench-"))
+    found: list[Findings] = []
+    try:
+        begun = time.monotonic()
+        with open_stage(folder, rounds=asked.rounds, seconds=asked.seconds) as stage:
+            say(f"servers and catalogue: {time.monotonic() - begun:.0f} s")
+            for name in names:
+                begun = time.monotonic()
+                found.append(FIGURES[name](stage))
+                say(f"{name}: {time.monotonic() - begun:.0f} s")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    report = Report(machine=machine(), rows=tuple(row for each in found for row in each.rows))
+    say(table(report))
+    if not asked.only:
+        notes = tuple(note for each in found for note in each.notes)
+        command = f"make bench ROUNDS={asked.rounds}"
+        write(report, notes, command, results=RESULTS, page=PAGE)
+    return 0 if all(row.holds for row in report.rows) else 1
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    cores = len(os.sched_getaffinity(0))
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{platform.system()} {platform.machine()}, {cores} cores, {python}"
+
+
+def say(text: str) -> None:
+    """A line for whoever watches."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="of each comparison")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each side in a round")
+    parser.add_argument(
+        "--only", nargs="*", choices=list(FIGURES), help="measure these and write nothing"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

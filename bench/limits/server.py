@@ -1,0 +1,177 @@
+"""The bare routes: `python -m bench.limits.server DATABASE PORT`.
+
+A thin Litestar handler each, one statement through one psycopg pool, no middleware; the same server
+program with the same loop and parser as `bitloot serve`.
+"""
+
+import base64
+import hashlib
+import hmac
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
+from uuid import UUID
+
+import msgspec
+import psycopg
+import uuid_utils
+import uvicorn
+from litestar import Litestar, Request, Response, get, post
+from litestar.datastructures import State
+from litestar.params import FromPath
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+
+from bench.limits.statements import CALLBACK, ORDER, STATUS
+from bench.stage import IPN_SECRET, SECRET_KEY
+
+Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]
+Bare: TypeAlias = Request[None, None, State]
+
+POOL_SIZE: Final = 8
+KEY: Final = IPN_SECRET.encode()
+TOKEN_KEY: Final = SECRET_KEY.encode()
+_CALLBACK: Final = CALLBACK.encode()
+_ORDER: Final = ORDER.encode()
+_STATUS: Final = STATUS.encode()
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What the intake reads of a callback."""
+
+    payment_id: int
+    payment_status: str
+    order_id: str
+
+
+class NewOrder(msgspec.Struct, frozen=True, rename="camel"):
+    """What an order is placed with."""
+
+    quote_id: str
+    email: str
+
+
+_REPORT: Final = msgspec.json.Decoder(Report)
+_NEW_ORDER: Final = msgspec.json.Decoder(NewOrder)
+
+
+@get("/ready")
+async def ready() -> str:
+    """Up."""
+    return "ok"
+
+
+@post("/v1/webhooks/nowpayments", status_code=200)
+async def callback(request: Bare) -> Response[bytes]:
+    """Check the signature, read the body, one statement."""
+    body = await request.body()
+    signature = hmac.new(KEY, body, hashlib.sha512).hexdigest()
+    if not hmac.compare_digest(signature, request.headers["x-nowpayments-sig"]):
+        return Response(b"", status_code=401)
+    report = _REPORT.decode(body)
+    async with _pool(request).connection() as connection:
+        await connection.execute(
+            _CALLBACK,
+            (
+                str(uuid_utils.uuid7()),
+                hashlib.sha256(body).hexdigest(),
+                str(report.payment_id),
+                report.payment_status,
+                report.order_id,
+                body,
+                str(uuid_utils.uuid7()),
+            ),
+        )
+    return Response(b"", media_type="text/plain")
+
+
+@post("/v1/orders")
+async def order(request: Bare) -> Response[bytes]:
+    """One statement, and a token."""
+    body = await request.body()
+    given = _NEW_ORDER.decode(body)
+    ids = [str(uuid_utils.uuid7()) for _ in range(6)]
+    async with _pool(request).connection() as connection:
+        cursor = await connection.execute(
+            _ORDER,
+            (
+                given.quote_id,
+                *ids,
+                "BL-" + ids[0].replace("-", "")[-12:].upper(),
+                given.email,
+                request.headers["x-forwarded-for"],
+                request.headers["idempotency-key"],
+                hashlib.sha256(body).hexdigest(),
+            ),
+        )
+        row = await cursor.fetchone()
+    assert row is not None, "the quote was used or the product is gone"
+    document = str(row[0]).encode()
+    token = _token(ids[0])
+    end = b',"orderSessionToken":"' + token + b'","orderSessionExpiresAt":"2030-01-01T00:00:00Z"}'
+    return Response(document[:-1] + end, status_code=201, media_type="application/json")
+
+
+@get("/v1/orders/{order_id:uuid}")
+async def status(request: Bare, order_id: FromPath[UUID]) -> Response[bytes]:
+    """One statement whose JSON is the answer."""
+    async with _pool(request).connection() as connection:
+        cursor = await connection.execute(_STATUS, (str(order_id),))
+        row = await cursor.fetchone()
+    assert row is not None
+    return Response(str(row[0]).encode(), media_type="application/json")
+
+
+def _token(order_id: str) -> bytes:
+    """As long as an order's token."""
+    claims = msgspec.json.encode({"sub": order_id, "type": "order_session", "pad": "0" * 180})
+    text = base64.urlsafe_b64encode(claims)
+    signature = hmac.new(TOKEN_KEY, text, hashlib.sha256).digest()
+    return b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + text + base64.urlsafe_b64encode(signature)
+
+
+def _pool(request: Bare) -> Pool:
+    pool: Pool = request.app.state.pool
+    return pool
+
+
+def app(database_url: str) -> Litestar:
+    """The application; its pool opens with it."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        pool = Pool(
+            database_url,
+            min_size=POOL_SIZE,
+            max_size=POOL_SIZE,
+            kwargs={"autocommit": True, "cursor_factory": psycopg.AsyncRawCursor},
+            open=False,
+        )
+        async with pool:
+            app.state.pool = pool
+            yield
+
+    return Litestar(
+        [ready, callback, order, status],
+        lifespan=[lifespan],
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    database_url, port = sys.argv[1:]
+    uvicorn.run(
+        app(database_url),
+        port=int(port),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+    )
+
+
+if __name__ == "__main__":
+    main()

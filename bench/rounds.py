@@ -1,0 +1,110 @@
+"""Two sides measured in turns, so that a slow minute of the machine meets both."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+SPIN_STEPS: Final = 400_000
+# A round whose fastest and slowest spin are further apart met somebody else's work.
+MOST_APART: Final = 1.5
+# A disturbed round is measured again, at most so often as there are rounds.
+MOST_AGAIN: Final = 1
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One side in one round. Times are milliseconds; 0 where there are none."""
+
+    per_second: float
+    p50: float = 0.0
+    p99: float = 0.0
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """Both sides, and how long the same empty loop took before, between and after."""
+
+    ours: Sample
+    limit: Sample
+    spins: tuple[float, ...]
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the machine had other work meanwhile."""
+        return max(self.spins) > MOST_APART * min(self.spins)
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The medians of the rounds that counted. `kept` is their number, `dropped` of the others."""
+
+    ours: Sample
+    limit: Sample
+    kept: int
+    dropped: int
+
+    @property
+    def ratio(self) -> float:
+        """Our share of the limit."""
+        return self.ours.per_second / self.limit.per_second
+
+
+Take = Callable[[], Sample]
+
+
+def spin() -> float:
+    """Seconds that a fixed piece of work takes now."""
+    begun = time.perf_counter()
+    left = SPIN_STEPS
+    while left:
+        left -= 1
+    return time.perf_counter() - begun
+
+
+def in_turns(ours: Take, limit: Take, rounds: int) -> Comparison:
+    """A B A B: so many rounds, and as many again at most where some were disturbed."""
+    taken: list[Round] = []
+    while _wants_more(taken, rounds):
+        before = spin()
+        first = ours()
+        between = spin()
+        second = limit()
+        taken.append(Round(ours=first, limit=second, spins=(before, between, spin())))
+    return settled(taken)
+
+
+def _wants_more(taken: list[Round], rounds: int) -> bool:
+    calm = sum(not each.is_disturbed for each in taken)
+    return calm < rounds and len(taken) < rounds * (1 + MOST_AGAIN)
+
+
+def settled(taken: Iterable[Round]) -> Comparison:
+    """Medians of the calm rounds; of all of them where none was calm."""
+    every = tuple(taken)
+    calm = tuple(each for each in every if not each.is_disturbed)
+    counted = calm or every
+    return Comparison(
+        ours=median(each.ours for each in counted),
+        limit=median(each.limit for each in counted),
+        kept=len(calm),
+        dropped=len(every) - len(calm),
+    )
+
+
+def median(samples: Iterable[Sample]) -> Sample:
+    """Of each figure by itself."""
+    every = tuple(samples)
+    return Sample(
+        per_second=statistics.median(each.per_second for each in every),
+        p50=statistics.median(each.p50 for each in every),
+        p99=statistics.median(each.p99 for each in every),
+    )
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that `share` of them do not exceed (nearest rank). 0 of nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return 0.0
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
