@@ -95,4 +95,5 @@ def parsed(line: str) -> Row | None:
     cells = [cell.strip().replace("\\|", "|") for cell in line.strip().strip("|").split(" | ")]
     if len(cells) != len(HEAD) or not cells[-1].startswith("`"):
         return None
-    return Row(*cells[:-1], cells[-1].strip("`"))
+    cells[-1] = cells[-1].strip("`")
+    return Row(*cells)
