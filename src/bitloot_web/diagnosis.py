@@ -56,16 +56,16 @@ def schema_finding(current: str | None, newest: str) -> Finding:
 
 
 def gateway_findings(gateways: Mapping[str, PaymentGateway]) -> list[Finding]:
-    """What a gateway can do only with more settings."""
+    """What a gateway cannot do, and what it says itself would help."""
     return [
         Finding(
             name,
             "warning",
-            "a lost callback of a hosted page is found by hand only: set "
-            f"BITLOOT_{name.upper()}_EMAIL and BITLOOT_{name.upper()}_PASSWORD",
+            "a lost callback of a hosted page is found by hand only: "
+            + (can.listing_needs or "this gateway does not list the payments of a page"),
         )
         for name, gateway in gateways.items()
-        if gateway.capabilities.hosted_page and not gateway.capabilities.lists_by_invoice
+        if (can := gateway.capabilities).hosted_page and not can.lists_by_invoice
     ]
 
 

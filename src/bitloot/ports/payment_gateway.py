@@ -12,8 +12,10 @@ from bitloot.domain.payment import PaymentReport
 
 
 class GatewayCapabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """`lists_by_invoice` needs the gateway's e-mail and password settings.
+    """`lists_by_invoice`: the payments of a hosted page can be asked for, not only waited for.
 
+    Where that hangs on more settings, `listing_needs` says what to do, to whoever runs the shop
+    ("set A and B"); empty where nothing would help.
     `reports_zero_paid` names an environment (the gateway's own sandbox) whose finished payments
     say that nothing was paid; it comes from a setting, never from a payload.
     """
@@ -21,6 +23,7 @@ class GatewayCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     hosted_page: bool
     lists_by_invoice: bool
     reports_zero_paid: bool = False
+    listing_needs: str = ""
 
 
 class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +143,11 @@ class PaymentGateway(Protocol):
         ...
 
     async def payments_of_invoice(self, gateway_invoice_id: str) -> Sequence[PaymentReport]:
-        """The payments made on a hosted page; empty without the capability."""
+        """The payments made on a hosted page, oldest first; empty without the capability.
+
+        All of them, however the gateway pages; where there are more than the limit
+        `payments_per_invoice`, at least one more than that.
+        """
         ...
 
     async def refresh_quote(self, gateway_payment_id: str) -> RefreshedQuote:
