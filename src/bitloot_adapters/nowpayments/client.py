@@ -39,6 +39,9 @@ MAX_PRECISION: Final = 18
 TOKEN_LIFE: Final = 300.0
 TOKEN_SLACK: Final = 30.0
 
+# `GET /payment/` asks for a bearer token beside the API key (NOWPayments reference, "Auth").
+LISTING_NEEDS: Final = "set BITLOOT_NOWPAYMENTS_EMAIL and BITLOOT_NOWPAYMENTS_PASSWORD"
+
 # What the documented error codes mean to the port; the HTTP status alone is never enough.
 _REJECTIONS: Final = {
     "AMOUNT_MINIMAL_ERROR": "below_minimum",
@@ -85,6 +88,7 @@ class NowPayments:
             hosted_page=True,
             lists_by_invoice=self._login is not None,
             reports_zero_paid=is_vendor_sandbox,
+            listing_needs="" if self._login else LISTING_NEEDS,
         )
 
     @property
