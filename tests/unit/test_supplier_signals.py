@@ -151,6 +151,41 @@ def test_a_sealed_unit_taken_back_frees_its_own_slot() -> None:
     assert [f.slots for f in after.fulfilments] == [(1, 3), (2,)]
 
 
+def test_a_key_taken_back_is_missed_though_another_unit_was_replaced_before_the_delivery() -> None:
+    file, fulfilment, _ = case("vaulted", attempt_state="completed")
+    rest = msgspec.structs.replace(fulfilment, slots=(1, 3))
+    file = msgspec.structs.replace(file, fulfilments=(rest,))
+    aside = msgspec.structs.replace(sealed(fulfilment, 2, "K2"), state="quarantined")
+    keys = (sealed(fulfilment, 1, "K1"), aside, sealed(fulfilment, 3, "K3"))
+    _, replaced = observed(file, report("completed", "delivered", "returned", "delivered"), keys)
+    assert replaced.holds == ()
+    seen = report("completed", "returned", "delivered", "delivered", minute=1)
+    decision, after = observed(file, seen, keys)
+    assert [(h.subject, h.reason) for h in after.holds] == [("item", "supplier_refund")]
+    assert after.fulfilments[0].slots == (1, 3)
+    booked = {r.account: r.amount for c in decision.save if isinstance(r := c.after, LedgerLine)}
+    assert booked == {"supplier": Decimal(9), "cost": Decimal(-9)}
+
+
+def test_units_lost_one_after_the_other_are_each_booked_once_to_the_whole_cost() -> None:
+    file, fulfilment, _ = case("vaulted", attempt_state="completed")
+    (attempt,) = file.attempts
+    file = msgspec.structs.replace(
+        file, attempts=(msgspec.structs.replace(attempt, cost=Decimal(10)),)
+    )
+    keys = tuple(sealed(fulfilment, slot, f"K{slot}") for slot in (1, 2, 3))
+    lines: list[LedgerLine] = []
+    for lost, word in ((1, "completed"), (1, "completed"), (2, "completed"), (3, "refunded")):
+        units: list[UnitState] = ["returned"] * lost
+        units += ["delivered"] * (3 - lost)
+        decision, file = observed(file, report(word, *units), keys)
+        lines += [r for change in decision.save if isinstance(r := change.after, LedgerLine)]
+    assert sum(line.amount for line in lines if line.account == "cost") == Decimal(-10)
+    assert sum(line.amount for line in lines) == 0
+    assert len({(line.entry, line.account) for line in lines}) == len(lines)
+    assert file.attempts[0].state == "refunded"
+
+
 def test_news_older_than_what_is_known_is_ignored() -> None:
     file, _, _ = case()
     _, after = observed(file, report("processing", minute=9))

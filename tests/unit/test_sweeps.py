@@ -7,12 +7,15 @@ import pytest
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
+from bitloot.domain.hold import Hold
 from bitloot.domain.idempotency import IdempotencyRecord
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.own_stock import Batch, LineReport, StockLine
 from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.jobs import Done
 from bitloot.ports.supplier import SupplierRequest
+from bitloot.testing.rows import COST
 from bitloot_adapters.memory.paid_orders import PaidOrders
 
 
@@ -57,6 +60,74 @@ async def test_a_supplier_order_that_nobody_needs_is_written_down_and_given_back
     await sweep(shop, "reconcile-supplier")
     assert len(shop.attempts(order_id)) == 2
     assert [f.state for f in shop.fulfilments(order_id)] == ["delivered"]
+
+
+def costs(shop: PaidOrders) -> Decimal:
+    """What the books say that supplier orders cost us, after what came back."""
+    lines = shop.store.rows(LedgerLine)
+    assert sum(line.amount for line in lines) == 0
+    return sum((line.amount for line in lines if line.account == "cost"), Decimal(0))
+
+
+async def bought_twice(shop: PaidOrders, *, quantity: int) -> tuple[str, str]:
+    """A delivered order with a second supplier order that nobody needs; gives both their ids."""
+    goods = await shop.goods()
+    order_id = await shop.paid(goods, quantity=quantity)
+    await shop.work()
+    (ours,) = shop.attempts(order_id)
+    request = SupplierRequest(
+        external_id=ours.external_id,
+        supplier_product_id=ours.supplier_product_id,
+        offer_id=None,
+        quantity=quantity,
+        max_price=Decimal(10),
+    )
+    return order_id, (await shop.supplier.place(request)).supplier_order_id
+
+
+async def test_the_money_of_a_supplier_order_given_back_is_booked_once() -> None:
+    shop = PaidOrders()
+    order_id, _ = await bought_twice(shop, quantity=3)
+    assert costs(shop) == 3 * COST
+    await sweep(shop, "reconcile-supplier")
+    assert costs(shop) == 6 * COST
+    for _ in range(2):
+        shop.clock.advance(timedelta(minutes=1))
+        await sweep(shop, "reconcile-supplier")
+        assert costs(shop) == 3 * COST
+    assert [a.units_back for a in shop.attempts(order_id)] == [0, 3]
+
+
+async def test_the_money_of_a_surplus_order_is_booked_when_a_webhook_tells_of_it() -> None:
+    shop = PaidOrders()
+    _, surplus = await bought_twice(shop, quantity=1)
+    await sweep(shop, "reconcile-supplier")
+    shop.supplier.end(surplus, "refunded")
+    headers, body = shop.supplier.webhook(surplus)
+    await shop.hints.accept("supplier", headers, body)
+    await shop.work()
+    assert costs(shop) == COST
+
+
+async def test_a_surplus_order_that_had_ended_before_it_was_found_costs_nothing() -> None:
+    shop = PaidOrders()
+    _, surplus = await bought_twice(shop, quantity=1)
+    shop.supplier.end(surplus, "canceled")
+    for _ in range(2):
+        shop.clock.advance(timedelta(minutes=1))
+        await sweep(shop, "reconcile-supplier")
+        assert costs(shop) == COST
+
+
+async def test_a_refund_after_the_delivery_is_found_by_the_sweep_when_its_webhook_was_lost() -> (
+    None
+):
+    shop = PaidOrders()
+    order_id, _ = await delivered_order(shop)
+    shop.supplier.end(shop.bought(order_id)[0], "refunded")
+    await sweep(shop, "reconcile-supplier")
+    assert [h.reason for h in shop.store.rows(Hold)] == ["supplier_refund"]
+    assert costs(shop) == 0
 
 
 async def test_records_of_requests_are_forgotten_after_a_day() -> None:

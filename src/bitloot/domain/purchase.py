@@ -22,6 +22,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.money import Eur
 from bitloot.domain.order import PAID, OrderFile
 from bitloot.domain.product import Sellable
+from bitloot.domain.supplier_refund import book_cost
 from bitloot.domain.supply import SupplierOffer, SupplierOrder
 
 # Looked at again after a while, for a bounded time; the other reasons last until they are cleared.
@@ -160,7 +161,6 @@ def take_up(
         supplier_order_id=order.supplier_order_id,
         created_at=draft.at,
         next_check_at=None,
-        cost=order.total,
     )
     if order.total is not None:
         book_cost(draft, attempt, order.total)
@@ -169,11 +169,6 @@ def take_up(
         row = draft.move(row, "begin")
     # The offers tried stay known: should this order be cancelled, the next one is another's.
     draft.move(row, "reserved", blocked_since=None, blocked_reason=None)
-
-
-def book_cost(draft: Draft, attempt: SupplierAttempt, total: Eur) -> None:
-    """What a supplier order took from our balance."""
-    draft.book(f"cost/{attempt.id}", {"cost": total, "supplier": -total})
 
 
 def refused(

@@ -20,6 +20,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.money import ZERO
 from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import live_attempt
+from bitloot.domain.supplier_refund import ENDED
 from bitloot.domain.supply import LOST_UNIT, SupplierOrder
 
 BreakKind: TypeAlias = Literal[
@@ -40,8 +41,6 @@ BREAKS: Final[dict[BreakKind, str]] = {
 OF_SUPPLIER: Final = frozenset[BreakKind](
     {"supplier_order_foreign", "surplus_too_late", "return_unclear"}
 )
-# The supplier took such an order back: our money is with us.
-ENDED: Final = frozenset({"canceled", "refunded"})
 # An order number, the item, its part and the round, as `purchase.external_id` writes them.
 _OUR_ID: Final = re.compile(
     r"(?P<number>BL[0-9A-HJKMNP-TV-Z]{8})-(?P<item>\d{1,4})-(?P<part>\d{1,4})-\d{1,4}"

@@ -7,7 +7,6 @@ it is bought anew once, under the same id, so that a late order still shows up b
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft
@@ -15,10 +14,9 @@ from bitloot.domain.fulfilment import FULFILMENT, Fulfilment, SupplierAttempt
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import CENT, Eur
 from bitloot.domain.order import OrderFile
-from bitloot.domain.purchase import book_cost, fail, take_up
+from bitloot.domain.purchase import fail, take_up
+from bitloot.domain.supplier_refund import ENDED, book_cost
 from bitloot.domain.supply import SupplierOrder
-
-_DOOMED: Final = frozenset({"canceled", "refunded"})
 
 
 def search_due(attempt: SupplierAttempt, limits: Limits) -> datetime:
@@ -103,7 +101,7 @@ def _adopt(
 ) -> None:
     """Take the oldest live order as ours; the keys of any other are given back."""
     ordered = sorted(
-        found, key=lambda o: (o.state in _DOOMED, o.created_at is None, o.created_at or draft.at)
+        found, key=lambda o: (o.state in ENDED, o.created_at is None, o.created_at or draft.at)
     )
     draft.move_attempt(attempt, "found")
     if draft.now(fulfilment).state in FULFILMENT.terminal:
@@ -119,7 +117,7 @@ def _adopt(
 
 def _give_back(draft: Draft, attempt: SupplierAttempt, order: SupplierOrder) -> None:
     """It is found after all, but nobody waits for it any more: its keys are given back."""
-    is_over = order.state in _DOOMED
+    is_over = order.state in ENDED
     draft.set(
         attempt,
         supplier_order_id=order.supplier_order_id,
@@ -128,6 +126,8 @@ def _give_back(draft: Draft, attempt: SupplierAttempt, order: SupplierOrder) -> 
         refusal="surplus",
         returning="none" if is_over else "wanted",
         cost=order.total,
+        # What came back before we knew of it was never booked, and is not now.
+        units_back=attempt.quantity if is_over else 0,
     )
     row = draft.move_attempt(attempt, "refund" if order.state == "refunded" else "cancel")
     if is_over:
@@ -150,7 +150,7 @@ def surplus_order(
 
     `returnable` False: the supplier takes them back no more.
     """
-    doomed = order.state in _DOOMED
+    doomed = order.state in ENDED
     row = draft.put(
         SupplierAttempt(
             id=draft.new_id(),
@@ -170,6 +170,7 @@ def surplus_order(
             created_at=order.created_at or draft.at,
             cost=order.total,
             returning="wanted" if returnable and not doomed else "none",
+            units_back=order.quantity if doomed else 0,
         )
     )
     if not doomed:

@@ -15,8 +15,14 @@ from bitloot.domain.fulfilment import Fulfilment, FulfilmentState, SupplierAttem
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
-from bitloot.domain.purchase import book_cost
-from bitloot.domain.supply import LOST_UNIT, SupplierOrder
+from bitloot.domain.supplier_refund import (
+    ENDED,
+    book_back,
+    book_cost,
+    lost_keys,
+    units_given_back,
+)
+from bitloot.domain.supply import SupplierOrder
 
 _HOUR: Final = timedelta(hours=1)
 _BEFORE_SEAL: Final = frozenset[FulfilmentState]({"reserved", "awaiting_release", "keys_ready"})
@@ -47,7 +53,7 @@ def is_stale(attempt: SupplierAttempt, report: SupplierOrder) -> bool:
 
 def has_new_keys(report: SupplierOrder, sealed: Sequence[SealedKey]) -> bool:
     """Whether the order holds keys that can be read and are not sealed yet."""
-    if report.state in {"canceled", "refunded"}:
+    if report.state in ENDED:
         return False
     ours = {key.supplier_key_id for key in sealed}
     readable = {unit.key_id for unit in report.keys if unit.state == "delivered"}
@@ -70,9 +76,12 @@ def observe(
     draft = Draft(file, at=at, new_id=new_id)
     _note(draft, attempt, report)
     if attempt.state not in {"created", "completed"}:
-        # An order that serves nobody any more says nothing of the units that another one gets.
+        # An order that serves nobody any more says nothing of the units that another one gets; what
+        # comes back of its money is ours all the same.
+        book_back(draft, attempt, units_given_back(attempt, report))
         return draft.decision(report.state)
-    if report.state in {"canceled", "refunded"}:
+    if report.state in ENDED:
+        book_back(draft, attempt, attempt.quantity)
         _order_lost(draft, fulfilment, attempt, report.state, sealed)
         return draft.decision(report.state)
     _units_lost(draft, fulfilment, attempt, report, sealed)
@@ -96,7 +105,6 @@ def _note(draft: Draft, attempt: SupplierAttempt, report: SupplierOrder) -> None
         draft.set(row, supplier_updated_at=report.updated_at)
         draft.event("supplier_reported", row.id, facts={"state": report.state})
     if row.cost is None and report.total is not None:
-        draft.set(row, cost=report.total)
         book_cost(draft, row, report.total)
         draft.event("supplier_reported", row.id, facts={"state": report.state})
 
@@ -110,9 +118,6 @@ def _order_lost(
 ) -> None:
     """Our money came back: the buyer is still owed, unless the keys were already at hand."""
     row = draft.now(fulfilment)
-    if attempt.state not in {"created", "completed"}:
-        return
-    _book_refund(draft, attempt, row.quantity, f"refund/{attempt.id}")
     is_cancelled = state == "canceled" and attempt.state == "created"
     draft.move_attempt(attempt, "cancel" if is_cancelled else "refund")
     if standing(row) in _BEFORE_SEAL:
@@ -149,12 +154,16 @@ def _units_lost(
 ) -> None:
     """Units that the supplier took back move to a linked fulfilment, which buys them anew."""
     row = draft.now(fulfilment)
-    lost = {unit.key_id for unit in report.keys if unit.state in LOST_UNIT}
-    moved = attempt.quantity - row.quantity
-    missing = len(lost) - moved
-    if missing <= 0 or row.state in _PAST_HELP:
+    lost = lost_keys(report)
+    # Only what was lost since the last look: whatever was lost before has moved or was told.
+    missing = len(lost) - attempt.units_back
+    if missing <= 0:
         return
-    ours = [key for key in sealed if key.state in _COUNTED]
+    book_back(draft, attempt, units_given_back(attempt, report))
+    if row.state in _PAST_HELP:
+        return
+    # A key whose unit was given another one meanwhile is missed by nobody.
+    ours = [key for key in sealed if key.state in _COUNTED and key.slot in row.slots]
     if standing(row) not in _BEFORE_SEAL:
         if any(key.supplier_key_id in lost for key in ours):
             draft.hold("item", row.order_item_id, "supplier_refund")
@@ -170,19 +179,16 @@ def _units_lost(
     gone = sorted(
         [key.slot for key in taken if key.slot is not None] + free[::-1][: missing - len(taken)]
     )
-    _split_off(draft, row, attempt, tuple(gone))
+    _split_off(draft, row, tuple(gone))
 
 
-def _split_off(
-    draft: Draft, fulfilment: Fulfilment, attempt: SupplierAttempt, gone: tuple[int, ...]
-) -> None:
+def _split_off(draft: Draft, fulfilment: Fulfilment, gone: tuple[int, ...]) -> None:
     row = draft.set(
         fulfilment,
         slots=tuple(slot for slot in fulfilment.slots if slot not in gone),
         updated_at=draft.at,
     )
-    linked = linked_fulfilment(draft, row, gone, state="supplier_refunded")
-    _book_refund(draft, attempt, len(gone), f"refund/{linked.id}")
+    linked_fulfilment(draft, row, gone, state="supplier_refunded")
 
 
 def linked_fulfilment(
@@ -220,12 +226,3 @@ def linked_fulfilment(
 def _take_back(draft: Draft, key: SealedKey) -> None:
     draft.set(key, state="returned", ciphertext=None)
     draft.event("key_shredded", key.id, facts={"slot": key.slot})
-
-
-def _book_refund(draft: Draft, attempt: SupplierAttempt, units: int, name: str) -> None:
-    """What the supplier gave back for that many units of the attempt."""
-    cost = draft.now(attempt).cost
-    if cost is None or not units:
-        return
-    share = cost * units / attempt.quantity
-    draft.book(name, {"supplier": share, "cost": -share})

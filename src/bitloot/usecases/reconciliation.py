@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from bitloot.domain.decision import NOTHING, AuditEntry, Decision, JobRequest, insert, update
+from bitloot.domain import supplier_progress
+from bitloot.domain.decision import AuditEntry, Decision, JobRequest, insert, update
 from bitloot.domain.errors import Refused
+from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.limits import Limits
+from bitloot.domain.order import OrderFile
 from bitloot.domain.reconciliation import (
-    ENDED,
     OF_SUPPLIER,
     Alert,
     BreakKind,
@@ -18,6 +20,7 @@ from bitloot.domain.reconciliation import (
     supplier_subject,
     unknown_order,
 )
+from bitloot.domain.supplier_refund import ENDED, has_news_of_money
 from bitloot.domain.supply import SupplierOrder
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
@@ -134,6 +137,12 @@ class Reconciliation:
                 file = await tx.orders.file_by_number(named.number) if named else None
             if file is None:
                 return "foreign"
+            known = next(
+                (a for a in file.attempts if a.supplier_order_id == order.supplier_order_id), None
+            )
+            if known is not None:
+                await self._take_note(tx, file, known, order)
+                return "known"
             if found is not None:
                 fulfilment = file.fulfilment(found[1])
             elif named is None or (of := named.fulfilment(file, supplier)) is None:
@@ -148,8 +157,6 @@ class Reconciliation:
                 new_id=self.new_id,
                 limits=self.limits,
             )
-            if decision is NOTHING:
-                return "known"
             rows = (change.after for change in decision.save)
             late.extend(row for row in rows if isinstance(row, ReconciliationBreak))
             await tx.record(decision)
@@ -159,6 +166,25 @@ class Reconciliation:
         for row in late:
             self.alert(row)
         return compared
+
+    async def _take_note(
+        self, tx: Transaction, file: OrderFile, attempt: SupplierAttempt, order: SupplierOrder
+    ) -> None:
+        """Of an order that nobody watches any more, money may have come back unheard of."""
+        if attempt.state == "created" or not has_news_of_money(attempt, order):
+            return
+        keys = await tx.keys.sealed_of_fulfilment(attempt.fulfilment_id)
+        await tx.record(
+            supplier_progress.observe(
+                file,
+                file.fulfilment(attempt.fulfilment_id),
+                attempt,
+                order,
+                keys,
+                at=self.clock(),
+                new_id=self.new_id,
+            )
+        )
 
     async def _foreign(self, supplier: str, order: SupplierOrder) -> None:
         """Told once for ever: what a person has settled is not opened again."""
