@@ -8,8 +8,11 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import TypeVar
+
+import litestar
 
 from bitloot_web.devservices.process import SELF, ServiceProcess, launch, lock_folder
 
@@ -39,9 +42,10 @@ async def until(
 def bytecode(folder: Path) -> dict[str, str]:
     """Where the programs keep their bytecode, on a machine that is told to write none.
 
-    Each would compile every library anew at its start, which takes seconds of a core.
+    Each would compile every library anew at its start, which takes seconds of a core, unless they
+    were installed with their bytecode.
     """
-    if not sys.dont_write_bytecode:
+    if not sys.dont_write_bytecode or Path(cache_from_source(litestar.__file__)).exists():
         return {}
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
 

@@ -30,7 +30,7 @@ from bitloot_web.settings import Environment
 QUICK_FACTOR: Final = 40.0
 FULL_FACTOR: Final = 20.0
 STAND_INS: Final = ("nowpayments", "kinguin", "resend")
-OWN_KEYS: Final = {False: 1_500, True: 12_000}
+OWN_KEYS: Final = {False: 400, True: 6_000}
 LIMIT: Final = "BITLOOT_LIMIT_"
 MORE: Final[dict[str, dict[str, object]]] = {
     "nowpayments": {},
