@@ -163,87 +163,6 @@ async def test_an_outage_of_the_gateway_never_ends_a_payments_job(shop: UnpaidOr
     assert shop.order_row(placed.order_id).status == "paid"
 
 
-async def test_a_child_deposit_is_linked_and_held(shop: UnpaidOrders) -> None:
-    placed, payment = await shop.payable()
-    there = shop.gateway_id(payment.payment_id)
-    shop.gateway.pay(there)
-    await shop.call_back(there)
-    await shop.work()
-    child = shop.gateway.redeposit(there, Decimal("0.0001"))
-    await shop.call_back(child.gateway_payment_id)
-    await shop.work()
-    assert shop.webhook_classes() == ["applied", "linked"]
-    assert [h.reason for h in shop.holds(placed.order_id)] == ["redeposit"]
-    assert shop.order_row(placed.order_id).remarks == ("redeposit",)
-    assert sales(shop) == 1
-
-
-async def test_a_child_that_nobody_called_back_about_is_found_in_its_parent(
-    shop: UnpaidOrders,
-) -> None:
-    placed, payment = await shop.payable()
-    there = shop.gateway_id(payment.payment_id)
-    shop.gateway.pay(there, Decimal("0.5"))
-    shop.gateway.redeposit(there, Decimal("0.0001"), asset="ltc")
-    await shop.work_for(timedelta(minutes=2))
-    assert [p.is_child for p in shop.payments(placed.order_id)] == [False, True]
-    assert [h.reason for h in shop.holds(placed.order_id)] == ["wrong_asset"]
-
-
-@pytest.mark.parametrize("told", ["by a callback", "by a poll"])
-async def test_a_child_that_cannot_be_read_waits_by_itself_and_its_parent_is_settled(
-    shop: UnpaidOrders, told: str
-) -> None:
-    placed, payment = await shop.payable()
-    there = shop.gateway_id(payment.payment_id)
-    shop.gateway.pay(there)
-    first = shop.gateway.redeposit(there, Decimal("0.0001"))
-    shop.gateway.redeposit(there, Decimal("0.0002"))
-    shop.gateway.unreadable.add(first.gateway_payment_id)
-    if told == "by a callback":
-        await shop.call_back(there)
-        await shop.work()
-    else:
-        await shop.work_for(timedelta(minutes=2))
-    assert shop.order_row(placed.order_id).status == "paid"
-    assert [h.reason for h in shop.holds(placed.order_id)] == ["redeposit"] * 2
-    unread = shop.payments(placed.order_id)[1]
-    assert (unread.is_child, unread.rank, unread.pay_currency) == (True, 0, "")
-    shop.gateway.unreadable.clear()
-    await shop.work_for(2 * HOUR)
-    children = shop.payments(placed.order_id)[1:]
-    assert [(c.status, c.pay_currency) for c in children] == [("finished", "btc")] * 2
-    assert len(shop.holds(placed.order_id)) == 2
-    assert sales(shop) == 1
-
-
-async def test_a_child_that_can_never_be_read_ends_as_a_dead_letter_with_its_hold(
-    shop: UnpaidOrders,
-) -> None:
-    placed, payment = await shop.payable()
-    there = shop.gateway_id(payment.payment_id)
-    shop.gateway.pay(there)
-    child = shop.gateway.redeposit(there, Decimal("0.0001"))
-    shop.gateway.unreadable.add(child.gateway_payment_id)
-    await shop.work_for(timedelta(days=8), step=4 * HOUR)
-    [letter] = await shop.jobs.dead(limit=10, after=None)
-    assert (letter.kind, letter.last_error) == ("apply_payment", "gateway_invalid")
-    assert [h.is_open for h in shop.holds(placed.order_id)] == [True]
-
-
-async def test_a_payment_that_names_our_order_without_being_ours_is_linked_never_settled(
-    shop: UnpaidOrders,
-) -> None:
-    placed = await shop.order(await shop.stock())
-    stranger = shop.gateway._open(placed.number, placed.total, "btc")
-    shop.gateway.pay(stranger.gateway_payment_id)
-    await shop.call_back(stranger.gateway_payment_id)
-    await shop.work()
-    assert shop.order_row(placed.order_id).status == "created"
-    assert shop.webhook_classes() == ["linked"]
-    assert [h.subject for h in shop.holds(placed.order_id)] == ["payment"]
-
-
 async def test_a_payment_and_order_that_nobody_knows_are_shown_as_unmatched(
     shop: UnpaidOrders,
 ) -> None:
@@ -299,32 +218,6 @@ async def test_replaying_a_webhook_three_times_has_the_effect_of_one(shop: Unpai
         await shop.replay.replay(shop.store.rows(Webhook)[0].id, by="admin/1", reason="again")
         await shop.work()
     assert sales(shop) == 1
-    assert shop.order_row(placed.order_id).status == "paid"
-
-
-async def test_payments_made_on_a_hosted_page_are_adopted(shop: UnpaidOrders) -> None:
-    placed = await shop.order(await shop.stock())
-    page = await shop.opening.pay_hosted(
-        placed.order_id, asset=None, return_url=None, once=shop.once("payments")
-    )
-    assert page.url
-    invoice_id = next(iter(shop.gateway._invoices))
-    paid = shop.gateway.pay_invoice(invoice_id, "ltc")
-    await shop.call_back(paid.gateway_payment_id)
-    await shop.work()
-    assert shop.order_row(placed.order_id).status == "paid"
-    assert shop.webhook_classes() == ["applied"]
-
-
-async def test_a_hosted_payment_whose_callback_is_lost_is_found_by_listing(
-    shop: UnpaidOrders,
-) -> None:
-    placed = await shop.order(await shop.stock())
-    await shop.opening.pay_hosted(
-        placed.order_id, asset=None, return_url=None, once=shop.once("payments")
-    )
-    shop.gateway.pay_invoice(next(iter(shop.gateway._invoices)), "ltc")
-    await shop.work_for(timedelta(minutes=7))
     assert shop.order_row(placed.order_id).status == "paid"
 
 

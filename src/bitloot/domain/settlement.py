@@ -103,6 +103,8 @@ def settle_in(
     elif seen == "applied":
         observe(draft, payment, report)
         case.route()
+    if seen in {"applied", "duplicate"}:
+        case.count_deposits()
     return seen
 
 
@@ -333,6 +335,12 @@ class _Case:
             self._set_apart("redeposit", "redeposit")
         elif payment.status in FUNDS_SEEN:
             self._hold_payment("redeposit")
+
+    def count_deposits(self) -> None:
+        """More deposits than are taken in: once its own money is told, a person looks at them."""
+        many = len(self.report.child_payment_ids) > self.limits.deposits_per_payment
+        if many and not self.payment.is_alive:
+            self._set_apart("redeposit", "redeposit")
 
     def wrong_asset(self) -> None:
         """Another asset than asked arrived at the address."""

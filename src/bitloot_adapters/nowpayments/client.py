@@ -34,6 +34,8 @@ from bitloot_adapters.nowpayments.signature import Unreadable, is_signed, parse_
 NAME: Final = "nowpayments"
 SIGNATURE_HEADER: Final = "x-nowpayments-sig"
 LIST_PAGE: Final = 500
+# What a page holds where the gateway does not follow what is asked for.
+SHORT_PAGE: Final = 10
 DEFAULT_PRECISION: Final = 8
 MAX_PRECISION: Final = 18
 TOKEN_LIFE: Final = 300.0
@@ -81,6 +83,8 @@ class NowPayments:
         }
         self._login = {"email": email, "password": password} if email and password else None
         self._token: tuple[str, float] | None = None
+        self._most_listed = limits.payments_per_invoice
+        self._list_pages = limits.payments_per_invoice // SHORT_PAGE + 1
         patience = limits.http_read.total_seconds()
         self._create_pace = Pace(limits.nowpayments_create_per_second, patience=patience)
         self._estimate_pace = Pace(limits.nowpayments_estimate_per_second, patience=patience)
@@ -167,18 +171,35 @@ class NowPayments:
         return report
 
     async def payments_of_invoice(self, gateway_invoice_id: str) -> Sequence[PaymentReport]:
-        """`GET /payment/?invoiceId=`, which wants a short-lived token besides the key."""
+        """`GET /payment/?invoiceId=`, page by page (they count from 0, 500 payments each).
+
+        It wants a short-lived token besides the key.
+        """
         if self._login is None:
             return ()
-        query = {"invoiceId": _digits(gateway_invoice_id), "limit": str(LIST_PAGE), "page": "0"}
+        wanted = {"invoiceId": _digits(gateway_invoice_id), "limit": str(LIST_PAGE)}
+        wanted |= {"sortBy": "created_at", "orderBy": "asc"}
+        found: list[wire.WirePayment] = []
+        for page in range(self._list_pages):
+            read = await self._list_page({**wanted, "page": str(page)})
+            found += read.data
+            is_last = not read.data or page + 1 >= read.pages(LIST_PAGE)
+            if is_last or len(found) > self._most_listed:
+                break
+        else:
+            # It never ends, nor does it come to anything.
+            raise Unavailable(NAME, "unreadable_answer")
+        reports = (wire.report(NAME, item) for item in found)
+        return tuple(report for report in reports if report is not None)
+
+    async def _list_page(self, query: Mapping[str, str]) -> wire.WireList:
         answer = await self._list(query)
         if answer.status == 401:
             self._token = None
             answer = await self._list(query)
         if answer.status != 200:
             raise _refusal(answer)
-        reports = (wire.report(NAME, item) for item in _must_read(answer, wire.WireList).data)
-        return tuple(report for report in reports if report is not None)
+        return _must_read(answer, wire.WireList)
 
     async def _list(self, query: Mapping[str, str]) -> Answer:
         headers = {"authorization": f"Bearer {await self._list_token()}"}

@@ -9,6 +9,7 @@ Source: NOWPayments API documentation, `POST /payment`, `GET /payment/{id}`, IPN
 """
 
 import json
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, TypeAlias, TypeVar
@@ -98,8 +99,16 @@ class WireSelection(msgspec.Struct, frozen=True, kw_only=True):
     selected: list[str] | None = msgspec.field(name="selectedCurrencies", default=None)
 
 
-class WireList(msgspec.Struct, frozen=True, kw_only=True):
+class WireList(msgspec.Struct, frozen=True, kw_only=True, rename={"pages_count": "pagesCount"}):
     data: list[WirePayment]
+    pages_count: Scalar = None
+
+    def pages(self, asked: int) -> float:
+        """How many pages there are; unknown (endless) for a full page that does not say."""
+        count = text(self.pages_count)
+        if count is not None and count.isascii() and count.isdigit():
+            return int(count)
+        return math.inf if len(self.data) >= asked else 0
 
 
 class WireToken(msgspec.Struct, frozen=True, kw_only=True):

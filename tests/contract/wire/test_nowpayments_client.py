@@ -250,6 +250,32 @@ async def test_a_token_of_the_list_that_ended_is_fetched_once_more() -> None:
     assert script.asked[3].query["invoiceId"] == "44"
 
 
+def page_of(ids: range, pages: int) -> tuple[int, dict[str, object]]:
+    rows = [{**CREATED, "payment_id": each, "invoice_id": 44} for each in ids]
+    return 200, {"data": rows, "limit": 500, "page": 0, "pagesCount": pages, "total": 700}
+
+
+async def test_the_payments_of_an_invoice_are_listed_page_by_page() -> None:
+    script = Scripted(
+        (200, {"token": "t1"}), page_of(range(1, 501), 2), page_of(range(501, 701), 2)
+    )
+    async with client(script, account=("a@shop.example", "secret")) as gateway:
+        reports = await gateway.payments_of_invoice("44")
+    assert [int(each.gateway_payment_id) for each in reports] == list(range(1, 701))
+    pages = [asked.query for asked in script.asked[1:]]
+    assert [(query["page"], query["limit"]) for query in pages] == [("0", "500"), ("1", "500")]
+    assert {(query["sortBy"], query["orderBy"]) for query in pages} == {("created_at", "asc")}
+
+
+async def test_listing_ends_once_there_are_more_payments_than_the_shop_takes() -> None:
+    pages = [page_of(range(n, n + 500), 9) for n in (1, 501, 1001)]
+    script = Scripted((200, {"token": "t1"}), *pages)
+    async with client(script, account=("a@shop.example", "secret")) as gateway:
+        reports = await gateway.payments_of_invoice("44")
+    assert len(reports) == 1500 > Limits().payments_per_invoice
+    assert len(script.asked) == 4
+
+
 async def test_without_an_account_nothing_is_listed_and_nothing_is_asked() -> None:
     script = Scripted()
     async with client(script) as gateway:

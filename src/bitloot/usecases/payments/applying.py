@@ -4,10 +4,12 @@ A callback only says "look". From rank 45 on, and for every poll and every payme
 known, the gateway is asked first, with no transaction open; its answer is what is applied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+
+import msgspec
 
 from bitloot.domain.adoption import is_call_unanswered
 from bitloot.domain.errors import Refused
@@ -23,6 +25,17 @@ from bitloot.ports.payment_gateway import PaymentGateway
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.usecases.payments.hint import Ended, Hint, Told, payment_of
 from bitloot.usecases.payments.settling import OPEN_WEBHOOK, Settling
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What listing a hosted page came to: whether it paid, and what of the list was not taken in.
+
+    `are_left`: new ones, for another lease. `are_too_many`: more than the shop takes from a page.
+    """
+
+    is_paid: bool = False
+    are_left: bool = False
+    are_too_many: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,36 +70,56 @@ class Applying:
         self.failpoint(AFTER_LEASE)
         async with self.uow.begin() as tx:
             file = await tx.orders.file(lease.ref)
-        outcome: Outcome = Done()
+        outcomes: list[Outcome] = []
         for page in file.invoices if file else ():
             gateway = self.gateways.get(page.gateway)
             is_over = self.clock() >= page.created_at + self.limits.payment_watch
             if gateway is None or page.status != "open" or is_over:
                 continue
-            if not gateway.capabilities.lists_by_invoice:
-                # Nothing can be asked, but the page is watched: nobody takes it for forgotten.
-                outcome = Again(after=page.created_at + self.limits.payment_watch - self.clock())
-            else:
-                outcome = Again(after=self.limits.payment_poll)
-                try:
-                    await self._list(lease, gateway, page, file)
-                except (Unavailable, Rejected) as error:
-                    outcome = Again(after=self.limits.payment_poll, error=error.reason)
-                except Ended as end:
-                    outcome = end.outcome
-        await self.jobs.finish(lease, outcome)
+            outcomes.append(await self._listed(lease, gateway, page, file))
+        await self.jobs.finish(lease, _first_due(outcomes))
+
+    async def _listed(
+        self, lease: Lease, gateway: PaymentGateway, page: Invoice, file: OrderFile | None
+    ) -> Outcome:
+        """List one page, take in what is new, and say when to look again."""
+        if not gateway.capabilities.lists_by_invoice:
+            # Nothing can be asked, but the page is watched: nobody takes it for forgotten.
+            return Again(after=page.created_at + self.limits.payment_watch - self.clock())
+        try:
+            found = await self._list(lease, gateway, page, file)
+        except (Unavailable, Rejected) as error:
+            return Again(after=self.limits.payment_poll, error=error.reason)
+        except Ended as end:
+            return end.outcome
+        if found.are_left:
+            return Again(after=timedelta())
+        if found.are_too_many:
+            return Dead("too_many_payments")
+        return Again(after=self.limits.payment_poll)
 
     async def _list(
         self, lease: Lease | None, gateway: PaymentGateway, page: Invoice, file: OrderFile | None
-    ) -> bool:
+    ) -> Found:
+        """Take in the newest payments of a page that are not known, as many as a lease allows."""
         if page.gateway_invoice_id is None:
-            return False
-        is_paid = False
+            return Found()
+        listed = await gateway.payments_of_invoice(page.gateway_invoice_id)
+        most = self.limits.payments_per_invoice
         known = {p.gateway_payment_id for p in (file.payments if file else ())}
-        for told in await gateway.payments_of_invoice(page.gateway_invoice_id):
-            if told.gateway_payment_id not in known:
-                is_paid |= await self._take_in(lease, gateway, told.gateway_payment_id)
-        return is_paid
+        ids = (told.gateway_payment_id for told in listed[:most])
+        fresh = [each for each in dict.fromkeys(ids) if each not in known]
+        is_paid, failed = False, None
+        reads = self.limits.payment_reads_per_lease
+        for payment_id in fresh[::-1][:reads]:
+            try:
+                is_paid |= await self._take_in(lease, gateway, payment_id)
+            except Ended as end:
+                # One that cannot be read does not hide the others.
+                failed = end
+        if failed is not None and not is_paid:
+            raise failed
+        return Found(is_paid=is_paid, are_left=len(fresh) > reads, are_too_many=len(listed) > most)
 
     async def _children(
         self,
@@ -97,21 +130,23 @@ class Applying:
     ) -> None:
         """Deposits that a payment lists and that nobody called back about.
 
-        None of them keeps their parent waiting: one that cannot be read now is written down as it
-        is listed, waits for a person like any other, and is read by its own job.
+        None of them keeps their parent waiting: one that cannot be read now, or for which there is
+        no time in this lease, is written down as it is listed, waits for a person like any other,
+        and is read by its own job.
         """
         known = {p.gateway_payment_id for p in (file.payments if file else ())}
-        can_read = True
-        for child_id in report.child_payment_ids:
-            if child_id in known:
-                continue
-            if can_read:
+        listed = dict.fromkeys(report.child_payment_ids[: self.limits.deposits_per_payment])
+        reads = self.limits.payment_reads_per_lease
+        for child_id in [each for each in listed if each not in known]:
+            reads -= 1
+            if reads >= 0:
                 try:
                     await self._take_in(lease, gateway, child_id)
                 except Ended:
-                    can_read = False
-            if not can_read:
-                await self._settling.note_deposit(gateway, report, child_id, lease=lease)
+                    reads = 0
+                else:
+                    continue
+            await self._settling.note_deposit(gateway, report, child_id, lease=lease)
 
     async def _take_in(self, lease: Lease | None, gateway: PaymentGateway, payment_id: str) -> bool:
         """The row of a payment that was seen in a list is made from a fresh read of it."""
@@ -130,12 +165,9 @@ class Applying:
         if file is None:
             raise Refused("not-found")
         known = [p.id for p in file.payments if p.gateway_payment_id is not None]
-        asking = [
+        asking: list[Callable[[], Awaitable[bool]]] = [
             *(partial(self._settle_now, each, actor=actor, reason=reason) for each in known),
-            *(
-                partial(self._list, None, gateway, page, file)
-                for gateway, page in self._lists(file)
-            ),
+            *(partial(self._list_now, *listed, file) for listed in self._lists(file)),
         ]
         silent: Exception | None = None
         for ask in asking:
@@ -147,6 +179,9 @@ class Applying:
         if silent is not None:
             raise Refused("provider-unavailable") from silent
         return False
+
+    async def _list_now(self, gateway: PaymentGateway, page: Invoice, file: OrderFile) -> bool:
+        return (await self._list(None, gateway, page, file)).is_paid
 
     def _lists(self, file: OrderFile) -> list[tuple[PaymentGateway, Invoice]]:
         """The hosted pages of an order whose payments can be listed."""
@@ -278,3 +313,17 @@ class Applying:
             raise Ended(Again(after=after, error=no.reason)) from no
         await self.breakers.succeeded(gateway.name)
         return report
+
+
+def _first_due(outcomes: Sequence[Outcome]) -> Outcome:
+    """One job for all pages of an order: looked at again when the first of them wants it.
+
+    A page of which nobody may lose sight without a person ends the job as a dead letter, as soon
+    as no other one has work to be done now.
+    """
+    again = [each for each in outcomes if isinstance(each, Again)]
+    dead = next((each for each in outcomes if isinstance(each, Dead)), None)
+    soonest = min(again, key=lambda each: each.after, default=Done())
+    if dead is not None and not (isinstance(soonest, Again) and not soonest.after):
+        return dead
+    return soonest
