@@ -11,6 +11,7 @@ from tests.promises.market import Market, open_doors, open_market
 from tests.promises.stage import Stage, open_stage
 
 from bitloot_web.devservices import ValkeyStore
+from bitloot_web.logs import configure_logs
 
 GROUP = "promises"
 
@@ -33,6 +34,7 @@ async def market(
     shop_url: str, valkey_server: ValkeyStore, tmp_path: Path
 ) -> AsyncIterator[Market]:
     """A shop on real servers among stand-ins on sockets, on a day of its own."""
+    configure_logs(level="error")
     valkey_server.flush()
     async with (
         open_doors() as doors,
