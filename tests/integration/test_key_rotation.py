@@ -1,19 +1,22 @@
 """A vault with keys in it gets a new key-encryption key while the shop goes on selling."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
-from tests.integration.goods_shop import NEW_KEY, OLD_KEY, GoodsShop, open_goods_shop
+from tests.integration.goods_shop import NEW_KEY, OLD_KEY, PEPPER, GoodsShop, open_goods_shop
 
 from bitloot.domain.errors import Refused
 from bitloot.domain.own_stock import Batch, unit_of
 from bitloot.ports.errors import StoreUnavailable
 from bitloot_web.devservices import ValkeyStore
-from bitloot_web.shelves import rotate_all
+from bitloot_web.shelves import Rotation, rotate_all
 
 BOTH_KEYS = f"{NEW_KEY},{OLD_KEY}"
 STOCK = 400
@@ -143,9 +146,73 @@ async def test_a_rotation_waits_for_keys_that_somebody_holds_and_never_says_done
             rotation = asyncio.create_task(rotate_all(it.shop.inventory))
             await asyncio.sleep(0.3)
             assert not rotation.done()
-            assert not await it.shop.inventory.is_rotated()
-        assert await rotation == 3
-        assert await it.shop.inventory.is_rotated()
+            assert await it.shop.inventory.not_rotated()
+        assert await rotation == Rotation(3)
+        assert await it.shop.inventory.not_rotated() == 0
+
+
+async def damaged(url: str) -> list[str]:
+    """Spoil three keys by hand, each in another way; gives their ids."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        cursor = await connection.execute(
+            "SELECT id::text FROM sealed_keys WHERE order_id IS NULL ORDER BY id LIMIT 3"
+        )
+        ids = [str(row[0]) for row in await cursor.fetchall()]
+        for change, key_id in zip(
+            (b"wrapped_dek = '\\x00'", b"kek_id = 'never-was'", b"product_id = NULL"),
+            ids,
+            strict=True,
+        ):
+            statement = b"UPDATE sealed_keys SET " + change + b" WHERE id = %s"
+            await connection.execute(statement, (key_id,))
+    return ids
+
+
+def rotated_by_command(url: str, redis_url: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("BITLOOT_")}
+    settings = {
+        "BITLOOT_DATABASE_URL": url,
+        "BITLOOT_REDIS_URL": redis_url,
+        "BITLOOT_DATA_DIR": str(folder),
+        "BITLOOT_SECRET_KEY": "kX9-2mVq7sTz4RwEb8LpYc3HnJd6GfUa",
+        "BITLOOT_ADMIN_TOKEN": "Pq8Wz2-Ls5Vn9Xc4Bm7Kj3Hf6Gd1Tr0Y",
+        "BITLOOT_SUPPLIERS": "custom",
+        "BITLOOT_NOWPAYMENTS_API_KEY": "np-5c1e9a7b-2f4d-4f0e",
+        "BITLOOT_NOWPAYMENTS_IPN_SECRET": "Wq3-ipn-8Ty5Ui2Op7As",
+        "BITLOOT_NOWPAYMENTS_BASE_URL": "http://127.0.0.1:1",
+        "BITLOOT_MAILER": "inbox",
+        "BITLOOT_KEY_VAULT": "local",
+        "BITLOOT_LOCAL_KEKS": BOTH_KEYS,
+        "BITLOOT_LOCAL_PEPPER": PEPPER,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "bitloot_web.cli", "keys", "rotate"],
+        env={**outer, **settings},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+async def test_the_command_rotates_past_damaged_rows_names_them_and_fails(
+    shop_url: str, valkey_server: ValkeyStore, tmp_path: Path
+) -> None:
+    async with open_goods_shop(shop_url, valkey_server.url, tmp_path) as it:
+        await it.own_product("own-game", *serials("SPOILED", 130))
+        order = await it.buy("own-game", 2)
+        before = await read(it, *order)
+    bad = await damaged(shop_url)
+    for rotated_now in (127, 0):
+        ended = await asyncio.to_thread(rotated_by_command, shop_url, valkey_server.url, tmp_path)
+        assert ended.returncode == 1, ended.stderr
+        assert ended.stdout == f"{rotated_now} keys rotated\n"
+        assert "3 keys do not open" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert [line.strip() for line in ended.stderr.splitlines() if line[:2] == "  "] == bad
+    async with open_goods_shop(shop_url, valkey_server.url, tmp_path, keks=NEW_KEY) as it:
+        assert await read(it, *order) == before
 
 
 @pytest.mark.parametrize("kept", [NEW_KEY, OLD_KEY])

@@ -228,7 +228,6 @@ async def test_reveals_go_on_while_every_data_key_is_wrapped_anew() -> None:
     order_id, item_id = await delivered(shop, "OWN-1", "OWN-2")
     shop.vault.rotate("kek-new")
     assert await shop.read_keys(order_id, item_id) == ["OWN-1"]
-    assert await shop.inventory.rotate() == 2
-    assert await shop.inventory.rotate() == 0
+    assert [(await shop.inventory.rotate()).count for _ in range(2)] == [2, 0]
     shop.vault.forget_kek("memory-1")
     assert await shop.read_keys(order_id, item_id, key="z" * 16) == ["OWN-1"]

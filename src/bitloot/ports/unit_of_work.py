@@ -133,12 +133,16 @@ class Keys(Protocol):
         """Up to `limit` available keys whose expiry has passed, locked, skipping locked."""
         ...
 
-    async def not_on_kek(self, kek_id: str, *, limit: int) -> Sequence[SealedKey]:
-        """Up to `limit` sealed keys on another key-encryption key, locked, skipping locked."""
+    async def not_on_kek(
+        self, kek_id: str, *, after: str | None = None, limit: int
+    ) -> Sequence[SealedKey]:
+        """Up to `limit` sealed keys on another key-encryption key in id order, from behind the
+        key with the id `after`; locked, skipping locked.
+        """
         ...
 
-    async def is_all_on_kek(self, kek_id: str) -> bool:
-        """Whether no sealed key is on another key-encryption key, locked or not."""
+    async def count_not_on_kek(self, kek_id: str) -> int:
+        """How many sealed keys are on another key-encryption key, locked or not."""
         ...
 
 

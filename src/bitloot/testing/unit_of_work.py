@@ -254,18 +254,19 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
         await store(rig, *inserts(*keys))
         async with rig.uow.begin() as tx:
             some = await tx.keys.not_on_kek("kek-2", limit=2)
-            rest = await tx.keys.not_on_kek("kek-2", limit=9)
-            are_all = [await tx.keys.is_all_on_kek(kek) for kek in ("kek-1", "kek-2")]
+            rest = await tx.keys.not_on_kek("kek-2", after=some[-1].id, limit=9)
+            counts = [await tx.keys.count_not_on_kek(kek) for kek in ("kek-1", "kek-2")]
         assert len(some) == 2
-        assert {key.id for key in rest} == {keys[0].id, keys[2].id, keys[3].id}
-        assert are_all == [False, False]
+        found = [key.id for key in (*some, *rest)]
+        assert found == sorted([keys[0].id, keys[2].id, keys[3].id])
+        assert counts == [1, 3]
 
     async def test_a_store_on_one_wrapping_key_says_so(self, rig: StoreRig) -> None:
         rows = rows_of(rig)
         await store(rig, *inserts(rows.sealed_key(kek_id="kek-2")))
         async with rig.uow.begin() as tx:
-            assert await tx.keys.is_all_on_kek("kek-2")
-            assert not await tx.keys.is_all_on_kek("kek-1")
+            assert await tx.keys.count_not_on_kek("kek-2") == 0
+            assert await tx.keys.count_not_on_kek("kek-1") == 1
 
     # --- grants, webhooks, mails ---------------------------------------------------------
 

@@ -23,6 +23,7 @@ from bitloot.domain.own_stock import (
 from bitloot.domain.sealed import Bound
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
+from bitloot.ports.errors import VaultFault
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
@@ -35,6 +36,17 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
 
     imported: int
     refused: tuple[LineReport, ...]
+
+
+class Rotated(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch of data keys: how many are wrapped anew, and the ids of those that do not open.
+
+    `last` is the id behind which the next batch begins, None when there is none.
+    """
+
+    count: int
+    unreadable: tuple[str, ...] = ()
+    last: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,31 +98,39 @@ class Inventory:
 
         return await decide(self.uow, attempt)
 
-    async def rotate(self) -> int:
-        """Wrap one batch of data keys under the present key-encryption key; gives how many.
+    async def rotate(self, after: str | None = None) -> Rotated:
+        """Wrap one batch of data keys under the present key-encryption key, in id order from
+        behind the key `after`.
 
-        Reveals go on meanwhile: the bytes stay, and a data key opens the same under either. Keys
-        that somebody else holds are left for the next batch, so only `is_rotated` says that it is
-        done.
+        Reveals go on meanwhile: the bytes stay, and a data key opens the same under either. A key
+        that does not open stays as it is. Keys that somebody else holds are passed over, so only
+        `not_rotated` says how many are left.
         """
 
-        async def attempt(tx: Transaction) -> int:
+        async def attempt(tx: Transaction) -> Rotated:
             kek_id = self.vault.kek_id
-            keys = await tx.keys.not_on_kek(kek_id, limit=KEYS_IN_ONE_ROTATION)
+            keys = await tx.keys.not_on_kek(kek_id, after=after, limit=KEYS_IN_ONE_ROTATION)
             changes: list[Change] = []
+            unreadable: list[str] = []
             for key in keys:
                 bound = unit_of(key)
-                wrapped = self.vault.rewrap(key.wrapped_dek, key.kek_id, bound, bound)
+                try:
+                    wrapped = self.vault.rewrap(key.wrapped_dek, key.kek_id, bound, bound)
+                except (VaultFault, ValueError):
+                    # A binding that is no unit and no product is as damaged as a wrong byte.
+                    unreadable.append(key.id)
+                    continue
                 changes.append(update(key, wrapped_dek=wrapped.wrapped_dek, kek_id=wrapped.kek_id))
             await tx.record(Decision(save=tuple(changes)))
-            return len(changes)
+            last = keys[-1].id if len(keys) == KEYS_IN_ONE_ROTATION else None
+            return Rotated(count=len(changes), unreadable=tuple(unreadable), last=last)
 
         return await decide(self.uow, attempt)
 
-    async def is_rotated(self) -> bool:
-        """Whether every data key is under the present key-encryption key."""
+    async def not_rotated(self) -> int:
+        """How many data keys are not under the present key-encryption key."""
         async with self.uow.begin() as tx:
-            return await tx.keys.is_all_on_kek(self.vault.kek_id)
+            return await tx.keys.count_not_on_kek(self.vault.kek_id)
 
     async def _admit(self, batch: Batch) -> None:
         async with self.uow.begin() as tx:

@@ -1,6 +1,6 @@
 """The named questions of a transaction, answered from the memory tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -261,18 +261,20 @@ class MemoryKeys(msgspec.Struct, frozen=True):
         )
         return list(islice(over, limit))
 
-    async def not_on_kek(self, kek_id: str, *, limit: int) -> Sequence[SealedKey]:
-        """Up to `limit` sealed keys that another key-encryption key wraps."""
-        found = (
-            key
-            for key in self.tables.all(SealedKey)
-            if key.kek_id != kek_id and key.state != "shredded"
-        )
-        return list(islice(found, limit))
+    async def not_on_kek(
+        self, kek_id: str, *, after: str | None = None, limit: int
+    ) -> Sequence[SealedKey]:
+        """Up to `limit` sealed keys that another key-encryption key wraps, in id order."""
+        found = [key for key in self._elsewhere(kek_id) if after is None or key.id > after]
+        return sorted(found, key=lambda key: key.id)[:limit]
 
-    async def is_all_on_kek(self, kek_id: str) -> bool:
-        """Whether none is left."""
-        return not await self.not_on_kek(kek_id, limit=1)
+    async def count_not_on_kek(self, kek_id: str) -> int:
+        """How many are left."""
+        return sum(1 for _ in self._elsewhere(kek_id))
+
+    def _elsewhere(self, kek_id: str) -> Iterator[SealedKey]:
+        keys = self.tables.all(SealedKey)
+        return (key for key in keys if key.kek_id != kek_id and key.state != "shredded")
 
 
 def _by_slot(

@@ -105,14 +105,13 @@ _ELSEWHERE: Final = (
 )
 _NOT_ON_KEK: Final = compiled(
     select(*SEALED.columns)
-    .where(*_ELSEWHERE)
+    .where(*_ELSEWHERE, sealed_keys.c.id > bindparam("after", type_=ID))
     .order_by(sealed_keys.c.id)
     .limit(_LIMIT)
     .with_for_update(key_share=True, skip_locked=True)
 )
-_ANY_ELSEWHERE: Final = compiled(
-    select(literal_column("1")).where(*_ELSEWHERE).limit(literal_column("1"))
-)
+_COUNT_ELSEWHERE: Final = compiled(select(func.count()).where(*_ELSEWHERE))
+_FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class KeyReads:
@@ -147,11 +146,16 @@ class KeyReads:
     async def past_expiry(self, *, at: datetime, limit: int) -> Sequence[InventoryKey]:
         return STOCK.rows(await self._rows(_PAST_EXPIRY, at=at, most=limit))
 
-    async def not_on_kek(self, kek_id: str, *, limit: int) -> Sequence[SealedKey]:
-        return SEALED.rows(await self._rows(_NOT_ON_KEK, kek_id=kek_id, most=limit))
+    async def not_on_kek(
+        self, kek_id: str, *, after: str | None = None, limit: int
+    ) -> Sequence[SealedKey]:
+        start = after or _FIRST_ID
+        return SEALED.rows(await self._rows(_NOT_ON_KEK, kek_id=kek_id, after=start, most=limit))
 
-    async def is_all_on_kek(self, kek_id: str) -> bool:
-        return not await self._rows(_ANY_ELSEWHERE, kek_id=kek_id)
+    async def count_not_on_kek(self, kek_id: str) -> int:
+        count = (await self._rows(_COUNT_ELSEWHERE, kek_id=kek_id))[0][0]
+        assert isinstance(count, int)
+        return count
 
     async def _rows(self, statement: Statement, **values: object) -> Rows:
         (rows,) = await self._session.ask(ask(statement, **values))
