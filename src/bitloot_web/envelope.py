@@ -1,14 +1,19 @@
 """What surrounds every request: its id, its line in the log, its time, the headers of its answer.
 
+A HEAD is asked inside as the GET that it stands for, and answered without the content (RFC 9110,
+section 9.3.2): no route has to know of it.
+
 Pure ASGI, outermost inside the server: answers that no handler gave pass through here too.
 """
 
+import copy
 import re
 import time
 from collections.abc import Iterable
 from typing import Final
 
 import structlog
+from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from bitloot_web.metrics import UNMATCHED
@@ -17,6 +22,8 @@ from bitloot_web.shop import Shop
 
 log = structlog.get_logger(__name__)
 
+# In the state of a request: it was a HEAD. Read by routes that may not be asked for by one.
+HEAD_ONLY: Final = "head_only"
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _CSP: Final = b"default-src 'none'; frame-ancestors 'none'"
 _HSTS: Final = b"max-age=31536000; includeSubDomains"
@@ -41,6 +48,8 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request or a socket on."""
         request_id = self._request_id(scope)
+        method = str(scope.get("method", scope["type"]))
+        scope, send = as_get(scope, send)
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.monotonic()
         status = 0
@@ -51,7 +60,7 @@ class Envelope:
                 status = message["status"]
                 message["headers"] = self._headers(scope, request_id, message["headers"])
                 self._shop.metrics.request_ended(
-                    str(scope.get("method", "")), _route(scope), status, time.monotonic() - started
+                    method, _route(scope), status, time.monotonic() - started
                 )
             elif message["type"] == "websocket.accept":
                 status = 101
@@ -61,7 +70,7 @@ class Envelope:
             try:
                 await self._app(scope, receive, answer)
             finally:
-                self._log(scope, status, time.monotonic() - started)
+                self._log(method, scope, status, time.monotonic() - started)
 
     def _request_id(self, scope: Scope) -> str:
         for name, value in scope["headers"]:
@@ -80,15 +89,35 @@ class Envelope:
             added.append((b"strict-transport-security", _HSTS))
         return [*given, *added]
 
-    def _log(self, scope: Scope, status: int, seconds: float) -> None:
+    def _log(self, method: str, scope: Scope, status: int, seconds: float) -> None:
         # The template, not the path: a path may carry the token of a download link.
         log.info(
             "request",
-            method=str(scope.get("method", scope["type"]))[:16],
+            method=method[:16],
             route=_route(scope),
             status=status,
             ms=round(seconds * 1000, 1),
         )
+
+
+def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
+    """A HEAD as the GET that it stands for, whose answer ends with its headers.
+
+    The server keeps the scope as it was: from its method it knows that no content follows. Streams
+    end too, as servers tell them that nobody listens once the answer is complete.
+    """
+    if scope["type"] != ScopeType.HTTP or scope["method"] != HttpMethod.HEAD:
+        return scope, send
+    inner = copy.copy(scope)
+    inner["method"] = HttpMethod.GET
+    inner["state"] = {**scope.get("state", {}), HEAD_ONLY: True}
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return inner, send_head
 
 
 def _route(scope: Scope) -> str:

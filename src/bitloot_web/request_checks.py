@@ -12,13 +12,17 @@ from typing import Final, TypeAlias
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import ParameterKwarg, QueryParameter
 
+from bitloot_web.envelope import HEAD_ONLY
 from bitloot_web.problems import FieldError, ProblemError
 
 EdgeRequest: TypeAlias = Request[None, None, State]
 
+# In the options of a route: its GET is no mere reading, so nobody may do it by a HEAD.
+NO_HEAD: Final = "no_head"
 MAX_NAME: Final = 60
 MAX_ERRORS: Final = 10
 _AT: Final = re.compile(r" - at `(?:key in )?\$\.?(?P<path>.*)`$")
@@ -27,8 +31,12 @@ _JSON: Final = re.compile(r"application/(?:[\w.+-]+\+)?json", re.IGNORECASE)
 
 
 async def check_request(request: EdgeRequest) -> None:
-    """Raises ProblemError `invalid-request`, `unsupported-media-type` or `invalid-input`."""
+    """Raises ProblemError `invalid-request`, `unsupported-media-type` or `invalid-input`, and
+    MethodNotAllowedException for a HEAD where a GET does more than read.
+    """
     handler = request.route_handler
+    if handler.opt.get(NO_HEAD) and request.scope["state"].get(HEAD_ONLY):
+        raise MethodNotAllowedException(headers={"Allow": "GET"})
     _check_query(request, _query_names(handler))
     if any("\x00" in str(value) for value in request.path_params.values()):
         raise ProblemError("not-found")

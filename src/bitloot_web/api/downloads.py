@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from bitloot.domain.receipt import KeyFile, SignedReceipt
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
-from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.request_checks import NO_HEAD, EdgeRequest
 from bitloot_web.security.client_address import client_of
 from bitloot_web.security.rate_limits import limited
 from bitloot_web.shop import Shop
@@ -66,7 +66,13 @@ class DownloadedKeys(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[FileKey, ...]
 
 
-@get("/v1/downloads/{token:str}", guards=[limited("downloads")], operation_id="downloadKeys")
+@get(
+    "/v1/downloads/{token:str}",
+    guards=[limited("downloads")],
+    # A key counts as revealed from its first download: link scanners may not cause one.
+    opt={NO_HEAD: True},
+    operation_id="downloadKeys",
+)
 async def download(
     request: EdgeRequest, shop: TheShop, token: FromPath[str]
 ) -> Response[DownloadedKeys]:
