@@ -279,6 +279,59 @@ def test_within_the_tolerance_a_partial_payment_is_as_finished() -> None:
     assert kinds(decision) == ["payment_moved"]
 
 
+def booked(decision: Decision, entry: str) -> dict[str, Decimal]:
+    lines = (change.after for change in decision.save)
+    return {
+        line.account: line.amount
+        for line in lines
+        if isinstance(line, LedgerLine) and line.entry == entry
+    }
+
+
+@pytest.mark.parametrize("status", ["partially_paid", "finished"])
+def test_what_was_paid_short_within_the_tolerance_is_booked_as_received(status: str) -> None:
+    cases = OrderCases(limits=Limits(underpayment_tolerance=Decimal("0.05")))
+    file = cases.with_payment(cases.order())
+    _, decision = cases.told(file, status, actually_paid=ASKED * Decimal("0.96"))
+    assert set(ledger(decision).values()) == {Decimal(0)}
+    total, received = file.order.total, file.order.total * Decimal("0.96")
+    fee = received * file.order.gateway_fee
+    assert booked(decision, f"payment/{file.payments[0].id}") == {
+        "gateway": received - total - fee,
+        "fee": fee,
+        "surplus": total - received,
+    }
+    _, decision = cases.told(
+        file,
+        status,
+        actually_paid=ASKED * Decimal("0.96"),
+        outcome_amount=Decimal("23.60"),
+        outcome_currency="eur",
+    )
+    sale = booked(decision, f"sale/{file.order.id}")["gateway"]
+    paid = booked(decision, f"payment/{file.payments[0].id}")
+    assert sale + paid["gateway"] == Decimal("23.60")
+    assert paid["fee"] == received - Decimal("23.60")
+
+
+def test_a_share_that_does_not_come_out_even_is_booked_to_eight_decimals() -> None:
+    cases = OrderCases(limits=Limits(underpayment_tolerance=Decimal("0.5")))
+    file = cases.with_payment(cases.order(), pay_amount=Decimal(3))
+    _, decision = cases.told(file, "partially_paid", actually_paid=Decimal(2))
+    assert set(ledger(decision).values()) == {Decimal(0)}
+    assert booked(decision, f"payment/{file.payments[0].id}")["surplus"] == Decimal("8.33333333")
+
+
+def test_the_sandbox_that_reports_nothing_paid_books_the_price(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order())
+    report = cases.report(file, "finished", actually_paid=Decimal(0))
+    terms = cases.terms(zero_paid_is_fine=True)
+    decision = settle(
+        file, file.payments[0], report, at=cases.at, terms=terms, held_keys=cases.keys
+    )
+    assert "surplus" not in booked(decision, f"payment/{file.payments[0].id}")
+
+
 @pytest.mark.parametrize("word", ["failed", "cancelled", "canceled"])
 def test_o8_the_last_payment_alive_that_failed_fails_the_order(
     cases: OrderCases, word: str

@@ -159,6 +159,14 @@ def surplus(price: Eur, actually_paid: Decimal, pay_amount: Decimal) -> Eur:
         return down_to_cent(price * (actually_paid / pay_amount - 1))
 
 
+def shortage(price: Eur, actually_paid: Decimal, pay_amount: Decimal) -> Eur:
+    """What was paid short, in EUR: price x (1 - paid / asked), not rounded, never below zero."""
+    if pay_amount <= 0 or actually_paid >= pay_amount:
+        return ZERO
+    with localcontext(money_context()):
+        return price * (1 - actually_paid / pay_amount)
+
+
 def estimate_up(amount: Decimal, precision: int) -> Decimal:
     """A crypto estimate for people: rounded up at the asset's precision."""
     with localcontext(money_context()):

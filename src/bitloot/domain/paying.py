@@ -11,7 +11,7 @@ from bitloot.domain.fulfilment_plan import plan
 from bitloot.domain.goods import Today, take
 from bitloot.domain.ledger import Account
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import CENT, ZERO, Eur, money_context, price_ceiling, surplus
+from bitloot.domain.money import CENT, ZERO, Eur, money_context, price_ceiling, shortage, surplus
 from bitloot.domain.order import Order, Remark
 from bitloot.domain.payment import Payment
 
@@ -68,7 +68,8 @@ def become_paid(
     if order.paid_at is None:
         draft.book(f"sale/{order.id}", {"gateway": order.total, "sale": -order.total})
     if order.settled_by != paid.id:
-        draft.book(f"payment/{paid.id}", _received(order, paid, over))
+        short = _paid_short(order, paid, terms)
+        draft.book(f"payment/{paid.id}", _received(order, paid, over=over, short=short))
     _plan_fulfilments(draft, terms, today if at_todays_cost else None)
     # An order that had been given up on: what was delivered of it stays so.
     if any(is_delivered(item, draft.fulfilments()) for item in draft.file.items):
@@ -82,15 +83,33 @@ def _paid_over(order: Order, payment: Payment) -> Eur:
     return over if over >= CENT else ZERO
 
 
-def _received(order: Order, payment: Payment, over: Eur) -> dict[Account, Eur]:
-    """What the gateway kept, as far as it tells in EUR, else as the fee says; and the surplus."""
+def _paid_short(order: Order, payment: Payment, terms: Terms) -> Eur:
+    """What is missing to the price: within the tolerance, or let through by a person.
+
+    Nothing is known of it for a child deposit, whose amount asked is what came; nor where the
+    gateway's own sandbox says that nothing was paid.
+    """
+    paid, asked = payment.actually_paid, payment.pay_amount
+    if paid is None or asked is None or payment.is_child:
+        return ZERO
+    if not paid and terms.zero_paid_is_fine:
+        return ZERO
+    return shortage(order.total, paid, asked)
+
+
+def _received(order: Order, payment: Payment, *, over: Eur, short: Eur) -> dict[Account, Eur]:
+    """What differs from the price that `sale/<order>` books: paid over or short, and the fee.
+
+    The fee is what the gateway kept of the money that came, as far as it tells in EUR, else as
+    the fee is set. Together the two entries leave on `gateway` what the shop has there.
+    """
     outcome = payment.outcome_amount
     with localcontext(money_context()):
-        gross = order.total + over
+        gross = order.total + over - short
         fee = gross * order.gateway_fee
         if outcome is not None and payment.outcome_currency == payment.price_currency:
             fee = max(ZERO, gross - outcome)
-        return {"gateway": over - fee, "fee": fee, "surplus": -over}
+        return {"gateway": over - short - fee, "fee": fee, "surplus": short - over}
 
 
 def _plan_fulfilments(draft: Draft, terms: Terms, today: Today | None) -> None:
