@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from bench.figures import callback_intake
+from bench.figures import (
+    callback_intake,
+    commit_to_start,
+    order_place,
+    order_status,
+    relay,
+    starting,
+    worker_overhead,
+)
 from bench.report import Findings, Report, table, write
 from bench.stage import Stage, open_stage
 
@@ -20,6 +28,12 @@ RESULTS: Final = ROOT / "bench" / "results" / "latest.json"
 PAGE: Final = ROOT / "docs" / "performance.md"
 FIGURES: Final[Mapping[str, Callable[[Stage], Findings]]] = {
     "callback-intake": callback_intake.measure,
+    "order-place": order_place.measure,
+    "order-status": order_status.measure,
+    "relay": relay.measure,
+    "commit-to-start": commit_to_start.measure,
+    "worker-overhead": worker_overhead.measure,
+    "starting": starting.measure,
 }
 
 

@@ -28,7 +28,6 @@ HIGH_LIMITS: Final = (
     "NOWPAYMENTS_CREATE_PER_SECOND",
     "NOWPAYMENTS_ESTIMATE_PER_SECOND",
     "RESEND_PER_SECOND",
-    "STREAM_LENGTH",
 )
 SECRET_KEY: Final = "a-secret-key-for-measuring-9876543210"
 IPN_SECRET: Final = "an-ipn-secret-for-measuring-0123456789"

@@ -114,3 +114,32 @@ SELECT json_build_object('id', o.id, 'number', o.number, 'status', o.status,
     'fulfilledAt', o.fulfilled_at, 'lastEvent', o.event_seq, 'version', o.version)::text
 FROM orders o WHERE o.id = $1
 """
+
+# Parameter: how many.
+CLAIM: Final = """
+WITH chosen AS MATERIALIZED (
+    SELECT id FROM jobs
+    WHERE state = 'pending' AND available_at <= now() AND lease_until < now()
+        AND published_at IS NULL
+    ORDER BY available_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs SET published_at = now() FROM chosen WHERE jobs.id = chosen.id RETURNING jobs.id
+"""
+
+# Parameter: job.
+LEASE: Final = """
+UPDATE jobs SET fence = fence + 1, attempts = attempts + 1,
+    lease_until = now() + interval '60 seconds'
+WHERE id = $1 AND state = 'pending' AND available_at <= now() AND lease_until < now()
+RETURNING kind, ref, fence, attempts, max_attempts, wakes, state
+"""
+
+# Parameters: job, fence, wakes.
+OUTCOME: Final = """
+UPDATE jobs SET lease_until = '-infinity', published_at = NULL, last_error = NULL,
+    state = CASE WHEN wakes <> $3 THEN 'pending' ELSE 'done' END,
+    attempts = CASE WHEN wakes <> $3 THEN 0 ELSE attempts END,
+    available_at = CASE WHEN wakes <> $3 THEN now() ELSE available_at END
+WHERE id = $1 AND fence = $2 AND state = 'pending' AND lease_until <> '-infinity'
+RETURNING id
+"""
