@@ -4,6 +4,7 @@ Every operation answers errors with a problem document; the framework's own idea
 taken out. Made from a second, closed application, so that serving it needs no page of a CDN.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Final, TypeAlias
@@ -23,6 +24,8 @@ MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 Node: TypeAlias = "dict[str, Json]"
 
+# `PageOf[Product]` as the framework writes it: `PageOf_some.module.Product_`.
+_GENERIC: Final = re.compile(r"(?P<shape>\w+?)Of_(?:\w+\.)*(?P<of>\w+?)_")
 _REF: Final = "#/components/schemas/{name}"
 _ERRORS: Final[Mapping[str, str]] = {
     "400": "The request cannot be read.",
@@ -84,7 +87,41 @@ def describe(
         for method, operation in _as_node(path).items():
             if method in _METHODS:
                 _complete(_as_node(operation))
+    _name_pages(document)
     return msgspec.json.encode(document)
+
+
+def _name_pages(document: Node) -> None:
+    """`ProductPage` for what the framework calls by the module that `Product` is written in.
+
+    Raises ValueError where two shapes would go by one name.
+    """
+    schemas = _node(_node(document, "components"), "schemas")
+    named: dict[str, str] = {}
+    for name in schemas:
+        generic = _GENERIC.fullmatch(name)
+        named[name] = f"{generic['of']}{generic['shape']}" if generic else name
+    if len(set(named.values())) < len(named):
+        raise ValueError("two shapes of the API go by one name")
+    for old, new in named.items():
+        schema = schemas.pop(old)
+        if old != new:
+            _as_node(schema)["title"] = new
+        schemas[new] = schema
+    _refer(document, {_REF.format(name=old): _REF.format(name=new) for old, new in named.items()})
+
+
+def _refer(value: Json, renamed: Mapping[str, str]) -> None:
+    """Every reference below, by the new names."""
+    if isinstance(value, list):
+        for each in value:
+            _refer(each, renamed)
+    elif isinstance(value, dict):
+        reference = value.get("$ref")
+        if isinstance(reference, str):
+            value["$ref"] = renamed.get(reference, reference)
+        for each in value.values():
+            _refer(each, renamed)
 
 
 def _complete(operation: Node) -> None:

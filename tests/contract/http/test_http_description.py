@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 from typing import TYPE_CHECKING
 
 import httpx
@@ -77,3 +78,14 @@ async def test_the_log_holds_a_line_a_request_and_no_token_query_or_key(stage: "
     assert file.headers["x-request-id"] in text
     for secret in secrets:
         assert secret not in text
+
+
+async def test_no_name_of_a_shape_tells_in_which_module_it_is_written(sweep: "Sweep") -> None:
+    answer = await sweep.stage.client.get("/openapi.json")
+    schemas = answer.json()["components"]["schemas"]
+    assert {name for name in schemas if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", name)} == set()
+    assert {"ProductPage", "OrderRowPage", "WebhookShownPage", "HoldShownPage"} <= set(schemas)
+    referred = set(re.findall(r'"#/components/schemas/([^"]*)"', answer.text))
+    assert referred <= set(schemas)
+    assert {schema.get("title", name) for name, schema in schemas.items()} == set(schemas)
+    assert "bitloot_web." not in answer.text
