@@ -66,6 +66,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     supplier_poll_cap: timedelta = 60 * _S
     supplier_poll_after_hour: timedelta = 5 * _M
     supplier_poll_preorder: timedelta = _H
+    short_order_patience: timedelta = _H
     settle_window: timedelta = 15 * _M
     settle_searches: int = 5
     search_delays: tuple[timedelta, ...] = (2 * _S, 5 * _S, 15 * _S, 30 * _S, 60 * _S)

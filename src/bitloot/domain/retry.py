@@ -52,7 +52,8 @@ def retry(
     draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
     for fulfilment in still_open:
         _take_up(draft, fulfilment)
-    failed = {f.order_item_id for f in still_open if f.state == "failed_terminal"}
+    short = {a.fulfilment_id for a in file.attempts if a.short_since is not None}
+    failed = {f.order_item_id for f in still_open if f.state == "failed_terminal" or f.id in short}
     close_holds(draft, failed, {"fulfilment"}, actor=actor, reason=reason)
     return draft.decision()
 

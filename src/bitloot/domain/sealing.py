@@ -139,6 +139,8 @@ def seal(
         draft.move(row_now, *signals, last_error=None)
         if attempt.state == "created":
             draft.move_attempt(attempt, "complete")
+        if attempt.short_since is not None:
+            draft.set(attempt, short_since=None)
     return draft.decision()
 
 

@@ -97,6 +97,7 @@ class MemorySupplier:
         self._offers: dict[str, SupplierOffer] = {}
         self._orders: dict[str, _Order] = {}
         self._script: deque[NextOrder] = deque()
+        self._hidden: set[str] = set()
         self.faults: Final = Faults(name, in_transaction=in_transaction)
 
     @property
@@ -158,7 +159,7 @@ class MemorySupplier:
                 supplier_product_id=order.supplier_product_id,
             )
             for unit in order.units
-            if unit.state == "delivered"
+            if unit.state == "delivered" and unit.key_id not in self._hidden
         ]
 
     async def give_back(self, supplier_order_id: str) -> None:
@@ -263,6 +264,14 @@ class MemorySupplier:
         for unit in missing[:units]:
             unit.comes_at = self._clock()
         self._bring(order)
+
+    def hide(self, supplier_order_id: str, units: int = 1) -> None:
+        """The last `units` of the order are called delivered, and nobody can read their keys."""
+        self._hidden |= {unit.key_id for unit in self._orders[supplier_order_id].units[-units:]}
+
+    def show(self) -> None:
+        """Every key that is called delivered can be read."""
+        self._hidden.clear()
 
     def end(self, supplier_order_id: str, state: SupplierOrderState) -> None:
         """Cancel or refund an order: missing units never come, the money returns."""

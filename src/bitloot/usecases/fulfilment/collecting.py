@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bitloot.domain import sealing, supplier_progress
+from bitloot.domain import sealing, shortage, supplier_progress
 from bitloot.domain.decision import NOTHING, Decision
 from bitloot.domain.failpoints import AFTER_SEAL, KEYS_READ_BEFORE_SEAL
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
@@ -38,8 +38,9 @@ class Collecting:
             if sealed is None:
                 return True
             if not supplier_progress.has_new_keys(report, sealed):
-                await self._look_again(lease, case, attempt)
-                return False
+                if report.state == "completed" or attempt.short_since is not None:
+                    return await self._look_again(lease, attempt, report)
+                return await self._wait(lease, case, attempt)
             supplied = usable(report, await supplier.keys(report.supplier_order_id))
         except Unavailable as error:
             await desk.unavailable(lease, error)
@@ -49,7 +50,7 @@ class Collecting:
             pause = desk.limits.blocked_recheck
             await desk.jobs.finish(lease, Again(after=pause, error=error.reason))
             return False
-        return await self._seal(lease, case, attempt, supplied)
+        return await self._seal(lease, attempt, report, supplied)
 
     async def _serving(self, lease: Lease, case: Case) -> tuple[Supplier, SupplierAttempt] | None:
         """Who serves the fulfilment under which attempt; None when nobody can be asked now."""
@@ -64,15 +65,46 @@ class Collecting:
             return None
         return supplier, attempt
 
-    async def _look_again(self, lease: Lease, case: Case, attempt: SupplierAttempt) -> None:
+    async def _wait(self, lease: Lease, case: Case, attempt: SupplierAttempt) -> bool:
+        """Everything that the supplier has delivered is sealed: look for the rest later."""
+        at, limits = self.desk.clock(), self.desk.limits
+        pause = shortage.look_again_after(case.file, case.fulfilment, attempt, at=at, limits=limits)
+        await self.desk.jobs.finish(lease, Again(after=pause))
+        return False
+
+    async def _look_again(
+        self, lease: Lease, attempt: SupplierAttempt, report: SupplierOrder
+    ) -> bool:
+        """Note what is missing and wait; True when nothing is waited for any more."""
         desk = self.desk
-        pause = supplier_progress.poll_after(
-            attempt,
-            at=desk.clock(),
-            is_preorder=case.file.item(case.fulfilment.order_item_id).is_preorder,
-            limits=desk.limits,
-        )
-        await desk.jobs.finish(lease, Again(after=pause))
+        ended: list[bool] = []
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            serving = placed_attempt(case.file, case.fulfilment)
+            at, limits = desk.clock(), desk.limits
+            if serving is None or serving.id != attempt.id:
+                ended.append(True)
+                return NOTHING, None
+            decision = shortage.noted(
+                case.file,
+                case.fulfilment,
+                serving,
+                report,
+                tuple(await tx.keys.sealed_of_fulfilment(case.fulfilment.id)),
+                at=at,
+                new_id=desk.new_id,
+                limits=limits,
+            )
+            ended.append(after(decision, case.fulfilment).state == "cancelled")
+            if ended[-1]:
+                return decision, None
+            pause = shortage.look_again_after(
+                case.file, case.fulfilment, serving, at=at, limits=limits
+            )
+            return decision, Again(after=pause)
+
+        await desk.commit(lease, decide)
+        return ended[-1]
 
     async def _observe(
         self, lease: Lease, attempt: SupplierAttempt, report: SupplierOrder
@@ -106,8 +138,8 @@ class Collecting:
     async def _seal(
         self,
         lease: Lease,
-        case: Case,
         attempt: SupplierAttempt,
+        report: SupplierOrder,
         supplied: Sequence[SuppliedKey],
     ) -> bool:
         desk = self.desk
@@ -130,9 +162,7 @@ class Collecting:
         desk.failpoint(KEYS_READ_BEFORE_SEAL)
         complete = await self._store(lease, new)
         desk.failpoint(AFTER_SEAL)
-        if not complete:
-            await self._look_again(lease, case, attempt)
-        return complete
+        return complete or await self._look_again(lease, attempt, report)
 
     async def _store(self, lease: Lease, new: Sequence[NewKey]) -> bool:
         """Commit the sealed keys; whether the job can go on at once."""
