@@ -69,6 +69,7 @@ class NowPayments:
         boot_clock: BootClock = time.monotonic,
         is_fixed_rate: bool = False,
         is_fee_paid_by_user: bool = False,
+        outcome_currency: str = "",
         is_vendor_sandbox: bool = False,
         email: str = "",
         password: str = "",
@@ -81,6 +82,7 @@ class NowPayments:
             "is_fixed_rate": is_fixed_rate or is_fee_paid_by_user,
             "is_fee_paid_by_user": is_fee_paid_by_user,
         }
+        self._outcome_currency = outcome_currency.strip().lower()
         self._login = {"email": email, "password": password} if email and password else None
         self._token: tuple[str, float] | None = None
         self._most_listed = limits.payments_per_invoice
@@ -246,12 +248,16 @@ class NowPayments:
         )
 
     async def asset_quote(self, amount: Eur, asset: str) -> AssetQuote:
-        """`GET /estimate` and `GET /min-amount`, asked with the flags that the payment will use."""
+        """`GET /estimate` and `GET /min-amount`, asked with the flags that the payment will use.
+
+        The minimum depends on what the shop is paid out in. Without `currency_to` the gateway
+        takes the merchant's outcome wallet; of several wallets the settings name the one.
+        """
         estimate = await self._estimate(plain(amount), "eur", asset)
-        flags = {name: str(value) for name, value in self._flags.items() if value}
-        answer = await self._get(
-            "/min-amount", {"currency_from": asset, "currency_to": asset, **flags}
-        )
+        query = {"currency_from": asset, **{name: str(on) for name, on in self._flags.items()}}
+        if self._outcome_currency:
+            query["currency_to"] = self._outcome_currency
+        answer = await self._get("/min-amount", query)
         minimum = wire.amount(_must_read(answer, wire.WireMinimum).min_amount)
         if minimum is None:
             raise Unavailable(NAME, "unreadable_answer")

@@ -22,7 +22,9 @@ class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
     `base_url` includes `/v1`. `callback_url` is where the gateway reaches the shop's webhooks when
     that is not under its public address. `vendor_sandbox` names the vendor's own test environment,
-    whose finished payments report that nothing was paid. `email` and `password` let the shop list
+    whose finished payments report that nothing was paid. `outcome_currency` is the ticker of the
+    wallet that the account is paid out to, for accounts with several: the least amount of a payment
+    depends on it. `email` and `password` let the shop list
     the payments of a hosted page; without them a lost callback of one is found by hand only.
     """
 
@@ -33,6 +35,7 @@ class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     vendor_sandbox: bool = False
     fixed_rate: bool = False
     fee_paid_by_user: bool = False
+    outcome_currency: str = ""
     email: str = ""
     password: str = ""
 
@@ -89,6 +92,7 @@ async def _open(
             boot_clock=context.boot_clock,
             is_fixed_rate=settings.fixed_rate,
             is_fee_paid_by_user=settings.fee_paid_by_user,
+            outcome_currency=settings.outcome_currency,
             is_vendor_sandbox=settings.vendor_sandbox,
             email=settings.email,
             password=settings.password,

@@ -46,6 +46,7 @@ async def client(
     base_url: str = "http://nowpayments/v1",
     account: tuple[str, str] = ("", ""),
     fixed_rate: bool = False,
+    outcome_currency: str = "",
 ) -> AsyncIterator[NowPayments]:
     http = HttpClient(
         base_url,
@@ -61,6 +62,7 @@ async def client(
             callback_url="https://shop.example/v1/webhooks/nowpayments",
             limits=LIMITS,
             is_fixed_rate=fixed_rate,
+            outcome_currency=outcome_currency,
             email=account[0],
             password=account[1],
         )
@@ -308,7 +310,18 @@ async def test_the_minimum_is_asked_with_the_flags_that_the_payment_will_use() -
         quote = await gateway.asset_quote(Decimal("25.00"), "ltc")
     assert (quote.amount, quote.minimum) == (Decimal("0.3"), Decimal("0.001"))
     assert script.asked[0].query == {"amount": "25", "currency_from": "eur", "currency_to": "ltc"}
-    assert script.asked[1].query["is_fixed_rate"] == "True"
+    assert script.asked[1].query == {
+        "currency_from": "ltc",
+        "is_fixed_rate": "True",
+        "is_fee_paid_by_user": "False",
+    }
+
+
+async def test_the_minimum_is_asked_for_the_wallet_that_the_settings_name() -> None:
+    script = Scripted((200, {"estimated_amount": "0.3"}), (200, {"min_amount": 0.001}))
+    async with client(script, outcome_currency=" USDTTRC20 ") as gateway:
+        await gateway.asset_quote(Decimal("25.00"), "ltc")
+    assert script.asked[1].query["currency_to"] == "usdttrc20"
 
 
 # --- against the stand-in ----------------------------------------------------------------------
@@ -361,6 +374,23 @@ async def test_every_callback_of_the_stand_in_is_verified_and_agrees_with_the_pa
     last = told[-1]
     assert isinstance(last, VerifiedPayment)
     assert (last.report.status, last.report.actually_paid) == (now.status, now.actually_paid)
+
+
+@pytest.mark.parametrize("named", ["", "usdttrc20"])
+@pytest.mark.parametrize("fixed_rate", [True, False])
+async def test_the_minimum_that_is_told_is_the_one_that_a_payment_is_held_to(
+    named: str, *, fixed_rate: bool
+) -> None:
+    app = sandbox(Caught(), outcome_currency="usdttrc20")
+    async with client(app, fixed_rate=fixed_rate, outcome_currency=named) as gateway:
+        for cents in range(10, 400, 15):
+            asked = msgspec.structs.replace(ASKED, price=Decimal(cents) / 100)
+            quote = await gateway.asset_quote(asked.price, "ltc")
+            if quote.amount >= quote.minimum:
+                await gateway.create_payment(asked)
+            else:
+                with pytest.raises(Rejected, match="below_minimum"):
+                    await gateway.create_payment(asked)
 
 
 @pytest.mark.parametrize("fault", ["drop_after", "500_after", "garbage"])
