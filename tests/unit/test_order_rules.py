@@ -345,6 +345,35 @@ def test_o8_the_last_payment_alive_that_failed_fails_the_order(
     assert after.order.status == "waiting"
 
 
+@pytest.mark.parametrize("status", ["waiting", "confirming"])
+@pytest.mark.parametrize("word", ["expired", "failed", "partially_paid", "refunded"])
+def test_an_order_whose_finished_money_waits_for_a_person_is_not_ended_by_another_payment(
+    cases: OrderCases, status: str, word: str
+) -> None:
+    file = cases.with_payment(cases.with_payment(cases.order(status), "finished"))
+    file = msgspec.structs.replace(file, holds=(cases.rows.hold(file.order, version=1),))
+    after, _ = cases.told(file, word)
+    assert after.order.status == status
+    assert goods_states(after) == {"held"}
+    assert after.payments[1].rank > file.payments[1].rank
+    set_apart = [h.reason for h in after.holds if h.subject == "payment"]
+    assert set_apart == (["duplicate_payment"] if word == "partially_paid" else [])
+
+
+@pytest.mark.parametrize("word", ["expired", "failed", "refunded"])
+def test_a_payment_with_a_hold_that_brought_money_keeps_its_order_too(
+    cases: OrderCases, word: str
+) -> None:
+    file = cases.with_payment(cases.with_payment(cases.order(), "finished"))
+    hold = cases.rows.hold(
+        file.order, subject="payment", subject_id=file.payments[0].id, reason="wrong_asset"
+    )
+    after, _ = cases.told(msgspec.structs.replace(file, holds=(hold,)), word)
+    assert after.order.status == "waiting"
+    ended, _ = run_out(cases, after)
+    assert ended.order.status == "expired"
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [

@@ -233,7 +233,7 @@ class _Case:
 
     def _ended(self) -> None:
         """O4 by the gateway: no other payment alive, and none of them brought money."""
-        if self._others_alive() or any(p.status in MONEY for p in self.file.payments):
+        if self._others_alive() or self._has_money():
             return
         if ORDER.step(self.order.status, "expire"):
             self.draft.move_order("expire")
@@ -241,17 +241,25 @@ class _Case:
             give_back(self.draft, self.held_keys, signal="expire")
 
     def _failed(self) -> None:
-        """O8: the last payment alive failed."""
-        if not self._others_alive() and ORDER.step(self.order.status, "gateway_failed"):
+        """O8: the last payment alive failed, and no money of another one waits for a person."""
+        if self._others_alive() or self._has_money():
+            return
+        if ORDER.step(self.order.status, "gateway_failed"):
             self._fail("gateway_failed", "provider_failed", "order_failed")
 
     # --- money -----------------------------------------------------------------------------------
 
     def _partial(self) -> None:
-        """O7 and O17, or as finished where the amount lies within the tolerance."""
+        """O7 and O17, or as finished where the amount lies within the tolerance.
+
+        Beside whole money that waits for a person it is a second payment: it does not make the
+        order one that was paid too little, of which nothing is given back.
+        """
         tolerance = self.limits.underpayment_tolerance
         if is_within_tolerance(self.payment, self.report, tolerance):
             self._finished()
+        elif self._is_held_for_another():
+            self._set_apart("duplicate_payment", "duplicate_payment")
         elif ORDER.step(self.order.status, "underpaid"):
             self._fail("underpaid", "underpaid", "order_underpaid")
         else:
@@ -323,7 +331,9 @@ class _Case:
             if order.settled_by in {None, self.payment.id}:
                 # Beside any other hold: whoever decides that one must see this too.
                 stop_for_gateway_refund(self.draft, self.grants)
-        elif not self._others_alive() and ORDER.step(order.status, "gateway_refunded"):
+        elif self._others_alive() or self._has_money():
+            return
+        elif ORDER.step(order.status, "gateway_refunded"):
             self.draft.move_order("gateway_refunded")
             self.draft.event("order_refunded", order.id, facts={"by": "gateway"})
             give_back(self.draft, self.held_keys, signal="release")
@@ -359,6 +369,16 @@ class _Case:
 
     def _others_alive(self) -> bool:
         return any(p.is_alive for p in self.file.payments if p.id != self.payment.id)
+
+    def _has_money(self) -> bool:
+        """Whether another payment brought money: it waits for a person, who may accept it."""
+        return any(p.status in MONEY and p.id != self.payment.id for p in self.file.payments)
+
+    def _is_held_for_another(self) -> bool:
+        others = (p for p in self.file.payments if p.id != self.payment.id)
+        return self.file.open_order_hold() is not None and any(
+            p.status == "finished" for p in others
+        )
 
     def _fail(self, signal: str, reason: FailureReason, event: str) -> None:
         self.draft.move_order(signal, failure_reason=reason)
