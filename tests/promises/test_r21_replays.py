@@ -30,7 +30,10 @@ async def poison(market: Market, kind: str) -> int:
         jitter=lambda: 0.0,
         observe=lambda *_: None,
     )
-    due = "SELECT id::text FROM jobs WHERE kind = %s AND state = 'pending'"
+    due = (
+        "SELECT id::text FROM jobs WHERE kind = %s AND state = 'pending'"
+        " AND available_at <= now() + interval '5 seconds'"
+    )
     while rows := await market.sql(due, [kind]):
         await asyncio.gather(*(runner.run(str(job)) for (job,) in rows))
     return len(await dead_letters(market))
