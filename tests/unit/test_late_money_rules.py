@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitloot.domain.decision import Decision
+from bitloot.domain.hold_decision import decide_hold
 from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.order import OrderFile
 from bitloot.domain.payment import GATEWAY_STATUS
+from bitloot.domain.reveal import allows_reveal
 from bitloot.domain.settlement import TodayNeeded, settle
 from bitloot.testing.order_cases import ASKED, OrderCases, applied, goods_states, kinds
 
@@ -258,6 +261,54 @@ def test_o23_suspends_the_grants_that_could_still_be_used(cases: OrderCases) -> 
     )
     revoked = [c.after for c in decision.save if c.after.id == grant.id]
     assert [getattr(row, "revoked_at", None) for row in revoked] == [cases.at]
+
+
+def given_up(cases: OrderCases) -> OrderFile:
+    """An order of which one item was delivered before somebody gave up on the rest."""
+    file = cases.paid("partially_fulfilled")
+    failed = msgspec.structs.replace(
+        file.order, status="failed", failure_reason="fulfilment_failed"
+    )
+    return msgspec.structs.replace(file, order=failed)
+
+
+def test_o23_ends_what_an_order_given_up_on_still_reveals(cases: OrderCases) -> None:
+    file = given_up(cases)
+    assert allows_reveal(file)
+    grant = cases.rows.grant(file.items[0], version=1)
+    decision = settle(
+        file,
+        file.payments[0],
+        cases.report(file, "refunded"),
+        at=cases.at,
+        terms=cases.terms(),
+        grants=[grant],
+    )
+    after = applied(file, decision)
+    assert (after.order.status, after.order.failure_reason) == ("failed", "fulfilment_failed")
+    assert [(h.subject, h.reason) for h in after.holds] == [("order", "gateway_refund")]
+    assert not allows_reveal(after)
+    rejected = decide_hold(
+        after,
+        after.holds[0].id,
+        accept=False,
+        by="admin/1",
+        reason="the money came again",
+        expected_version=after.order.version,
+        at=cases.at,
+        terms=cases.terms(),
+        held_keys=cases.keys,
+    )
+    assert allows_reveal(applied(after, rejected))
+    revoked = [c.after for c in decision.save if c.after.id == grant.id]
+    assert [getattr(row, "revoked_at", None) for row in revoked] == [cases.at]
+
+
+def test_o23_a_refund_of_other_money_leaves_an_order_given_up_on_as_it_is(
+    cases: OrderCases,
+) -> None:
+    after, _ = cases.told(cases.with_payment(given_up(cases)), "refunded")
+    assert after.holds == ()
 
 
 @pytest.mark.parametrize("status", ["finished", "partially_paid"])

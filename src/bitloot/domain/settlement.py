@@ -21,7 +21,7 @@ from bitloot.domain.paying import Terms, become_paid, with_remark
 from bitloot.domain.payment import Payment, PaymentReport, PaymentStatus
 from bitloot.domain.refund import stop_for_gateway_refund
 from bitloot.domain.retry import close_holds
-from bitloot.domain.reveal import Grant, revoke
+from bitloot.domain.reveal import Grant, revoke, shows_keys
 from bitloot.domain.settlement_guard import (
     GuardFault,
     guard_faults,
@@ -325,9 +325,14 @@ class _Case:
             self._hold_order("paid_after_end")  # O19
 
     def _refunded(self) -> None:
-        """O10 before payment; O23 after it, for the money that paid for the order."""
+        """O10 before payment; O23 after it, for the money that paid for the order.
+
+        An order that somebody gave up on after a part of it was delivered (O14) still shows those
+        keys, and rule O23 does not name its status: that stays as it is, but whoever got the money
+        back reveals nothing more until a person has decided.
+        """
         order = self.order
-        if order.status in PAID:
+        if order.status in PAID or shows_keys(order):
             if order.settled_by in {None, self.payment.id}:
                 # Beside any other hold: whoever decides that one must see this too.
                 stop_for_gateway_refund(self.draft, self.grants)
