@@ -17,13 +17,12 @@ from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from bitloot_web.metrics import UNMATCHED
+from bitloot_web.request_checks import HEAD_ONLY
 from bitloot_web.security.rate_limits import headers_of
 from bitloot_web.shop import Shop
 
 log = structlog.get_logger(__name__)
 
-# In the state of a request: it was a HEAD. Read by routes that may not be asked for by one.
-HEAD_ONLY: Final = "head_only"
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _CSP: Final = b"default-src 'none'; frame-ancestors 'none'"
 _HSTS: Final = b"max-age=31536000; includeSubDomains"

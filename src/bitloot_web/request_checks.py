@@ -16,11 +16,12 @@ from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import ParameterKwarg, QueryParameter
 
-from bitloot_web.envelope import HEAD_ONLY
 from bitloot_web.problems import FieldError, ProblemError
 
 EdgeRequest: TypeAlias = Request[None, None, State]
 
+# In the state of a request: it was a HEAD.
+HEAD_ONLY: Final = "head_only"
 # In the options of a route: its GET is no mere reading, so nobody may do it by a HEAD.
 NO_HEAD: Final = "no_head"
 MAX_NAME: Final = 60
