@@ -18,6 +18,7 @@ from bench.figures import (
     order_status,
     relay,
     starting,
+    whole_shop,
     worker_overhead,
 )
 from bench.report import Findings, Report, table, write
@@ -34,6 +35,7 @@ FIGURES: Final[Mapping[str, Callable[[Stage], Findings]]] = {
     "commit-to-start": commit_to_start.measure,
     "worker-overhead": worker_overhead.measure,
     "starting": starting.measure,
+    "whole-shop": whole_shop.measure,
 }
 
 
@@ -45,7 +47,9 @@ def main() -> int:
     found: list[Findings] = []
     try:
         begun = time.monotonic()
-        with open_stage(folder, rounds=asked.rounds, seconds=asked.seconds) as stage:
+        with open_stage(
+            folder, rounds=asked.rounds, seconds=asked.seconds, orders=asked.orders
+        ) as stage:
             say(f"servers and catalogue: {time.monotonic() - begun:.0f} s")
             for name in names:
                 begun = time.monotonic()
@@ -80,6 +84,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="of each comparison")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each side in a round")
+    parser.add_argument("--orders", type=int, default=10_000, help="of the whole shop")
     parser.add_argument(
         "--only", nargs="*", choices=list(FIGURES), help="measure these and write nothing"
     )

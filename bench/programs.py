@@ -60,6 +60,16 @@ class Program:
             time.sleep(LOOK_SECONDS)
         raise RuntimeError(f"{self.name} is not ready: {self.tail()}")
 
+    def wait_until_listening(self, port: int) -> None:
+        """Until it takes connections. Raises RuntimeError."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and self._running.alive():
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(LOOK_SECONDS)
+        raise RuntimeError(f"{self.name} does not listen: {self.tail()}")
+
     def finish(self) -> None:
         """Wait for a program that ends by itself. Raises RuntimeError when it failed."""
         if self._running.wait(READY_SECONDS) != 0:

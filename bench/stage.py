@@ -50,6 +50,7 @@ class Stage:
     ports: Mapping[str, int]
     rounds: int
     seconds: float
+    orders: int
 
     def fresh_database(self, name: str) -> str:
         """A copy of the filled database; gives its address."""
@@ -106,7 +107,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def open_stage(folder: Path, *, rounds: int, seconds: float) -> Iterator[Stage]:
+def open_stage(folder: Path, *, rounds: int, seconds: float, orders: int) -> Iterator[Stage]:
     """Servers that wait for the disk as a real shop's do, and a template with the catalogue."""
     names = ("shop", "limit", "nowpayments", "kinguin", "resend")
     with (
@@ -127,4 +128,5 @@ def open_stage(folder: Path, *, rounds: int, seconds: float) -> Iterator[Stage]:
             ports=dict(zip(names, free_ports(len(names)), strict=True)),
             rounds=rounds,
             seconds=seconds,
+            orders=orders,
         )

@@ -23,7 +23,7 @@ LOOK_SECONDS: Final = 0.005
 
 
 def measure(stage: Stage) -> Findings:
-    """Each shop of its own, its application built; each process a fresh one, its bytecode and files read before."""
+    """Each shop with its application; each process a fresh one whose files were read before."""
     in_a_test = sorted(asyncio.run(_shops(IN_A_TEST + WARM))[WARM:])
     database = stage.fresh_database("starting")
     starts = [_start(stage, database) for _ in range(stage.rounds + 1)][1:]
