@@ -150,6 +150,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     catalogue_per_minute: int = 300
     quotes_per_minute: int = 60
     orders_per_10_minutes: int = 10
+    order_repeats_per_10_minutes: int = 300
     reveals_per_hour: int = 30
     admin_per_minute: int = 600
     forged_webhooks_stored_per_minute: int = 100
