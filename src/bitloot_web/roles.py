@@ -9,11 +9,13 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from math import ceil
 from typing import Final, Literal, TypeAlias
 
 import structlog
 import uvicorn
 
+from bitloot.domain.limits import Limits
 from bitloot_web.asgi import build_app
 from bitloot_web.composition.opening import OpenShop, open_shop
 from bitloot_web.plugins import Configuration
@@ -24,7 +26,6 @@ log = structlog.get_logger(__name__)
 
 Role: TypeAlias = Literal["web", "worker", "scheduler"]
 ALL_ROLES: Final = frozenset[Role]({"web", "worker", "scheduler"})
-GRACE_SECONDS: Final = 30
 BACKLOG: Final = 2048
 
 
@@ -103,7 +104,7 @@ async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
             log_config=None,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=_grace_seconds(settings.limits),
         )
     )
     listening = _listen(settings.host, settings.port)
@@ -115,6 +116,11 @@ async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
     server.should_exit = True
     stopping.cancel()
     await serving
+
+
+def _grace_seconds(limits: Limits) -> int:
+    """How long requests may take to end: as long as jobs and their broker have together."""
+    return ceil((limits.stop_wait_tasks + limits.stop_shutdown).total_seconds())
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -54,8 +54,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     # The port of `bitloot serve`.
     port: int = 8000
-    # The server program behind `bitloot serve`.
-    server: Literal["uvicorn"] = "uvicorn"
     # The private folder of plugins that keep files.
     data_dir: str = "var"
     # What tokens, links, cursors and receipts are signed with: at least 32 characters.

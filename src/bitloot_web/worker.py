@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
 from taskiq import AsyncBroker
 from taskiq.receiver import Receiver
 
 from bitloot.domain.limits import Limits
 from bitloot_web.relay import Relay
+
+log = structlog.get_logger(__name__)
 
 # The one task there is: what to do stands in the job's row, so a rolling deploy never meets a
 # message that it does not know.
@@ -24,7 +27,9 @@ async def work(
     concurrency: int,
     stop: asyncio.Event,
 ) -> None:
-    """Until `stop` is set; then running jobs get `stop_wait_tasks` to end."""
+    """Until `stop` is set; then running jobs get `stop_wait_tasks` to end, and the broker
+    `stop_shutdown` to hang up.
+    """
 
     async def run(job_id: str) -> None:
         await run_job(job_id)
@@ -41,4 +46,8 @@ async def work(
             group.create_task(receiver.listen(stop), name="listen")
             group.create_task(relay.run(stop), name="relay")
     finally:
-        await broker.shutdown()
+        try:
+            async with asyncio.timeout(limits.stop_shutdown.total_seconds()):
+                await broker.shutdown()
+        except TimeoutError:
+            log.warning("doorbell_not_closed_in_time")

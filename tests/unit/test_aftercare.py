@@ -231,3 +231,14 @@ async def test_reveals_go_on_while_every_data_key_is_wrapped_anew() -> None:
     assert [(await shop.inventory.rotate()).count for _ in range(2)] == [2, 0]
     shop.vault.forget_kek("memory-1")
     assert await shop.read_keys(order_id, item_id, key="z" * 16) == ["OWN-1"]
+
+
+async def test_a_refund_stands_in_the_books_once_and_to_the_cent() -> None:
+    shop = PaidOrders()
+    order_id, _ = await delivered(shop)
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    with pytest.raises(Refused, match="refund-not-allowed"):
+        await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=True)
+    await shop.work_for(timedelta(days=2))
+    refunds = [line for line in shop.store.rows(LedgerLine) if line.account == "refund"]
+    assert [line.amount for line in refunds] == [RECORD.eur]

@@ -1,10 +1,15 @@
-"""Failures that other shops of this kind are known for, one test each, named after the failure.
+"""Failures that other shops of this kind are known for, each with a test that names it.
 
 Many are held where the thing itself is tested; a test below keeps this list true. The others
-follow here, and in `tests/integration/test_regressions_at_once.py`.
+follow here, in `tests/unit/test_regressions_at_work.py`, and in
+`tests/integration/test_regressions_at_once.py`.
 
 - a placeholder encryption key is accepted:
   unit/test_key_envelope.py::test_placeholder_keys_are_refused_in_production_only
+- the check whether an order is fulfilled, and the purchase, are two steps:
+  unit/test_regressions_at_work.py::test_two_workers_at_one_fulfilment_buy_it_once_whoever_is_first
+- a worker that was taken over buys and writes all the same:
+  unit/test_worker_races.py::test_a_worker_whose_lease_was_taken_over_writes_nothing_more
 - the check for stock is not atomic:
   integration/test_money_under_concurrency.py::test_many_buyers_of_the_last_unit_of_a_supplier_get_one_order
 - a status jumps where no table leads:
@@ -13,17 +18,25 @@ follow here, and in `tests/integration/test_regressions_at_once.py`.
   contract/test_memory_local.py::test_a_full_cache_lets_the_oldest_go
 - the life of a one-time code tells who has an account:
   unit/test_shop_in_a_test.py::test_a_code_opens_no_other_order_and_an_unknown_order_gets_the_same_answer
+- a secret is compared in a time that tells how far it was right:
+  unit/test_tidy.py::test_every_comparison_of_a_secret_by_its_letters_is_found
 - an empty signature header passes:
   unit/test_nowpayments_hostile_values.py::test_a_forged_callback_is_forged_whatever_it_holds
 - an order is paid and its job cannot be queued:
   unit/test_relay.py::test_a_bell_that_breaks_while_ringing_leaves_no_job_waiting
+- a job is queued before or after what it belongs to is stored:
+  unit/test_regressions_at_work.py::test_what_was_stored_is_never_without_the_job_that_looks_into_it
 - the answer of the object store is believed:
-  contract/test_vaults.py::test_an_object_says_the_digest_that_it_was_stored_with
+  unit/test_regressions_at_work.py::test_a_good_answer_of_the_store_delivers_nothing_until_it_shows_what_it_holds
 - ids of orders can be guessed without end:
+  contract/http/test_http_guesses.py::test_ids_of_orders_cannot_be_guessed_without_end
+- an order that is somebody else's is told apart from one that is not there:
   contract/http/test_http_callers.py::test_an_order_is_not_there_for_the_holder_of_another
 - a page has no bounds:
   contract/http/test_http_problems.py::test_a_page_has_between_one_and_a_hundred_rows
-- a job is queued again without end:
+- a job for what is switched off is queued again without end:
+  unit/test_regressions_at_work.py::test_a_job_whose_gateway_was_switched_off_is_given_up_and_not_queued_without_end
+- a job that fails is queued again without end:
   unit/test_job_runner.py::test_after_the_last_attempt_a_dead_letter_is_left_and_others_go_on
 - addresses that differ in case are two people:
   unit/test_prices.py::test_an_address_is_sent_to_as_typed_and_compared_folded
@@ -31,10 +44,12 @@ follow here, and in `tests/integration/test_regressions_at_once.py`.
   unit/test_prices.py::test_a_fixed_discount_is_never_more_than_given_and_never_goes_below_a_floor
 - an unsigned message switches the detection of duplicates off:
   unit/test_payment_jobs.py::test_a_forged_callback_is_stored_counted_and_never_hides_a_good_one
+- one idempotency key from many clients of several processes gives several orders:
+  integration/test_regressions_at_once.py::test_one_idempotency_key_from_eight_clients_over_two_processes_gives_one_order
 - a limit of rate is declared and does nothing:
-  contract/http/test_http_callers.py::test_a_limit_is_exact_and_says_when_it_ends
+  contract/http/test_http_guesses.py::test_every_limit_that_is_declared_is_active
 - a setting is documented and never read:
-  unit/test_settings.py::test_limits_are_read_as_durations_numbers_and_fractions
+  unit/test_settings_table.py::test_every_setting_and_limit_of_the_page_is_used_by_the_code
 - an unknown setting is not reported:
   unit/test_settings.py::test_an_unknown_name_is_reported_with_the_nearest_that_is_read
 - a foreign key has no index:
@@ -42,6 +57,8 @@ follow here, and in `tests/integration/test_regressions_at_once.py`.
 - the plan of a list sorts the table:
   integration/test_view_round_trips.py::test_every_view_is_one_statement_and_hot_ones_read_no_table_from_end_to_end
 - a stand-in lacks a call that the port demands:
+  contract/test_stand_ins.py::test_the_suite_of_a_port_makes_every_call_of_it_and_runs_on_every_stand_in
+- a stand-in of the gateway does less than the gateway:
   contract/wire/test_nowpayments_sandbox_process.py::test_every_line_of_what_the_stand_in_must_do_has_a_test
 """
 

@@ -1,5 +1,7 @@
 """The page of settings says what the code reads, each with its words."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -10,7 +12,10 @@ from bitloot_web.plugins import configure, shown
 from bitloot_web.settings import Environment, Settings
 from bitloot_web.settings_table import settings_table
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "settings.md"
+# Where settings are declared, read from the environment and described: not where they are used.
+DECLARED = {"limits.py", "settings.py", "settings_table.py"}
 
 
 def rows() -> dict[str, list[str]]:
@@ -56,3 +61,25 @@ def test_no_default_of_a_secret_is_shown() -> None:
 def test_a_cap_stands_beside_its_limit() -> None:
     assert rows()["BITLOOT_LIMIT_LINK_LIFE"] == ["`15m`", "`15m`"]
     assert rows()["BITLOOT_LIMIT_PAGE_MAX"] == ["`100`", "`100`"]
+
+
+def unused(names: Iterable[str], form: str) -> list[str]:
+    """Those of the names that the code never asks for. `form` is the pattern of such a question."""
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "src").rglob("*.py")
+        if path.name not in DECLARED and "sandbox" not in path.parts
+    ]
+    return [name for name in names if not any(re.search(form.format(name), t) for t in texts)]
+
+
+def test_every_setting_and_limit_of_the_page_is_used_by_the_code() -> None:
+    # The fields of rows that choose a limit by its name carry it as a text.
+    assert unused(Limits.__struct_fields__, r'(\.{0}\b|"{0}")') == []
+    own = (ROOT / "src" / "bitloot_web" / "settings.py").read_text(encoding="utf-8")
+    asked = [name for name in Settings.__struct_fields__ if f"self.{name}" not in own]
+    assert unused(asked, r"\.{0}\b") == []
+
+
+def test_a_setting_that_nobody_uses_is_found() -> None:
+    assert unused(["job_lease", "never_heard_of"], r"\.{0}\b") == ["never_heard_of"]

@@ -196,6 +196,37 @@ def the_core_needs_msgspec_alone(file: File) -> Faults:
             yield f"{line}: imports {name}"
 
 
+# --- secrets ---------------------------------------------------------------------------------
+
+SECRET = re.compile(r"secret|signature|digest|token|hmac|passw|pepper", re.IGNORECASE)
+# What is only counted, or only there or not, tells nothing of what it holds.
+HARMLESS = frozenset({"len", "bool"})
+
+
+def secrets_are_compared_in_constant_time(file: File) -> Faults:
+    for node in file.nodes():
+        if not isinstance(node, ast.Compare):
+            continue
+        if not any(isinstance(each, ast.Eq | ast.NotEq) for each in node.ops):
+            continue
+        sides = [node.left, *node.comparators]
+        if any(isinstance(side, ast.Constant) for side in sides):
+            continue
+        for name in {name for side in sides for name in words_of(side) if SECRET.search(name)}:
+            yield f"{node.lineno}: {name} is compared by == or !="
+
+
+def words_of(side: ast.expr) -> Iterator[str]:
+    """Every name that one side of a comparison is made of."""
+    if isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id in HARMLESS:
+        return
+    for node in ast.walk(side):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
 # --- types and lint --------------------------------------------------------------------------
 
 IGNORE = re.compile(r"#\s*(type:\s*ignore|mypy:\s*ignore|pyright:)")
@@ -357,6 +388,13 @@ RULES = [
         src("x = 1  # noqa: S603\n"),
         src("x = 1  # noqa: S603 - the argument is our own\n"),
     ),
+    Rule(
+        secrets_are_compared_in_constant_time,
+        src("ok = hmac.new(key, body, sha512).hexdigest() == given.strip()\n"),
+        src("ok = compare_digest(token, given) and len(token) == size and token != ''\n"),
+        where=PACKAGES,
+        homes=("src/bitloot/testing/", "src/bitloot_adapters/sandbox/"),
+    ),
     Rule(nothing_is_left_for_later, src("# TODO later\n"), src("# a method of work\n")),
 ]
 
@@ -407,3 +445,16 @@ def test_the_rule_finds_a_planted_offence_and_leaves_a_near_miss_alone(rule: Rul
 )
 def test_every_way_to_ask_the_world_is_found(text: str) -> None:
     assert list(the_world_has_one_home(src(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "given == self.secret\n",
+        "if shop.edge.admin_token_digest != sha256(given).digest(): ...\n",
+        "signature(secret, body) == given\n",
+        "(given, name) == (key.token, key.name)\n",
+    ],
+)
+def test_every_comparison_of_a_secret_by_its_letters_is_found(text: str) -> None:
+    assert list(secrets_are_compared_in_constant_time(src(text)))

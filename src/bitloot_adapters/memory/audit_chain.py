@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
+from hmac import compare_digest
 
 import msgspec
 
@@ -41,7 +42,7 @@ class AuditChain:
         for seq, line in enumerate(self._lines, start=1):
             if line.seq != seq or line.previous != previous:
                 return False
-            if line.digest != _digest(seq, previous, line.entry):
+            if not compare_digest(line.digest, _digest(seq, previous, line.entry)):
                 return False
             previous = line.digest
         return True

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from hmac import new
+from hmac import compare_digest, new
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -97,7 +97,7 @@ class MemoryKeyVault:
     async def put(self, object_name: str, ciphertext: bytes, sha256: str) -> None:
         """Store exactly these bytes."""
         self.faults.arrive()
-        if _digest(ciphertext) != sha256:
+        if not compare_digest(_digest(ciphertext), sha256):
             raise VaultFault
         self._objects[object_name] = ciphertext
 
