@@ -16,16 +16,24 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the hit is allowed. `retry_after` in seconds, 0 when it is."""
+    """Whether the hit is allowed. `retry_after` in seconds, 0 when it is.
+
+    `repeated`: it was counted before, under its mark.
+    """
 
     allowed: bool
     remaining: int
     retry_after: float
+    repeated: bool = False
 
 
 class RateLimiter(Protocol):
     """Raises StoreUnavailable when the counters cannot be reached and the quota fails closed."""
 
-    async def hit(self, quota: Quota, subject: str) -> Verdict:
-        """Count one hit. Without its store: allowed, unless the quota fails closed."""
+    async def hit(self, quota: Quota, subject: str, *, mark: str | None = None) -> Verdict:
+        """Count one hit. Without its store: allowed, unless the quota fails closed.
+
+        Hits of a subject with one `mark` are one hit, for as long as the first of them counts: it
+        leaves the window alone, so that never more different ones than the limit lie in it.
+        """
         ...

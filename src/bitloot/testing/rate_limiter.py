@@ -74,6 +74,36 @@ class RateLimiterContract(Contract):
         )
         assert sum(v.allowed for v in verdicts) == 7
 
+    async def test_hits_with_one_mark_are_one_hit(self, rig: RateLimiterRig) -> None:
+        rule, other = quota(rig, 2, ticks=LONG), rig.another()
+        verdicts = await asyncio.gather(
+            *((rig.limiter if n % 2 else other).hit(rule, WHO, mark="one") for n in range(9))
+        )
+        assert sorted((v.allowed, v.repeated, v.remaining) for v in verdicts) == [
+            (True, False, 1),
+            *[(True, True, 1)] * 8,
+        ]
+        assert (await rig.limiter.hit(rule, WHO, mark="two")).remaining == 0
+        assert (await rig.limiter.hit(rule, WHO, mark="one")).allowed
+        assert not (await rig.limiter.hit(rule, WHO, mark="three")).allowed
+        assert not (await rig.limiter.hit(rule, WHO)).allowed
+
+    async def test_a_mark_is_of_its_subject_and_its_scope(self, rig: RateLimiterRig) -> None:
+        rule = quota(rig, 1, ticks=LONG)
+        others = quota(rig, 1, scope="quotes", ticks=LONG)
+        for one, subject in ((rule, WHO), (rule, "192.0.2.8"), (others, WHO)):
+            assert not (await rig.limiter.hit(one, subject, mark="same")).repeated
+        assert not (await rig.limiter.hit(rule, f"{WHO}|x", mark="y")).repeated
+        assert not (await rig.limiter.hit(rule, WHO, mark="x|y")).allowed
+
+    async def test_a_mark_lasts_no_longer_than_its_hit(self, rig: RateLimiterRig) -> None:
+        rule = quota(rig, 1)
+        await rig.limiter.hit(rule, WHO, mark="one")
+        await rig.pass_time(rule.window + rig.tick)
+        again = await rig.limiter.hit(rule, WHO, mark="one")
+        assert (again.allowed, again.repeated) == (True, False)
+        assert not (await rig.limiter.hit(rule, WHO, mark="two")).allowed
+
     @needs("lose_store")
     async def test_without_its_store_a_quota_fails_as_it_says(self, rig: RateLimiterRig) -> None:
         opens = quota(rig, 1, ticks=LONG)

@@ -2,9 +2,16 @@
 
 from collections import defaultdict, deque
 
+import msgspec
+
 from bitloot.ports.clock import Clock
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.rate_limiter import Quota, Verdict
+
+
+class _Hit(msgspec.Struct, frozen=True):
+    at: float
+    mark: str | None
 
 
 class MemoryRateLimiter:
@@ -12,11 +19,11 @@ class MemoryRateLimiter:
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
-        self._hits: dict[tuple[str, str], deque[float]] = defaultdict(deque)
+        self._hits: dict[tuple[str, str], deque[_Hit]] = defaultdict(deque)
         self.is_down = False
 
-    async def hit(self, quota: Quota, subject: str) -> Verdict:
-        """Count one hit; one that is refused does not count."""
+    async def hit(self, quota: Quota, subject: str, *, mark: str | None = None) -> Verdict:
+        """Count one hit; one that is refused does not count, nor one whose mark counts already."""
         if self.is_down:
             if quota.fails_closed:
                 raise StoreUnavailable
@@ -24,11 +31,14 @@ class MemoryRateLimiter:
         now = self._clock().timestamp()
         window = quota.window.total_seconds()
         hits = self._hits[quota.scope, subject]
-        while hits and now - hits[0] >= window:
+        while hits and now - hits[0].at >= window:
             hits.popleft()
+        left = max(0, quota.limit - len(hits))
+        if mark is not None and any(hit.mark == mark for hit in hits):
+            return Verdict(allowed=True, remaining=left, retry_after=0.0, repeated=True)
         if len(hits) >= quota.limit:
             # Room comes when so many of the oldest have left that one more fits.
-            leaves = hits[len(hits) - quota.limit] + window
+            leaves = hits[len(hits) - quota.limit].at + window
             return Verdict(allowed=False, remaining=0, retry_after=leaves - now)
-        hits.append(now)
-        return Verdict(allowed=True, remaining=quota.limit - len(hits), retry_after=0.0)
+        hits.append(_Hit(now, mark))
+        return Verdict(allowed=True, remaining=left - 1, retry_after=0.0)

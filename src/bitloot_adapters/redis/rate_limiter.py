@@ -7,7 +7,9 @@ Why not the library `limits` (5.8), whose moving window is otherwise the same id
 - its windows are whole seconds;
 - what is left, and when to come again, is a second call that sees another moment.
 
-A hit that is refused is not counted. Subjects (addresses, IPs) are stored as keyed digests only.
+A hit that is refused is not counted. One with a mark leaves a key that lives no longer than the hit
+counts: while it is there, the same mark is no further hit. Subjects (addresses, IPs) and marks are
+stored as keyed digests only.
 """
 
 from hashlib import blake2b
@@ -36,13 +38,19 @@ while oldest and (oldest <= now - window or oldest > now) do
   oldest = tonumber(redis.call('LINDEX', KEYS[1], 0))
 end
 local count = redis.call('LLEN', KEYS[1])
+if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 1 then
+  return {1, math.max(0, limit - count), '0', 1}
+end
 if count >= limit then
   local leaves = tonumber(redis.call('LINDEX', KEYS[1], count - limit))
-  return {0, 0, string.format('%.0f', leaves + window - now)}
+  return {0, 0, string.format('%.0f', leaves + window - now), 0}
 end
 redis.call('RPUSH', KEYS[1], string.format('%.0f', now))
 redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
-return {1, limit - count - 1, '0'}
+if KEYS[2] then
+  redis.call('SET', KEYS[2], '1', 'PX', math.max(1, math.floor(window / 1000)))
+end
+return {1, limit - count - 1, '0', 0}
 """
 
 
@@ -53,20 +61,26 @@ class RedisRateLimiter:
         self._pepper = pepper[:PEPPER_MAX]
         self._hit = redis.register_script(_HIT)
 
-    async def hit(self, quota: Quota, subject: str) -> Verdict:
+    async def hit(self, quota: Quota, subject: str, *, mark: str | None = None) -> Verdict:
         """Count one hit. Raises StoreUnavailable, if the quota fails closed; else it is allowed."""
+        keys = [self._key(quota.scope, subject)]
+        if mark is not None:
+            keys.append(self._key(f"{quota.scope}:mark", f"{len(subject)}|{subject}|{mark}"))
         window = round(quota.window.total_seconds() * _MICRO)
         try:
             async with reached(CALL_SECONDS if quota.fails_closed else HINT_SECONDS):
-                allowed, remaining, wait = await self._hit(
-                    keys=[self._key(quota.scope, subject)], args=[quota.limit, window]
+                allowed, remaining, wait, repeated = await self._hit(
+                    keys=keys, args=[quota.limit, window]
                 )
         except StoreUnavailable:
             if quota.fails_closed:
                 raise
             return Verdict(allowed=True, remaining=quota.limit, retry_after=0.0)
         return Verdict(
-            allowed=bool(allowed), remaining=int(remaining), retry_after=int(wait) / _MICRO
+            allowed=bool(allowed),
+            remaining=int(remaining),
+            retry_after=int(wait) / _MICRO,
+            repeated=bool(repeated),
         )
 
     def _key(self, scope: str, subject: str) -> str:

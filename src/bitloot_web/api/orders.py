@@ -22,7 +22,7 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import order_session
 from bitloot_web.security.client_address import client_of, counted
-from bitloot_web.security.rate_limits import count, limited
+from bitloot_web.security.rate_limits import count, limited_once
 from bitloot_web.shop import Shop
 
 After: TypeAlias = Annotated[int, QueryParameter(ge=0, le=2**31 - 1)]
@@ -178,7 +178,11 @@ def placed(facts: OrderFacts, shop: Shop) -> PlacedOrder:
     )
 
 
-@post("/v1/orders", guards=[limited("orders-by-ip")], operation_id="createOrder")
+@post(
+    "/v1/orders",
+    guards=[limited_once("orders-by-ip", "order-repeats")],
+    operation_id="createOrder",
+)
 async def create_order(
     request: EdgeRequest,
     shop: TheShop,
@@ -189,7 +193,8 @@ async def create_order(
     client = counted(client_of(request.scope, shop.edge.trusted_proxies))
     once = await once_of(request, idempotency_key, caller=f"guest/{client}", limits=shop.limits)
     address = parse_address(data.email)
-    await count(shop, request.scope, "orders-by-address", address.person)
+    mark = f"{client}/{once.key}"
+    await count(shop, request.scope, "orders-by-address", address.person, mark=mark)
     if not await shop.captcha.passes(data.captcha, action="order", remote_ip=client):
         raise ProblemError("captcha-failed")
     facts = await shop.checkout.place(

@@ -2,6 +2,9 @@
 
 A limit is counted by the client's network address unless its row says otherwise. Limits on codes
 fail closed: without their store nobody can guess. All others let requests through.
+
+A repetition of a request under its `Idempotency-Key` places no second order, so it is no second hit
+of the limits on orders as long as the first counts; repetitions have a limit of their own.
 """
 
 from collections.abc import Mapping
@@ -17,6 +20,7 @@ from litestar.types import AsyncAnyCallable, Scope
 
 from bitloot.domain.limits import Limits
 from bitloot.ports.rate_limiter import Quota, Verdict
+from bitloot_web.once import HEADER
 from bitloot_web.problems import ProblemError
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.shop import Shop
@@ -26,6 +30,7 @@ RateName: TypeAlias = Literal[
     "quotes",
     "orders-by-ip",
     "orders-by-address",
+    "order-repeats",
     "reveals",
     "downloads",
     "codes-by-ip",
@@ -50,6 +55,7 @@ RATE_LIMITS: Final[Mapping[RateName, Row]] = {
     "quotes": Row("quotes_per_minute", _MINUTE),
     "orders-by-ip": Row("orders_per_10_minutes", 10 * _MINUTE),
     "orders-by-address": Row("orders_per_10_minutes", 10 * _MINUTE),  # by e-mail address
+    "order-repeats": Row("order_repeats_per_10_minutes", 10 * _MINUTE),
     "reveals": Row("reveals_per_hour", 60 * _MINUTE),  # by order
     "downloads": Row("catalogue_per_minute", _MINUTE),
     "codes-by-ip": Row("otp_requests_per_15_minutes", 15 * _MINUTE, fails_closed=True),
@@ -80,13 +86,19 @@ def quota(name: RateName, limits: Limits) -> Quota:
     )
 
 
-async def count(shop: Shop, scope: Scope, name: RateName, subject: str) -> None:
-    """Count one hit of a subject. Raises ProblemError `rate-limited`, and StoreUnavailable."""
+async def count(
+    shop: Shop, scope: Scope, name: RateName, subject: str, *, mark: str | None = None
+) -> Verdict:
+    """Count one hit of a subject; those of one `mark` are one hit.
+
+    Raises ProblemError `rate-limited`, and StoreUnavailable.
+    """
     own = quota(name, shop.limits)
-    verdict = await shop.rate_limiter.hit(own, subject)
+    verdict = await shop.rate_limiter.hit(own, subject, mark=mark)
     scope["state"][_VERDICT] = Counted(own, verdict)
     if not verdict.allowed:
         raise ProblemError("rate-limited", retry_after=max(1, ceil(verdict.retry_after)))
+    return verdict
 
 
 def limited(name: RateName) -> AsyncAnyCallable:
@@ -96,6 +108,19 @@ def limited(name: RateName) -> AsyncAnyCallable:
         shop = shop_of(connection)
         address = client_of(connection.scope, shop.edge.trusted_proxies)
         await count(shop, connection.scope, name, counted(address))
+
+    return guard
+
+
+def limited_once(name: RateName, repeats: RateName) -> AsyncAnyCallable:
+    """A guard that counts a request under one idempotency key once, and apart how often it came."""
+
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        shop, scope = shop_of(connection), connection.scope
+        address = counted(client_of(scope, shop.edge.trusted_proxies))
+        key = connection.headers.get(HEADER)
+        if (await count(shop, scope, name, address, mark=key)).repeated:
+            await count(shop, scope, repeats, address)
 
     return guard
 
