@@ -90,6 +90,26 @@ async def test_callbacks_in_any_order_lead_to_the_same_end(
     assert sales(shop) == 1
 
 
+@pytest.mark.parametrize("word", ["waiting", "confirming", "sending"])
+async def test_a_callback_of_lower_rank_is_kept_as_stale_and_takes_nothing_back(
+    shop: UnpaidOrders, word: str
+) -> None:
+    placed, payment = await shop.payable()
+    there = shop.gateway_id(payment.payment_id)
+    shop.gateway.move(there, word)
+    late = shop.gateway.webhook(there)
+    shop.gateway.pay(there)
+    await shop.call_back(there)
+    await shop.work()
+    before, known = shop.payments(placed.order_id), shop.kinds(placed.order_id)
+    await shop.deliver(*late)
+    await shop.work()
+    assert shop.webhook_classes() == ["applied", "stale"]
+    assert [(p.status, p.rank) for p in before] == [("finished", 60)]
+    assert shop.payments(placed.order_id) == before
+    assert shop.kinds(placed.order_id) == known
+
+
 async def test_a_lost_callback_is_found_by_polling(shop: UnpaidOrders) -> None:
     placed, payment = await shop.payable()
     shop.gateway.pay(shop.gateway_id(payment.payment_id))
