@@ -194,7 +194,7 @@ async def shop(shop_url: str) -> AsyncIterator[Shop]:
         found = await ids.fetchone()
     assert found is not None
     async with open_database(shop_url, LIMITS) as opened:
-        database = WatchedDatabase(opened._pool)
+        database = WatchedDatabase(opened._pool, patience=60.0)
         yield Shop(
             shop_url,
             database,

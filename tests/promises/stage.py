@@ -27,7 +27,7 @@ from bitloot_web.devservices import start_postgres, start_valkey
 from bitloot_web.plugins import Configuration, configure
 from bitloot_web.settings import Environment
 
-QUICK_FACTOR: Final = 40.0
+QUICK_FACTOR: Final = 30.0
 FULL_FACTOR: Final = 20.0
 STAND_INS: Final = ("nowpayments", "kinguin", "resend")
 OWN_KEYS: Final = {False: 400, True: 6_000}
@@ -160,7 +160,8 @@ def open_stage(folder: Path, *, is_full: bool, **changes: object) -> Iterator[St
             for name, value in settings(town, direct).items()
             if name.removeprefix(LIMIT) not in QUICK
         }
-        town.variables = variables | environment(limits)
+        town.variables = variables
+        within = variables | environment(limits)
         socket = postgres.socket_dir / ".s.PGSQL.5432"
         stage = Stage(
             town=town,
@@ -169,13 +170,14 @@ def open_stage(folder: Path, *, is_full: bool, **changes: object) -> Iterator[St
             valkey=proxies.open(valkey.socket_path),
             gateway=proxies.open(ports["nowpayments"]),
             limits=limits,
-            configuration=configure(Environment(dict(town.variables))),
+            configuration=configure(Environment(dict(within))),
             factor=factor,
             is_full=is_full,
         )
         stage.own()
         stack.callback(_stop, town)
         _fill(town, keys=OWN_KEYS[is_full])
+        town.variables = within
         for role in ROLES:
             word = "serve" if role == "shop" else role
             more = reached(stage, role)

@@ -1,11 +1,15 @@
 """One pool of autocommit connections, and the only place where statements are sent.
 
 A statement sent alone is one round trip; several are sent in one pipeline and are one round trip
-too. Every wait has a limit: for a connection, for a lock, for a statement, and for a transaction
-that nobody goes on with.
+too. Every wait has a limit: for a connection, for a lock, for a statement, for a transaction that
+nobody goes on with, and for a server that says nothing at all.
 """
 
+import asyncio
+import contextlib
+import os
 import select
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
@@ -40,10 +44,13 @@ def adapters() -> AdaptersMap:
 
 
 class Database:
-    """Connections on loan. `round_trips` counts the waits for an answer of the server."""
+    """Connections on loan. `round_trips` counts the waits for an answer of the server, each of
+    which ends after `patience` seconds at the latest, with a connection that is lost.
+    """
 
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Connection], *, patience: float) -> None:
         self._pool = pool
+        self._patience = patience
         self.round_trips = 0
 
     async def take(self) -> Connection:
@@ -85,15 +92,21 @@ class Database:
     async def send(self, connection: Connection, questions: Sequence[Question]) -> list[Rows]:
         """Run statements in one round trip; the rows of each. Raises errors of psycopg."""
         self.round_trips += 1
-        if len(questions) == 1:
-            cursor = await connection.execute(questions[0].statement.sql, questions[0].parameters)
-            return [await _rows(cursor)]
-        async with connection.pipeline():
-            cursors = [
-                await connection.execute(question.statement.sql, question.parameters)
-                for question in questions
-            ]
-        return [await _rows(cursor) for cursor in cursors]
+        # Where the network or the server stands still, no time-out of the server's own counts.
+        giving_up = asyncio.get_running_loop().call_later(self._patience, _hang_up, connection)
+        try:
+            if len(questions) == 1:
+                only = questions[0]
+                cursor = await connection.execute(only.statement.sql, only.parameters)
+                return [await _rows(cursor)]
+            async with connection.pipeline():
+                cursors = [
+                    await connection.execute(question.statement.sql, question.parameters)
+                    for question in questions
+                ]
+            return [await _rows(cursor) for cursor in cursors]
+        finally:
+            giving_up.cancel()
 
     async def read(self, *questions: Question) -> list[Rows]:
         """Statements that change nothing, each seeing what is committed. Asked again once if the
@@ -141,6 +154,14 @@ async def _rows(cursor: psycopg.AsyncCursor[TupleRow]) -> Rows:
     return list(await cursor.fetchall())
 
 
+def _hang_up(connection: Connection) -> None:
+    """End a connection under whoever waits for it: the wait ends as if the server had hung up."""
+    with contextlib.suppress(OSError, psycopg.Error):
+        line = socket.socket(fileno=os.dup(connection.fileno()))
+        with line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
 def _is_stale(connection: Connection) -> bool:
     if connection.closed:
         return True
@@ -184,7 +205,8 @@ async def open_database(
         open=False,
     )
     async with pool:
-        yield Database(pool)
+        patience = limits.database_statement + limits.database_silence
+        yield Database(pool, patience=patience.total_seconds())
 
 
 def _milliseconds(seconds: float) -> str:

@@ -3,11 +3,15 @@
 Nothing is looked up before the answer. A body is read once, by its adapter, after its signature.
 """
 
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Final
 
 from litestar import Response, post
 from litestar.params import FromPath
 
+from bitloot.ports.intake import Taken
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
@@ -36,11 +40,12 @@ async def take(request: EdgeRequest, shop: TheShop, provider: FromPath[str]) -> 
         for name, value in request.scope["headers"]
     }
     if is_gateway:
-        taken = await shop.webhook_intake.accept(provider, headers, body)
+        taking = shop.webhook_intake.accept(provider, headers, body)
     elif is_supplier:
-        taken = await shop.supplier_hints.accept(provider, headers, body)
+        taking = shop.supplier_hints.accept(provider, headers, body)
     else:
-        taken = await shop.emails.accept(headers, body)
+        taking = shop.emails.accept(headers, body)
+    taken = await _in_time(taking, shop.limits.webhook_answer)
     if taken == "forged":
         shop.metrics.invalid_hmac.labels(provider).inc()
         raise ProblemError("invalid-signature")
@@ -50,6 +55,24 @@ async def take(request: EdgeRequest, shop: TheShop, provider: FromPath[str]) -> 
         shop.metrics.duplicate_webhook.labels(provider).inc()
     # Kinguin asks for a 2xx with an empty body.
     return Response(b"", status_code=204 if is_supplier else 200, media_type="text/plain")
+
+
+async def _in_time(taking: Coroutine[None, None, Taken], limit: timedelta) -> Taken:
+    """What came of it. A provider hangs up on whoever answers too late, so it is told to come
+    again, and what was begun goes on: cancelling would wait for the store as well.
+    """
+    task = asyncio.create_task(taking)
+    await asyncio.wait({task}, timeout=limit.total_seconds())
+    if not task.done():
+        task.add_done_callback(_forgotten)
+        raise ProblemError("store-unavailable", "It was not stored in time; send it again.")
+    return task.result()
+
+
+def _forgotten(task: asyncio.Task[Taken]) -> None:
+    """Its sender was told to send it again, however it ended."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _read(request: EdgeRequest, shop: Shop, gateway: str | None) -> bytes:
