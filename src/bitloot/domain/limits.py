@@ -123,7 +123,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     database_pool: int = 8
     database_wait: timedelta = 2 * _S
     database_statement: timedelta = 5 * _S
-    # a server that is silent for so much longer than a statement may take is given up
     database_silence: timedelta = 2 * _S
     database_lock: timedelta = 2 * _S
     database_idle_in_transaction: timedelta = 10 * _S
@@ -138,7 +137,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     idempotency_key_max: int = 128
     body_bytes: int = 64 * 1024
     webhook_body_bytes: int = 256 * 1024
-    # gateways hang up after three seconds; an unanswered callback is sent again
     webhook_answer: timedelta = 2 * _S
     key_import_bytes: int = 10 * 1024 * 1024
     key_import_lines: int = 100_000
