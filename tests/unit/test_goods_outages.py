@@ -13,6 +13,7 @@ from bitloot.domain.refund import RefundRecord
 from bitloot.domain.resolution import searched
 from bitloot.domain.supplier_progress import observe
 from bitloot.domain.supply import SupplierKeyState, SupplierOrder
+from bitloot.testing.rows import COST
 from bitloot_adapters.memory.paid_orders import PaidOrders
 from bitloot_adapters.memory.supplier import NextOrder
 
@@ -147,13 +148,56 @@ async def _decided(shop: PaidOrders, order_id: str, order: SupplierOrder) -> Dec
             file.attempts[0],
             [order],
             balance=None,
-            spent=Decimal(0),
             at=shop.clock.now(),
             new_id=shop.new_id,
             limits=shop.limits,
         )
         await tx.record(decision)
         return decision
+
+
+async def doubted(shop: PaidOrders) -> str:
+    """An order whose create call ended without an answer, while its money went."""
+    shop.at_failpoint[AFTER_INTENT_COMMIT] = shop.supplier.faults.time_out_next
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    shop.supplier.set_balance(await shop.supplier.balance() - COST)
+    return order_id
+
+
+async def test_what_another_order_cost_just_before_does_not_prove_that_ours_cost_nothing() -> None:
+    shop = PaidOrders()
+    await shop.paid(await shop.goods())
+    await shop.work()
+    shop.clock.advance(timedelta(seconds=30))
+    order_id = await doubted(shop)
+    await shop.work_for(2 * HOUR)
+    assert [a.state for a in shop.attempts(order_id)] == ["unknown"]
+
+
+async def test_what_a_cancelled_order_had_cost_does_not_prove_that_ours_cost_nothing() -> None:
+    shop = PaidOrders()
+    order_id = await doubted(shop)
+    shop.clock.advance(timedelta(seconds=5))
+    shop.supplier.next_order(NextOrder(units=0))
+    cancelled = await shop.paid(await shop.goods())
+    await shop.work()
+    # Somebody else's purse: what is bought instead of it is not in question here.
+    shop.supplier.end(shop.bought(cancelled)[0], "canceled")
+    shop.supplier.next_order(NextOrder(refuse="invalid"))
+    await shop.work_for(2 * HOUR)
+    assert [a.state for a in shop.attempts(order_id)] == ["unknown"]
+
+
+async def test_what_another_order_cost_afterwards_lets_ours_be_bought_again() -> None:
+    shop = PaidOrders()
+    shop.at_failpoint[AFTER_INTENT_COMMIT] = shop.supplier.faults.time_out_next
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    shop.clock.advance(timedelta(seconds=5))
+    await shop.paid(await shop.goods())
+    await shop.work_for(2 * HOUR)
+    assert [a.state for a in shop.attempts(order_id)] == ["absent", "completed"]
 
 
 async def test_an_order_found_after_the_refund_is_given_back_and_delivered_to_nobody() -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bitloot.domain import link_token, purchase, resolution, retry, reveal
+from bitloot.domain.balance_guard import BalanceReading, Purchases
 from bitloot.domain.delivery import is_delivered
 from bitloot.domain.email import Email
 from bitloot.domain.errors import Refused
@@ -157,15 +158,20 @@ def found(order_id: str, minute: int, state: str = "processing") -> SupplierOrde
 
 
 def search(
-    file: OrderFile, orders: list[SupplierOrder], *, after: timedelta, balance: str = "100"
+    file: OrderFile,
+    orders: list[SupplierOrder],
+    *,
+    after: timedelta,
+    balance: str = "100",
+    others: tuple[SupplierAttempt, ...] = (),
 ) -> OrderFile:
     decision = resolution.searched(
         file,
         file.fulfilments[0],
         file.attempts[0],
         orders,
-        balance=Decimal(balance),
-        spent=Decimal(0),
+        balance=BalanceReading(amount=Decimal(balance), at=START + after),
+        purchases=Purchases(since=START, attempts=others),
         at=START + after,
         new_id=ROWS.new_id,
         limits=LIMITS,

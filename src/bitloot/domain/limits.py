@@ -71,6 +71,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     settle_searches: int = 5
     search_delays: tuple[timedelta, ...] = (2 * _S, 5 * _S, 15 * _S, 30 * _S, 60 * _S)
     search_interval: timedelta = 2 * _M
+    balance_purchases: int = 1000
     automatic_rebuys: int = 1
     blocked_recheck: timedelta = 5 * _M
     blocked_patience: timedelta = 24 * _H

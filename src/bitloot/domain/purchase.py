@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
+from bitloot.domain.balance_guard import BalanceReading
 from bitloot.domain.decision import NOTHING, Change, Decision, update
 from bitloot.domain.draft import Draft, standing
 from bitloot.domain.fulfilment import (
@@ -100,11 +101,11 @@ def intend(
     fulfilment: Fulfilment,
     offer: SupplierOffer,
     *,
-    balance: Eur | None,
+    balance: BalanceReading | None,
     at: datetime,
     new_id: Callable[[], str],
 ) -> Decision:
-    """Write down the attempt that is about to be made. `balance` at the supplier before it, EUR."""
+    """Write down the attempt that is about to be made. `balance`: what was left before it."""
     if live_attempt(file, fulfilment) is not None:
         return Decision(reason="an attempt is open already")
     draft = Draft(file, at=at, new_id=new_id)
@@ -122,7 +123,8 @@ def intend(
             offer_id=offer.offer_id or None,
             quantity=row.quantity,
             max_price=row.max_unit_price,
-            balance_before=balance,
+            balance_before=balance.amount if balance else None,
+            balance_at=balance.at if balance else None,
             intent_at=at,
         )
     )

@@ -17,7 +17,6 @@ from bitloot.domain.decision import NOTHING, Decision, Row, also, insert
 from bitloot.domain.draft import Draft
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import ZERO
 from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import live_attempt
 from bitloot.domain.supplier_refund import ENDED
@@ -125,7 +124,6 @@ def unknown_order(
             live,
             [order],
             balance=None,
-            spent=ZERO,
             at=at,
             new_id=new_id,
             limits=limits,

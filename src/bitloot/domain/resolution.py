@@ -8,11 +8,11 @@ it is bought anew once, under the same id, so that a late order still shows up b
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from bitloot.domain.balance_guard import BalanceReading, Purchases, is_money_missing
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft
 from bitloot.domain.fulfilment import FULFILMENT, Fulfilment, SupplierAttempt
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import CENT, Eur
 from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import fail, take_up
 from bitloot.domain.supplier_refund import ENDED, book_cost
@@ -41,8 +41,8 @@ def searched(
     attempt: SupplierAttempt,
     found: Sequence[SupplierOrder],
     *,
-    balance: Eur | None,
-    spent: Eur,
+    balance: BalanceReading | None,
+    purchases: Purchases | None = None,
     is_hinted: bool = False,
     at: datetime,
     new_id: Callable[[], str],
@@ -50,8 +50,8 @@ def searched(
 ) -> Decision:
     """What a well-formed answer to a search means.
 
-    `found` are the orders that carry exactly our id. `balance` is the supplier's balance now,
-    `spent` what our other orders cost since the attempt, both EUR. `is_hinted`: a webhook of the
+    `found` are the orders that carry exactly our id. `balance` is the supplier's balance, read
+    after the search, `purchases` what the shop bought there besides. `is_hinted`: a webhook of the
     supplier named our id, so there is an order whatever the search says.
     """
     draft = Draft(file, at=at, new_id=new_id)
@@ -67,7 +67,7 @@ def searched(
         row, checks=row.checks + 1, next_check_at=at + search_pause(row.checks + 1, limits)
     )
     draft.event("attempt_checked", row.id, facts={"checks": row.checks})
-    if is_hinted or not is_absent(row, balance=balance, spent=spent, at=at, limits=limits):
+    if is_hinted or not is_absent(row, balance=balance, purchases=purchases, at=at, limits=limits):
         if at - row.intent_at >= limits.blocked_patience and fulfilment.state != "failed_terminal":
             fail(draft, fulfilment, "unresolved")
         return draft.decision("not found yet")
@@ -80,20 +80,23 @@ def searched(
     return draft.decision("absent")
 
 
+def is_settled(attempt: SupplierAttempt, *, checks: int, at: datetime, limits: Limits) -> bool:
+    """Whether the window is over and so many empty searches are enough: the balance decides."""
+    return at - attempt.intent_at >= limits.settle_window and checks >= limits.settle_searches
+
+
 def is_absent(
-    attempt: SupplierAttempt, *, balance: Eur | None, spent: Eur, at: datetime, limits: Limits
+    attempt: SupplierAttempt,
+    *,
+    balance: BalanceReading | None,
+    purchases: Purchases | None,
+    at: datetime,
+    limits: Limits,
 ) -> bool:
     """Whether it is certain enough that the order was never placed, after this empty search."""
-    settled = at - attempt.intent_at >= limits.settle_window
-    searched_enough = attempt.checks >= limits.settle_searches
-    return settled and searched_enough and not _money_missing(attempt, balance, spent)
-
-
-def _money_missing(attempt: SupplierAttempt, balance: Eur | None, spent: Eur) -> bool:
-    """Whether the balance fell by more than our other orders explain, or cannot be told."""
-    if attempt.balance_before is None:
-        return False
-    return balance is None or attempt.balance_before - balance - spent >= CENT
+    settled = is_settled(attempt, checks=attempt.checks, at=at, limits=limits)
+    told = purchases is not None and not is_money_missing(attempt, balance, purchases)
+    return settled and told
 
 
 def _adopt(

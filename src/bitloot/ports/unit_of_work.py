@@ -14,9 +14,9 @@ import msgspec
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.email import Email
+from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
-from bitloot.domain.money import Eur
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.product import Sellable
 from bitloot.domain.quote import Quote
@@ -72,8 +72,13 @@ class Orders(Protocol):
         """(order id, fulfilment id) of an attempt, by supplier order id or our external id."""
         ...
 
-    async def spent_at(self, supplier: str, *, since: datetime) -> Eur:
-        """What the supplier orders cost whose attempts were intended since then, EUR."""
+    async def purchases_at(
+        self, supplier: str, *, since: datetime, limit: int
+    ) -> Sequence[SupplierAttempt]:
+        """The attempts that were intended, answered or given money back since then, or are open.
+
+        At most `limit` of them, those intended last.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ import pytest
 from bitloot.domain.address import parse_address
 from bitloot.domain.decision import Decision, JobRequest, insert, update
 from bitloot.domain.email import Suppression
+from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.idempotency import Once
 from bitloot.testing.recording import RecordingContract, moved
 from bitloot.testing.rows import GATEWAY, SUPPLIER, inserts, stocked
@@ -88,20 +89,32 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
             assert await ask(SUPPLIER, "so-8", attempt.external_id) == wanted
             assert await ask("another", "so-7", attempt.external_id) is None
 
-    async def test_what_was_spent_at_a_supplier_is_summed_from_a_moment_on(
+    async def test_purchases_at_a_supplier_are_those_at_work_since_a_moment(
         self, rig: StoreRig
     ) -> None:
         rows, item, now = rows_of(rig), (await placed(rig)).item, rig.now()
         fulfilment = rows.fulfilment(item)
-        old = rows.attempt(
-            fulfilment, state="refunded", cost=Decimal(100), intent_at=now - timedelta(days=2)
+        old, since = now - timedelta(days=2), now - timedelta(days=1)
+
+        def attempt(gen: int, state: str, **fields: object) -> SupplierAttempt:
+            early = {"gen": gen, "state": state, "intent_at": old + timedelta(seconds=gen)}
+            return rows.attempt(fulfilment, **{**early, **fields})
+
+        attempts = (
+            attempt(1, "completed", created_at=old, cost=Decimal(100)),
+            attempt(2, "unknown"),
+            attempt(3, "completed", created_at=since, cost=Decimal(1)),
+            attempt(4, "refunded", created_at=old, back_at=now, units_back=1),
+            attempt(5, "rejected", intent_at=now),
         )
-        new = rows.attempt(fulfilment, gen=2, state="created", cost=Decimal("8.12345678"))
-        await store(rig, *inserts(fulfilment, old, new))
+        await store(rig, *inserts(fulfilment, *attempts))
         async with rig.uow.begin() as tx:
-            since = now - timedelta(days=1)
-            assert await tx.orders.spent_at(SUPPLIER, since=since) == Decimal("8.12345678")
-            assert await tx.orders.spent_at("another", since=since) == 0
+            ask = tx.orders.purchases_at
+            found = await ask(SUPPLIER, since=since, limit=10)
+            assert [attempt.gen for attempt in found] == [5, 4, 3, 2]
+            assert list(found)[1] == insert(attempts[3]).after
+            assert [a.gen for a in await ask(SUPPLIER, since=since, limit=2)] == [5, 4]
+            assert list(await ask("another", since=since, limit=10)) == []
 
     async def test_amounts_are_exact_to_the_last_digit(self, rig: StoreRig) -> None:
         purchase = await placed(rig)

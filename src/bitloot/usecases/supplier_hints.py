@@ -11,7 +11,6 @@ from bitloot.domain import resolution, supplier_progress
 from bitloot.domain.decision import NOTHING, Decision, JobRequest, also, update
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import ZERO
 from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import live_attempt
 from bitloot.domain.supply import SupplierOrder
@@ -117,7 +116,6 @@ class SupplierHints:
                 live,
                 [report],
                 balance=None,
-                spent=ZERO,
                 at=at,
                 new_id=new_id,
                 limits=self.limits,

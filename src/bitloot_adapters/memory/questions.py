@@ -13,7 +13,6 @@ from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.hold import Hold
 from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
-from bitloot.domain.money import ZERO, Eur
 from bitloot.domain.order import BEFORE_PAYMENT, Order, OrderFile, OrderItem
 from bitloot.domain.payment import Invoice, Payment
 from bitloot.domain.product import Offer, Product, Sellable
@@ -101,14 +100,22 @@ class MemoryOrders(msgspec.Struct, frozen=True):
             found = max(same, key=lambda attempt: attempt.gen, default=None)
         return (found.order_id, found.fulfilment_id) if found else None
 
-    async def spent_at(self, supplier: str, *, since: datetime) -> Eur:
-        """What supplier orders intended since then cost, EUR."""
-        costs = (
-            attempt.cost
+    async def purchases_at(
+        self, supplier: str, *, since: datetime, limit: int
+    ) -> Sequence[SupplierAttempt]:
+        """Attempts that were at work, or got money back, since then."""
+        found = (
+            attempt
             for attempt in self.tables.all(SupplierAttempt)
-            if attempt.supplier == supplier and attempt.intent_at >= since
+            if attempt.supplier == supplier
+            and (
+                attempt.state in {"intent", "unknown"}
+                or attempt.intent_at >= since
+                or (attempt.created_at is not None and attempt.created_at >= since)
+                or (attempt.back_at is not None and attempt.back_at >= since)
+            )
         )
-        return sum((cost for cost in costs if cost is not None), ZERO)
+        return sorted(found, key=lambda each: (each.intent_at, each.id), reverse=True)[:limit]
 
 
 class MemoryCheckout(msgspec.Struct, frozen=True):

@@ -3,20 +3,19 @@
 Every statement sees what was committed before it began, so the children are as fresh as the lock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Final, TypeVar
 
 from sqlalchemy import (
-    Numeric,
+    Integer,
     ScalarSelect,
     Table,
     Text,
     Uuid,
     bindparam,
-    func,
     literal_column,
+    or_,
     select,
 )
 from sqlalchemy.sql import ColumnElement
@@ -24,7 +23,6 @@ from sqlalchemy.sql import ColumnElement
 from bitloot.domain.decision import Row
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.hold import Hold
-from bitloot.domain.money import ZERO, Eur
 from bitloot.domain.order import Order, OrderFile, OrderItem
 from bitloot.domain.payment import Invoice, Payment
 from bitloot.domain.reservation import Reservation
@@ -126,11 +124,19 @@ _BY_SUPPLIER: Final = {
     )
     for name in ("supplier_order_id", "external_id")
 }
-_SPENT: Final = compiled(
-    select(func.coalesce(func.sum(supplier_attempts.c.cost), literal_column("0", Numeric))).where(
+_PURCHASES: Final = compiled(
+    select(*ATTEMPT.columns)
+    .where(
         supplier_attempts.c.supplier == _named("supplier"),
-        supplier_attempts.c.intent_at >= bindparam("since", type_=MOMENT),
+        or_(
+            supplier_attempts.c.state.in_([literal_column("'intent', 'unknown'")]),
+            supplier_attempts.c.intent_at >= bindparam("since", type_=MOMENT),
+            supplier_attempts.c.created_at >= bindparam("since", type_=MOMENT),
+            supplier_attempts.c.back_at >= bindparam("since", type_=MOMENT),
+        ),
     )
+    .order_by(supplier_attempts.c.intent_at.desc(), supplier_attempts.c.id.desc())
+    .limit(bindparam("most", type_=Integer))
 )
 
 
@@ -174,11 +180,13 @@ class OrderReads:
                 return str(order_id), str(fulfilment_id)
         return None
 
-    async def spent_at(self, supplier: str, *, since: datetime) -> Eur:
-        (rows,) = await self._session.ask(ask(_SPENT, supplier=supplier, since=since))
-        total = rows[0][0] if rows else ZERO
-        assert isinstance(total, Decimal)
-        return total
+    async def purchases_at(
+        self, supplier: str, *, since: datetime, limit: int
+    ) -> Sequence[SupplierAttempt]:
+        (rows,) = await self._session.ask(
+            ask(_PURCHASES, supplier=supplier, since=since, most=limit)
+        )
+        return ATTEMPT.rows(rows)
 
     async def _file(self, statements: tuple[Statement, ...], **named: str) -> OrderFile | None:
         answers = await self._session.ask(*(ask(statement, **named) for statement in statements))

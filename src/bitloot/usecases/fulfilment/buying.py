@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitloot.domain import purchase, resolution
+from bitloot.domain.balance_guard import BalanceReading, Purchases, looked_at_since
 from bitloot.domain.decision import NOTHING, Decision, also
 from bitloot.domain.failpoints import (
     AFTER_INTENT_COMMIT,
@@ -12,7 +13,6 @@ from bitloot.domain.failpoints import (
     SUPPLIER_DONE_NO_REPLY,
 )
 from bitloot.domain.fulfilment import BlockedReason, SupplierAttempt
-from bitloot.domain.money import ZERO, Eur
 from bitloot.domain.supply import SupplierOffer, SupplierOrder
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.jobs import Again, Done, Lease, Outcome
@@ -68,7 +68,9 @@ class Buying:
             return False
         try:
             found = await supplier.find(attempt.external_id)
-            balance = None if found else await supplier.balance()
+            balance = None
+            if not found and self._is_settled(attempt):
+                balance = await self._balance(supplier)
         except Unavailable as error:
             await desk.unavailable(lease, error)
             return False
@@ -82,14 +84,23 @@ class Buying:
 
     async def _market(
         self, supplier: Supplier, supplier_product_id: str
-    ) -> tuple[Sequence[SupplierOffer], Eur | None]:
+    ) -> tuple[Sequence[SupplierOffer], BalanceReading | None]:
         try:
             offers = await supplier.offers(supplier_product_id)
         except Rejected as error:
             if error.reason not in {"not_found", "unavailable"}:
                 raise
             offers = ()
-        return offers, await supplier.balance() if offers else None
+        return offers, await self._balance(supplier) if offers else None
+
+    async def _balance(self, supplier: Supplier) -> BalanceReading:
+        at = self.desk.clock()
+        return BalanceReading(amount=await supplier.balance(), at=at)
+
+    def _is_settled(self, attempt: SupplierAttempt) -> bool:
+        """Whether this search, coming back empty, leaves only the balance to be asked."""
+        at, limits = self.desk.clock(), self.desk.limits
+        return resolution.is_settled(attempt, checks=attempt.checks + 1, at=at, limits=limits)
 
     async def _unread(self, lease: Lease, supplier: str, reason: str) -> None:
         """The market was refused to us: wait for what a person can mend, give up on our mistake."""
@@ -135,7 +146,7 @@ class Buying:
         await desk.commit(lease, decide)
 
     async def _intend(
-        self, lease: Lease, offer: SupplierOffer, balance: Eur | None
+        self, lease: Lease, offer: SupplierOffer, balance: BalanceReading | None
     ) -> SupplierAttempt | None:
         desk = self.desk
 
@@ -270,7 +281,7 @@ class Buying:
         return bool(outcomes) and outcomes[-1] is None
 
     async def _searched(
-        self, lease: Lease, found: Sequence[SupplierOrder], balance: Eur | None
+        self, lease: Lease, found: Sequence[SupplierOrder], balance: BalanceReading | None
     ) -> bool:
         desk = self.desk
 
@@ -278,8 +289,7 @@ class Buying:
             attempt = purchase.live_attempt(case.file, case.fulfilment)
             if attempt is None:
                 return Decision(reason="adopted"), None
-            since = attempt.intent_at - desk.limits.job_lease
-            spent = ZERO if found else await tx.orders.spent_at(attempt.supplier, since=since)
+            purchases = await self._purchases(tx, attempt) if balance else None
             is_hinted = await tx.inbox.was_hinted(
                 case.file.order.id, attempt.supplier, attempt.external_id
             )
@@ -290,7 +300,7 @@ class Buying:
                 attempt,
                 found,
                 balance=balance,
-                spent=spent,
+                purchases=purchases,
                 is_hinted=is_hinted,
                 at=at,
                 new_id=desk.new_id,
@@ -303,3 +313,9 @@ class Buying:
 
         decision = await desk.commit(lease, decide)
         return decision.reason != "not found yet"
+
+    async def _purchases(self, tx: Transaction, attempt: SupplierAttempt) -> Purchases:
+        most = self.desk.limits.balance_purchases
+        since = looked_at_since(attempt, self.desk.limits)
+        rows = await tx.orders.purchases_at(attempt.supplier, since=since, limit=most)
+        return Purchases(since=since, attempts=rows, is_whole=len(rows) < most)

@@ -38,9 +38,7 @@ class Collecting:
             if sealed is None:
                 return True
             if not supplier_progress.has_new_keys(report, sealed):
-                if report.state == "completed" or attempt.short_since is not None:
-                    return await self._look_again(lease, attempt, report)
-                return await self._wait(lease, case, attempt)
+                return await self._nothing_new(lease, case, attempt, report)
             supplied = usable(report, await supplier.keys(report.supplier_order_id))
         except Unavailable as error:
             await desk.unavailable(lease, error)
@@ -65,8 +63,12 @@ class Collecting:
             return None
         return supplier, attempt
 
-    async def _wait(self, lease: Lease, case: Case, attempt: SupplierAttempt) -> bool:
-        """Everything that the supplier has delivered is sealed: look for the rest later."""
+    async def _nothing_new(
+        self, lease: Lease, case: Case, attempt: SupplierAttempt, report: SupplierOrder
+    ) -> bool:
+        """Every key that is called delivered is sealed: look for the rest later."""
+        if report.state == "completed" or attempt.short_since is not None:
+            return await self._look_again(lease, attempt, report)
         at, limits = self.desk.clock(), self.desk.limits
         pause = shortage.look_again_after(case.file, case.fulfilment, attempt, at=at, limits=limits)
         await self.desk.jobs.finish(lease, Again(after=pause))
