@@ -7,6 +7,7 @@ import pytest
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
+from bitloot.domain.failpoints import AFTER_INTENT_COMMIT
 from bitloot.domain.hold import Hold
 from bitloot.domain.idempotency import IdempotencyRecord
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
@@ -17,6 +18,7 @@ from bitloot.ports.jobs import Done
 from bitloot.ports.supplier import SupplierRequest
 from bitloot.testing.rows import COST
 from bitloot_adapters.memory.paid_orders import PaidOrders
+from bitloot_adapters.memory.supplier import NextOrder
 
 
 async def sweep(shop: PaidOrders, name: str) -> None:
@@ -107,6 +109,60 @@ async def test_the_money_of_a_surplus_order_is_booked_when_a_webhook_tells_of_it
     await shop.hints.accept("supplier", headers, body)
     await shop.work()
     assert costs(shop) == COST
+
+
+async def doubtful_second_round(shop: PaidOrders) -> tuple[str, SupplierRequest]:
+    """A first supplier order was cancelled; nobody knows yet whether the second was placed."""
+    shop.supplier.next_order(NextOrder(units=0))
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    (first,) = shop.attempts(order_id)
+    shop.supplier.end(shop.bought(order_id)[0], "canceled")
+    shop.at_failpoint[AFTER_INTENT_COMMIT] = shop.supplier.faults.time_out_next
+    await shop.work_for(timedelta(minutes=1))
+    assert [a.state for a in shop.attempts(order_id)] == ["canceled", "unknown"]
+    request = SupplierRequest(
+        external_id=first.external_id,
+        supplier_product_id=first.supplier_product_id,
+        offer_id=None,
+        quantity=1,
+        max_price=Decimal(10),
+    )
+    return order_id, request
+
+
+async def told(shop: PaidOrders, supplier_order_id: str) -> None:
+    """The supplier's webhook about an order comes in and is followed up."""
+    headers, body = shop.supplier.webhook(supplier_order_id)
+    assert await shop.hints.accept("supplier", headers, body) == "accepted"
+    await shop.work()
+
+
+async def test_a_webhook_about_an_older_order_is_heeded_while_a_newer_one_is_in_doubt() -> None:
+    shop = PaidOrders()
+    order_id, request = await doubtful_second_round(shop)
+    late = (await shop.supplier.place(request)).supplier_order_id
+    await told(shop, late)
+    states = {a.supplier_order_id: (a.state, a.returning) for a in shop.attempts(order_id)}
+    assert states[late] == ("canceled", "asked")
+    assert states[None] == ("unknown", "none")
+    shop.clock.advance(timedelta(seconds=1))
+    shop.supplier.end(late, "refunded")
+    await told(shop, late)
+    assert costs(shop) == 0
+
+
+async def test_a_webhook_that_our_credentials_keep_us_from_following_up_is_followed_later() -> None:
+    shop = PaidOrders()
+    order_id, _ = await delivered_order(shop)
+    (placed,) = shop.bought(order_id)
+    shop.supplier.end(placed, "refunded")
+    shop.supplier.faults.knows_credentials = False
+    await told(shop, placed)
+    assert shop.store.rows(Hold) == []
+    shop.supplier.faults.knows_credentials = True
+    await shop.work_for(timedelta(minutes=6))
+    assert [h.reason for h in shop.store.rows(Hold)] == ["supplier_refund"]
 
 
 async def test_a_surplus_order_that_had_ended_before_it_was_found_costs_nothing() -> None:

@@ -6,13 +6,14 @@ is believed in nothing but where to look.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from bitloot.domain import resolution, supplier_progress
+from bitloot.domain import supplier_progress
 from bitloot.domain.decision import NOTHING, Decision, JobRequest, also, update
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
-from bitloot.domain.purchase import live_attempt
+from bitloot.domain.reconciliation import unknown_order
 from bitloot.domain.supply import SupplierOrder
 from bitloot.domain.webhook import Webhook, WebhookClass
 from bitloot.domain.webhook_intake import Verified, handled
@@ -23,6 +24,9 @@ from bitloot.ports.intake import Intake, Taken
 from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease
 from bitloot.ports.supplier import Supplier, SupplierHint
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+
+# What a webhook came to, by the reason of the decision; every other one was applied.
+_CLASSES: Final[Mapping[str, WebhookClass]] = {"stale": "stale", "foreign": "unmatched"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +76,11 @@ class SupplierHints:
         except Unavailable as error:
             await self._wait(lease, webhook, order_id, error)
             return
-        except Rejected:
-            # Not found, or not ours to read: the poll of the fulfilment decides.
+        except Rejected as error:
+            if error.reason != "not_found":
+                await self._wait(lease, webhook, order_id, error)
+                return
+            # The search of a doubtful attempt, or the poll of the fulfilment, decides.
             report = None
 
         async def attempt(tx: Transaction) -> None:
@@ -87,8 +94,7 @@ class SupplierHints:
             if report is not None:
                 decision = await self._decide(tx, file, fulfilment, report)
             at = self.clock()
-            classification: WebhookClass = "stale" if decision.reason == "stale" else "applied"
-            noted = handled(row, classification, at=at, order_id=order_id)
+            noted = handled(row, _CLASSES.get(decision.reason, "applied"), at=at, order_id=order_id)
             awake = Decision(
                 save=decision.save,
                 events=decision.events,
@@ -104,32 +110,27 @@ class SupplierHints:
     async def _decide(
         self, tx: Transaction, file: OrderFile, fulfilment: Fulfilment, report: SupplierOrder
     ) -> Decision:
-        """Adopt an order whose answer was lost, or take note of one that is known."""
+        """Take note of an order that is known; one that is not is adopted or given back.
+
+        Whichever attempt an order belongs to, an older one too, what is told of it is looked at.
+        """
         at, new_id = self.clock(), self.new_id
-        live = live_attempt(file, fulfilment)
-        if live is not None and live.state in {"intent", "unknown"}:
-            if report.external_id != live.external_id:
-                return NOTHING
-            return resolution.searched(
-                file,
-                fulfilment,
-                live,
-                [report],
-                balance=None,
-                at=at,
-                new_id=new_id,
-                limits=self.limits,
-            )
-        known = [a for a in file.attempts if a.supplier_order_id == report.supplier_order_id]
-        if not known:
-            return NOTHING
+        known = next(
+            (a for a in file.attempts if a.supplier_order_id == report.supplier_order_id), None
+        )
+        if known is None:
+            ours = {a.external_id for a in file.attempts if a.fulfilment_id == fulfilment.id}
+            if report.external_id not in ours:
+                return Decision(reason="foreign")
+            return unknown_order(file, fulfilment, report, at=at, new_id=new_id, limits=self.limits)
+        fulfilment = file.fulfilment(known.fulfilment_id)
         keys = await tx.keys.sealed_of_fulfilment(fulfilment.id)
         return supplier_progress.observe(
-            file, fulfilment, known[0], report, keys, at=at, new_id=new_id
+            file, fulfilment, known, report, keys, at=at, new_id=new_id
         )
 
     async def _wait(
-        self, lease: Lease, webhook: Webhook, order_id: str, error: Unavailable
+        self, lease: Lease, webhook: Webhook, order_id: str, error: Unavailable | Rejected
     ) -> None:
         """Look again later; which order it is about is kept, for those who search for it."""
         wait = Again(after=self.limits.blocked_recheck, error=error.reason)
