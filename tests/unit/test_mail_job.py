@@ -1,12 +1,14 @@
 """Mails: one to each buyer for each thing, whatever the provider does."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from bitloot.domain.decision import Decision, JobRequest, insert
 from bitloot.domain.email import Email, Suppression
 from bitloot.domain.failpoints import AFTER_SENT_COMMIT, MAIL_ACCEPTED_BEFORE_SENT
+from bitloot.domain.refund import RefundRecord
 from bitloot_adapters.memory.paid_orders import PaidOrders
 
 
@@ -123,6 +125,29 @@ async def test_a_person_may_have_an_unsettled_mail_sent_once_more() -> None:
     [sent] = shop.store.rows(Email)
     assert (sent.state, sent.provider_key) == ("sent", f"{mail.provider_key}/again")
     assert len(shop.mailer.mailbox) == 3
+
+
+async def test_the_mail_of_a_recorded_refund_names_amount_and_transaction() -> None:
+    shop = PaidOrders()
+    order_id = await fulfilled(shop)
+    record = RefundRecord(
+        amount="0.000200",
+        asset="btc",
+        address="bc1q-where-it-went",
+        tx_id="4a5e1e4b",
+        basis="then",
+        eur=Decimal("12.50"),
+        reason="an angry buyer",
+    )
+    await shop.aftercare.refund(order_id, record, actor="admin", confirmed=False)
+    await shop.work()
+    sent = shop.mailer.mailbox[-1].message
+    assert sent.kind == "order-refunded"
+    for text in (sent.text, sent.html):
+        assert "0.0002 BTC" in text
+        assert "4a5e1e4b" in text
+        for untold in ("bc1q-where-it-went", "an angry buyer", "SECRET"):
+            assert untold not in text
 
 
 async def test_no_mail_holds_a_key() -> None:

@@ -5,10 +5,10 @@ that react to them, audit lines, the outcome of the running job) and commits. Le
 without it rolls back. Nothing external may be called inside the block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,8 @@ from bitloot.domain.quote import Quote
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.jobs import Lease, Outcome
+
+Facts: TypeAlias = Mapping[str, str | int | None]
 
 
 class Placing(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +194,10 @@ class Inbox(Protocol):
 
     async def codes_sent(self, address_key: str, *, since: datetime) -> int:
         """How many codes were mailed to the address with this key since then."""
+        ...
+
+    async def last_facts(self, order_id: str, kind: str) -> Facts | None:
+        """What the last event of this kind in an order's timeline says, for a mail about it."""
         ...
 
 

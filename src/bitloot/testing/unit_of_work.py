@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from bitloot.domain.address import parse_address
-from bitloot.domain.decision import Decision, JobRequest, insert, update
+from bitloot.domain.decision import Decision, Event, JobRequest, insert, update
 from bitloot.domain.email import Suppression
 from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.idempotency import Once
@@ -346,6 +346,20 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
         async with rig.uow.begin() as tx:
             count = await tx.inbox.codes_sent("me@shop.example", since=now - timedelta(days=1))
         assert count == 2
+
+    async def test_the_last_event_of_a_kind_is_known_by_its_facts(self, rig: StoreRig) -> None:
+        order, other = (await placed(rig)).order, (await placed(rig)).order
+        for number in (1, 2):
+            file = await file_of(rig, order.id)
+            told = {"amount": f"0.{number}", "of": number, "note": None}
+            event = Event(kind="refund_recorded", at=rig.now(), subject=order.id, facts=told)
+            decision = Decision(save=(update(file.order),), events=(event,), order_id=order.id)
+            await record(rig, decision)
+        async with rig.uow.begin() as tx:
+            found = await tx.inbox.last_facts(order.id, "refund_recorded")
+            assert found == {"amount": "0.2", "of": 2, "note": None}
+            assert await tx.inbox.last_facts(other.id, "refund_recorded") is None
+            assert await tx.inbox.last_facts("no such order", "refund_recorded") is None
 
     @pytest.mark.parametrize(
         "written",

@@ -21,7 +21,7 @@ from bitloot.domain.failpoints import (
 from bitloot.domain.limits import Limits
 from bitloot.domain.mail_fate import fate
 from bitloot.domain.mailing import UNSETTLED, Try, email_kind, next_try, tried
-from bitloot.domain.money import CryptoAmount
+from bitloot.domain.money import CryptoAmount, parse_crypto
 from bitloot.domain.order import OrderFile
 from bitloot.domain.webhook_intake import Verified, handled
 from bitloot.ports.breaker import Breakers
@@ -32,7 +32,7 @@ from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.intake import Intake, Taken
 from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease, Outcome
 from bitloot.ports.mailer import Mailer, MailEvent, Message
-from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+from bitloot.ports.unit_of_work import Facts, Transaction, UnitOfWork
 
 # The one-time code of a challenge, by its id: the same code each time.
 CodeOf: TypeAlias = Callable[[str], str]
@@ -144,7 +144,11 @@ class Emails:
             await tx.record(Decision(), lease=lease, outcome=Done())
             return None
         is_suppressed = await tx.inbox.is_suppressed(file.order.email_key)
-        rendered = None if is_suppressed else self.render(self._facts(kind, file))
+        facts = self._facts(kind, file)
+        if kind == "order-refunded":
+            recorded = await tx.inbox.last_facts(file.order.id, "refund_recorded")
+            facts = _with_refund(facts, recorded)
+        rendered = None if is_suppressed else self.render(facts)
         row = insert(
             Email(
                 id=self.new_id(),
@@ -309,6 +313,14 @@ class Emails:
             code=code,
             code_minutes=int(self.limits.otp_life.total_seconds() // 60),
         )
+
+
+def _with_refund(facts: EmailFacts, recorded: Facts | None) -> EmailFacts:
+    """What was sent back, and in which transaction; nothing where the gateway did it by itself."""
+    if recorded is None:
+        return facts
+    sent = CryptoAmount(parse_crypto(str(recorded["amount"])), str(recorded["asset"]))
+    return msgspec.structs.replace(facts, refund=sent, refund_transaction=str(recorded["tx_id"]))
 
 
 def _verified(provider: str, event: MailEvent) -> Verified:

@@ -1,12 +1,13 @@
 """The named questions of a transaction, answered from the memory tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Final
 
 import msgspec
 
+from bitloot.domain.decision import Event
 from bitloot.domain.email import Email, Suppression
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.fulfilment_plan import OWN_STOCK
@@ -21,7 +22,7 @@ from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.clock import Clock
-from bitloot.ports.unit_of_work import Placing
+from bitloot.ports.unit_of_work import Facts, Placing
 from bitloot_adapters.memory.job_table import JobTable
 from bitloot_adapters.memory.tables import Tables, order_by_number
 
@@ -317,9 +318,10 @@ class MemoryGrants(msgspec.Struct, frozen=True):
 
 
 class MemoryInbox(msgspec.Struct, frozen=True):
-    """Incoming webhooks and outgoing mails."""
+    """Incoming webhooks and outgoing mails; `timeline` gives the events of an order."""
 
     tables: Tables
+    timeline: Callable[[str], Sequence[Event]]
 
     async def webhook(self, webhook_id: str) -> Webhook | None:
         """One stored webhook."""
@@ -356,3 +358,8 @@ class MemoryInbox(msgspec.Struct, frozen=True):
             mail.kind == "reentry-code" and mail.to_key == address_key and mail.created_at >= since
             for mail in self.tables.all(Email)
         )
+
+    async def last_facts(self, order_id: str, kind: str) -> Facts | None:
+        """What the last event of this kind says."""
+        told = [event.facts for event in self.timeline(order_id) if event.kind == kind]
+        return told[-1] if told else None

@@ -86,7 +86,8 @@ class MemoryTransaction:
     @property
     def inbox(self) -> Inbox:
         """Webhooks and mails."""
-        return MemoryInbox(self._reach().tables)
+        store = self._reach()
+        return MemoryInbox(store.tables, store.timeline)
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None

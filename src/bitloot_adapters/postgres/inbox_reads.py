@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from sqlalchemy import Text, bindparam, func, literal_column, select
 
 from bitloot.domain.email import Email
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
+from bitloot.ports.unit_of_work import Facts
 from bitloot_adapters.postgres.job_statements import MOMENT
 from bitloot_adapters.postgres.order_reads import ID, locked_by_id
 from bitloot_adapters.postgres.rows import codec
 from bitloot_adapters.postgres.session import Session
 from bitloot_adapters.postgres.statements import Rows, Statement, ask, compiled, is_id
-from bitloot_adapters.postgres.tables import emails, grants, suppressions, webhook_logs
+from bitloot_adapters.postgres.tables import emails, events, grants, suppressions, webhook_logs
 
 WEBHOOK: Final = codec(Webhook)
 EMAIL: Final = codec(Email)
@@ -63,6 +65,16 @@ _CODES: Final = compiled(
         emails.c.created_at >= bindparam("since", type_=MOMENT),
     )
 )
+_LAST_FACTS: Final = compiled(
+    select(events.c.facts)
+    .where(
+        events.c.order_id == bindparam("row_id", type_=ID),
+        events.c.kind == bindparam("key", type_=Text),
+    )
+    .order_by(events.c.seq.desc())
+    .limit(literal_column("1"))
+)
+_FACTS: Final = msgspec.json.Decoder(dict[str, str | int | None])
 _GRANT: Final = locked_by_id(GRANT, "row_id")
 _USABLE: Final = compiled(
     select(*GRANT.columns)
@@ -111,6 +123,12 @@ class InboxReads:
         count = rows[0][0]
         assert isinstance(count, int)
         return count
+
+    async def last_facts(self, order_id: str, kind: str) -> Facts | None:
+        if not is_id(order_id):
+            return None
+        rows = await _rows(self._session, _LAST_FACTS, row_id=order_id, key=kind)
+        return _FACTS.decode(str(rows[0][0])) if rows else None
 
 
 class GrantReads:
