@@ -43,8 +43,16 @@ class Intake:
         if isinstance(reading, Forged | Malformed):
             return await self.turn_away(provider, reading, body)
 
+        # Nearly every delivery is new, and the unique key knows: asking first would cost a round
+        # trip each. Only what it refuses is looked for.
+        is_known = False
+
         async def attempt(tx: Transaction) -> Taken:
-            known = await tx.inbox.webhook_by_key(provider, reading.dedupe_key)
+            nonlocal is_known
+            known = None
+            if is_known:
+                known = await tx.inbox.webhook_by_key(provider, reading.dedupe_key)
+            is_known = True
             await tx.record(take_in(known, reading, body, at=self.clock(), new_id=self.new_id))
             return "accepted" if known is None else "duplicate"
 
