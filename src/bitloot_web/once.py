@@ -7,8 +7,11 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 import msgspec
 from litestar.params import HeaderParameter
 
+from bitloot.domain.decision import Decision
 from bitloot.domain.idempotency import Once
 from bitloot.domain.limits import Limits
+from bitloot.ports.unit_of_work import UnitOfWork
+from bitloot.usecases.repeats import AnsweredMeanwhile
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.shop import Shop
@@ -53,7 +56,11 @@ async def once_of(
 
 
 async def act_once(shop: Shop, once: Once, shape: type[S], act: Callable[[], Awaitable[S]]) -> S:
-    """Act, or give the answer of the first time. For acts that are safe to repeat after a crash."""
+    """Act, or give the answer of the first time.
+
+    For acts of several transactions, that are safe to repeat: after a crash between the act and its
+    answer the same key acts once more.
+    """
     stored = await shop.repeats.begin(once)
     if stored is not None:
         return msgspec.json.decode(stored, type=shape)
@@ -64,6 +71,34 @@ async def act_once(shop: Shop, once: Once, shape: type[S], act: Callable[[], Awa
         raise
     await shop.repeats.keep(once, msgspec.json.encode(answer))
     return answer
+
+
+async def decide_once(
+    shop: Shop,
+    once: Once,
+    shape: type[S],
+    answer_of: Callable[[Decision], S],
+    act: Callable[[UnitOfWork], Awaitable[object]],
+) -> S:
+    """Act in one transaction of the given unit of work, or give the answer of the first time.
+
+    The answer is committed with the act: after a crash anywhere the same key gets the answer if the
+    act was done, and acts if it was not (409 until `limits.idempotency_running` is over).
+    """
+    stored = await shop.repeats.begin(once)
+    if stored is None:
+        uow = shop.repeats.answering(once, lambda made: msgspec.json.encode(answer_of(made)))
+        try:
+            await act(uow)
+        except AnsweredMeanwhile as answered:
+            stored = answered.answer
+        except Exception:
+            await shop.repeats.forget(once)
+            raise
+        else:
+            stored = uow.given
+    assert stored is not None
+    return msgspec.json.decode(stored, type=shape)
 
 
 def _canonical(request: EdgeRequest, body: bytes) -> bytes:

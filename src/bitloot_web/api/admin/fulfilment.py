@@ -1,5 +1,6 @@
 """Getting an order's goods going again, and other keys for its units."""
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -9,9 +10,12 @@ from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
+from bitloot.domain.reveal import Grant
+from bitloot.ports.unit_of_work import UnitOfWork
+from bitloot.usecases.aftercare import Aftercare
 from bitloot_web.api.fields import Reason
 from bitloot_web.dependencies import TheShop
-from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.once import IdempotencyKey, decide_once, once_of
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import ADMIN
 from bitloot_web.shop import Shop
@@ -62,20 +66,23 @@ async def retry(
     """Take up every open fulfilment again; an order is never fulfilled unpaid."""
     once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
 
-    async def act() -> Accepted:
-        return accepted(str(order_id), await _retry(shop, str(order_id), data.reason))
+    async def act(uow: UnitOfWork) -> Decision:
+        return await _retry(shop, replace(shop.aftercare, uow=uow), str(order_id), data.reason)
 
-    return await act_once(shop, once, Accepted, act)
+    def answer_of(decision: Decision) -> Accepted:
+        return accepted(str(order_id), decision)
+
+    return await decide_once(shop, once, Accepted, answer_of, act)
 
 
-async def _retry(shop: Shop, order_id: str, reason: str) -> Decision:
+async def _retry(shop: Shop, aftercare: Aftercare, order_id: str, reason: str) -> Decision:
     try:
-        return await shop.aftercare.retry(order_id, actor=ADMIN, reason=reason)
+        return await aftercare.retry(order_id, actor=ADMIN, reason=reason)
     except Refused as no:
         if no.code not in _ASK_GATEWAY:
             raise
     just_paid = await shop.applying.settle_order(order_id, actor=ADMIN, reason=reason)
-    return await shop.aftercare.retry(order_id, actor=ADMIN, reason=reason, just_paid=just_paid)
+    return await aftercare.retry(order_id, actor=ADMIN, reason=reason, just_paid=just_paid)
 
 
 @post(
@@ -95,13 +102,15 @@ async def replace_key(
     """Get another key for a unit."""
     once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
 
-    async def act() -> Accepted:
-        decision = await shop.aftercare.replace_key(
+    async def act(uow: UnitOfWork) -> Decision:
+        return await replace(shop.aftercare, uow=uow).replace_key(
             str(order_id), str(item_id), data.slot, actor=ADMIN, reason=data.reason
         )
+
+    def answer_of(decision: Decision) -> Accepted:
         return accepted(str(order_id), decision)
 
-    return await act_once(shop, once, Accepted, act)
+    return await decide_once(shop, once, Accepted, answer_of, act)
 
 
 @post(
@@ -121,13 +130,16 @@ async def revoke(
     """End every download link of an item now."""
     once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
 
-    async def act() -> Revoked:
-        ended = await shop.reveal.revoke(
+    async def act(uow: UnitOfWork) -> int:
+        return await replace(shop.reveal, uow=uow).revoke(
             str(order_id), str(item_id), actor=ADMIN, reason=data.reason
         )
-        return Revoked(revoked=ended)
 
-    return await act_once(shop, once, Revoked, act)
+    return await decide_once(shop, once, Revoked, _revoked, act)
+
+
+def _revoked(decision: Decision) -> Revoked:
+    return Revoked(revoked=sum(isinstance(change.after, Grant) for change in decision.save))
 
 
 def accepted(order_id: str, decision: Decision) -> Accepted:

@@ -1,5 +1,6 @@
 """Differences to providers that no machine could put right."""
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -7,11 +8,13 @@ import msgspec
 from litestar import get, post
 from litestar.params import FromPath, JSONBody
 
+from bitloot.domain.decision import Decision
 from bitloot.domain.reconciliation import BREAKS, ReconciliationBreak
+from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.ports.views.paging import page_of
 from bitloot_web.api.fields import Reason
 from bitloot_web.dependencies import TheShop
-from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.once import IdempotencyKey, decide_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import ADMIN
@@ -81,8 +84,13 @@ async def explain(
     """Close a difference whose cause is known."""
     once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
 
-    async def act() -> BreakShown:
-        row = await shop.reconciliation.explain(str(break_id), actor=ADMIN, reason=data.reason)
-        return break_shown(row)
+    async def act(uow: UnitOfWork) -> ReconciliationBreak:
+        reconciliation = replace(shop.reconciliation, uow=uow)
+        return await reconciliation.explain(str(break_id), actor=ADMIN, reason=data.reason)
 
-    return await act_once(shop, once, BreakShown, act)
+    return await decide_once(shop, once, BreakShown, _explained, act)
+
+
+def _explained(decision: Decision) -> BreakShown:
+    rows = (change.after for change in decision.save)
+    return next(break_shown(row) for row in rows if isinstance(row, ReconciliationBreak))

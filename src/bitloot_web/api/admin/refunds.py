@@ -1,5 +1,6 @@
 """Writing down that money was sent back."""
 
+from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
@@ -7,12 +8,14 @@ import msgspec
 from litestar import post
 from litestar.params import FromPath, JSONBody
 
+from bitloot.domain.decision import Decision
 from bitloot.domain.money import BadMoney, parse_crypto, plain
 from bitloot.domain.refund import RefundRecord
+from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot_web.api.admin.fulfilment import Accepted, accepted
 from bitloot_web.api.fields import Money, Name, Reason, ShortText, eur
 from bitloot_web.dependencies import TheShop
-from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.once import IdempotencyKey, decide_once, once_of
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import ADMIN
@@ -55,13 +58,15 @@ async def record_refund(
     )
     once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
 
-    async def act() -> Accepted:
-        decision = await shop.aftercare.refund(
+    async def act(uow: UnitOfWork) -> Decision:
+        return await replace(shop.aftercare, uow=uow).refund(
             str(order_id), record, actor=ADMIN, confirmed=data.confirmed
         )
+
+    def answer_of(decision: Decision) -> Accepted:
         return accepted(str(order_id), decision)
 
-    return await act_once(shop, once, Accepted, act)
+    return await decide_once(shop, once, Accepted, answer_of, act)
 
 
 def _crypto(text: str) -> str:
