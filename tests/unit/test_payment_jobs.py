@@ -393,3 +393,28 @@ async def test_every_ledger_entry_sums_to_zero(shop: UnpaidOrders) -> None:
         sums[line.entry] = sums.get(line.entry, Decimal(0)) + line.amount
     assert len(sums) == 2
     assert set(sums.values()) == {Decimal(0)}
+
+
+async def test_of_many_who_ask_about_a_late_order_at_once_one_has_it_paid(
+    shop: UnpaidOrders,
+) -> None:
+    placed, payment = await shop.payable()
+    await shop.work_for(HOUR)
+    shop.gateway.pay(shop.gateway_id(payment.payment_id))
+    shop.gateway.set_rate("btc", Decimal(100))
+    await shop.work_for(2 * HOUR, step=HOUR / 2)
+    [hold] = shop.holds(placed.order_id)
+    version = shop.order_row(placed.order_id).version
+    ruling = Ruling(by="admin/1", reason="too late", expected_version=version)
+    once = shop.once("decision")
+    await shop.desk.decide_hold(hold.id, ruling, accept=False, signed_loss=False, once=once)
+    assert not await shop.applying.settle_order(placed.order_id, actor="admin/1", reason="please")
+    assert shop.order_row(placed.order_id).failure_reason == "late_payment"
+    shop.gateway.set_rate("btc", Decimal(60000))
+    asked = (
+        shop.applying.settle_order(placed.order_id, actor="admin/1", reason="please")
+        for _ in range(8)
+    )
+    assert sorted(await asyncio.gather(*asked)) == [False] * 7 + [True]
+    assert shop.order_row(placed.order_id).status == "paid"
+    assert sales(shop) == 1
