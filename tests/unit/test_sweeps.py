@@ -1,8 +1,11 @@
 """Sweeps find work that lost its job, and goods that nobody waits for; stock is counted in."""
 
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from bitloot.domain.decision import Decision
@@ -15,10 +18,10 @@ from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.own_stock import Batch, LineReport, StockLine
 from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.jobs import Done
-from bitloot.ports.supplier import SupplierRequest
-from bitloot.testing.rows import COST
+from bitloot.ports.supplier import SupplierOrder, SupplierRequest
+from bitloot.testing.rows import COST, SUPPLIER
 from bitloot_adapters.memory.paid_orders import PaidOrders
-from bitloot_adapters.memory.supplier import NextOrder
+from bitloot_adapters.memory.supplier import MemorySupplier, NextOrder
 
 
 async def sweep(shop: PaidOrders, name: str) -> None:
@@ -350,3 +353,68 @@ async def test_an_order_too_old_to_be_given_back_is_told_instead() -> None:
         ("surplus_too_late", "open")
     ]
     assert len(shop.alerts) == 1
+
+
+class SlowPages(MemorySupplier):
+    """A supplier whose every page of orders takes a while to compare."""
+
+    def __init__(self, shop: PaidOrders, span: timedelta) -> None:
+        super().__init__(clock=shop.clock.now, random_bytes=shop.random, name=SUPPLIER)
+        self._shop, self._span = shop, span
+        self.pages_read = 0
+
+    async def orders_since(
+        self, since: datetime, *, first_page: int = 1
+    ) -> AsyncIterator[Sequence[SupplierOrder]]:
+        """Time passes while a page is compared."""
+        async for page in super().orders_since(since, first_page=first_page):
+            self.pages_read += 1
+            self._shop.clock.advance(self._span)
+            yield page
+
+
+@pytest.mark.parametrize(("seconds", "jobs"), [(20, 6), (1, 3)])
+async def test_a_sweep_longer_than_a_lease_goes_on_page_by_page_in_jobs_of_their_own(
+    seconds: int, jobs: int
+) -> None:
+    shop = PaidOrders()
+    goods = await shop.goods(stock=500)
+    assert goods.offer is not None
+    slow = SlowPages(shop, timedelta(seconds=seconds))
+    slow.stock(shop.supplier.listed(goods.offer.supplier_product_id))
+    for n in range(150):
+        request = SupplierRequest(
+            external_id=f"by-hand-{n}",
+            supplier_product_id=goods.offer.supplier_product_id,
+            offer_id=None,
+            quantity=1,
+            max_price=Decimal(10),
+        )
+        await slow.place(request)
+    shop.reconciliation = replace(shop.reconciliation, suppliers={SUPPLIER: slow})
+    at = shop.clock.now()
+    await shop.jobs.tick("reconcile-supplier", at, "sweep", f"reconcile-supplier/{at}")
+    ran = 0
+    while due := next((j for j in shop.store.jobs.pending() if j.kind == "sweep"), None):
+        lease = await shop.jobs.lease(due.id)
+        assert lease is not None
+        begun = shop.clock.now()
+        await shop.run(lease)
+        assert shop.clock.now() - begun < shop.limits.job_lease
+        ran += 1
+    assert (ran, slow.pages_read) == (jobs, 6)
+    assert len(shop.store.rows(ReconciliationBreak)) == 150
+
+
+async def test_a_sweep_reads_so_many_pages_in_one_job_and_every_order_once() -> None:
+    shop = PaidOrders()
+    shop.reconciliation = replace(
+        shop.reconciliation, limits=msgspec.structs.replace(shop.limits, reconcile_pages=1)
+    )
+    _, product = await delivered_order(shop)
+    for n in range(40):
+        await bought_elsewhere(shop, f"by-hand-{n}", of=product)
+    await sweep(shop, "reconcile-supplier")
+    assert len(shop.alerts) == 40
+    done = [j.ref for j in shop.store.jobs.all() if j.ref.startswith("reconcile-supplier")]
+    assert len(done) == 4

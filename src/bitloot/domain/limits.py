@@ -79,6 +79,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reconcile_interval: timedelta = _D
     reconcile_window: timedelta = 48 * _H
     reconcile_objects: int = 100
+    reconcile_pages: int = 10
 
     # jobs
     job_lease: timedelta = 60 * _S

@@ -144,8 +144,13 @@ class Supplier(Protocol):
         """The catalogue page by page."""
         ...
 
-    def orders_since(self, since: datetime) -> AsyncIterator[Sequence[SupplierOrder]]:
-        """All orders placed since then, page by page: for reconciliation."""
+    def orders_since(
+        self, since: datetime, *, first_page: int = 1
+    ) -> AsyncIterator[Sequence[SupplierOrder]]:
+        """All orders placed since then, page by page from that page on: for reconciliation.
+
+        A page may be empty; pages before the last one are full, so their numbers can be kept.
+        """
         ...
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> SupplierWebhook:

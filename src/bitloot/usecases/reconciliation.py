@@ -1,7 +1,8 @@
 """Comparing our books with what providers have: a supplier's orders, and the stored objects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
 from bitloot.domain import supplier_progress
@@ -22,7 +23,7 @@ from bitloot.domain.reconciliation import (
 )
 from bitloot.domain.supplier_refund import ENDED, has_news_of_money
 from bitloot.domain.supply import SupplierOrder
-from bitloot.ports.clock import Clock, NewId
+from bitloot.ports.clock import BootClock, Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import Conflict, Duplicate, Rejected
 from bitloot.ports.jobs import Dead, Done, Jobs, Lease
@@ -40,6 +41,30 @@ OBJECT_SWEEP: Final = "objects"
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Place:
+    """How far the sweep over a supplier's orders has come; `since` stays what it was at first."""
+
+    tick: str
+    since: datetime
+    part: str = "page"
+    at: str = "1"
+
+    @classmethod
+    def of(cls, ref: str, *, since: datetime) -> "_Place":
+        """Where the job is to go on: `<sweep>/<time>` from the start, else with its place."""
+        name, time, *rest = ref.split("/")
+        tick = f"{name}/{time}"
+        if not rest:
+            return cls(tick=tick, since=since.replace(microsecond=0))
+        begun, part, at = rest
+        return cls(tick=tick, since=datetime.fromtimestamp(int(begun), UTC), part=part, at=at)
+
+    def ref(self) -> str:
+        """The job that goes on from here."""
+        return f"{self.tick}/{int(self.since.timestamp())}/{self.part}/{self.at}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reconciliation:
     """`suppliers` by the plugin's name."""
 
@@ -50,6 +75,7 @@ class Reconciliation:
     suppliers: Mapping[str, Supplier]
     vault: KeyVault
     clock: Clock
+    boot_clock: BootClock
     new_id: NewId
     limits: Limits
     alert: Alert
@@ -57,22 +83,43 @@ class Reconciliation:
     async def compare_orders(self, lease: Lease) -> None:
         """Job `sweep`, ref `reconcile-<supplier>/<time>`: the supplier's orders of the last 48 h.
 
-        Raises Unavailable when the supplier cannot be read: the job is tried again.
+        So many pages as fit well into the lease, and the next ones as a job of their own; the open
+        breaks about orders come last, as many at once. Raises Unavailable when the supplier cannot
+        be read: the job is tried again from its page.
         """
         name = lease.ref.partition("/")[0].removeprefix(SUPPLIER_SWEEP)
         supplier = self.suppliers.get(name)
         if supplier is None:
             await self.jobs.finish(lease, Dead("no such supplier"))
             return
-        known: set[str] = set()
-        async for page in supplier.orders_since(self.clock() - self.limits.reconcile_window):
+        here = _Place.of(lease.ref, since=self.clock() - self.limits.reconcile_window)
+        if here.part == "breaks":
+            following = await self._settle_orders(lease, supplier, here)
+        else:
+            following = await self._compare_pages(lease, supplier, here)
+        await self._go_on(lease, following.ref() if following else None)
+
+    async def _compare_pages(self, lease: Lease, supplier: Supplier, here: "_Place") -> "_Place":
+        page_no, read = int(here.at), 0
+        async for page in supplier.orders_since(here.since, first_page=page_no):
             for order in page:
-                if await self._compare(name, order) != "foreign":
-                    known.add(order.supplier_order_id)
-                elif order.state not in ENDED:
-                    await self._foreign(name, order)
-        await self._settle_orders(name, supplier, known)
-        await self.jobs.finish(lease, Done())
+                if await self._compare(supplier.name, order) != "foreign":
+                    continue
+                if order.state not in ENDED:
+                    await self._foreign(supplier.name, order)
+            page_no, read = page_no + 1, read + 1
+            if read == self.limits.reconcile_pages or self._half_spent(lease):
+                return replace(here, at=str(page_no))
+        return replace(here, part="breaks", at="")
+
+    async def _go_on(self, lease: Lease, ref: str | None) -> None:
+        """End the job; the rest of the sweep is the next one."""
+        jobs = (JobRequest(kind="sweep", ref=ref),) if ref else ()
+        async with self.uow.begin() as tx:
+            await tx.record(Decision(jobs=jobs), lease=lease, outcome=Done())
+
+    def _half_spent(self, lease: Lease) -> bool:
+        return self.boot_clock() - lease.taken_at_boot >= lease.lease_seconds / 2
 
     async def compare_objects(self, lease: Lease) -> None:
         """Job `sweep`, ref `objects/<time>` or `objects/<time>/<last key>`: one batch of the keys
@@ -91,12 +138,7 @@ class Reconciliation:
             if found is not None and not await self._is_open(key.id):
                 await self._open(found, key.id, ours=key.sha256, theirs="")
         more = len(keys) == most
-        following = (
-            JobRequest(kind="sweep", ref=f"{OBJECT_SWEEP}/{time}/{keys[-1].id}") if more else None
-        )
-        async with self.uow.begin() as tx:
-            decision = Decision(jobs=(following,) if following else ())
-            await tx.record(decision, lease=lease, outcome=Done())
+        await self._go_on(lease, f"{OBJECT_SWEEP}/{time}/{keys[-1].id}" if more else None)
 
     async def explain(self, break_id: str, *, actor: str, reason: str) -> ReconciliationBreak:
         """A person knows what an open difference is. Raises Refused `not-found`."""
@@ -193,18 +235,32 @@ class Reconciliation:
             theirs = f"{order.state}, {order.quantity} units"
             await self._open("supplier_order_foreign", subject, ours="", theirs=theirs)
 
-    async def _settle_orders(self, name: str, supplier: Supplier, known: set[str]) -> None:
-        for row in await self.desk.open_breaks(limit=self.limits.count_exact):
+    async def _settle_orders(
+        self, lease: Lease, supplier: Supplier, here: "_Place"
+    ) -> "_Place | None":
+        """The open breaks about orders, from one on; gives where to go on, None at the end."""
+        most = self.limits.page_max
+        rows = await self.desk.open_breaks(limit=most, after=here.at or None)
+        for row in rows:
             of, _, order_id = row.subject.partition("/")
-            if row.kind not in OF_SUPPLIER or of != name:
-                continue
-            try:
-                order = await supplier.order(order_id)
-            except Rejected:
-                # Gone at the supplier: that explains nothing.
-                continue
-            if is_explained(row, order, is_known=order_id in known):
-                await self._close(row, f"the supplier says {order.state}")
+            if row.kind in OF_SUPPLIER and of == supplier.name:
+                await self._settle_order(row, supplier, order_id)
+            if self._half_spent(lease):
+                return replace(here, at=row.id)
+        return replace(here, at=rows[-1].id) if len(rows) == most else None
+
+    async def _settle_order(
+        self, row: ReconciliationBreak, supplier: Supplier, order_id: str
+    ) -> None:
+        try:
+            order = await supplier.order(order_id)
+        except Rejected:
+            # Gone at the supplier: that explains nothing.
+            return
+        async with self.uow.begin() as tx:
+            ours = await tx.orders.order_of_supplier_order(supplier.name, order_id, None)
+        if is_explained(row, order, is_known=ours is not None):
+            await self._close(row, f"the supplier says {order.state}")
 
     # --- stored objects ------------------------------------------------------------------
 

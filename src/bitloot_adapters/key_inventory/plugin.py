@@ -83,9 +83,11 @@ class OwnStock:
         for page in none:
             yield page
 
-    async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[SupplierOrder]]:
+    async def orders_since(
+        self, since: datetime, *, first_page: int = 1
+    ) -> AsyncIterator[Sequence[SupplierOrder]]:
         """None."""
-        del since
+        del since, first_page
         none: tuple[Sequence[SupplierOrder], ...] = ()
         for page in none:
             yield page

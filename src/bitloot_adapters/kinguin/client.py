@@ -271,14 +271,14 @@ class Kinguin:
                 return
         raise Unavailable(NAME, "too_many_pages")
 
-    async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[SupplierOrder]]:
+    async def orders_since(
+        self, since: datetime, *, first_page: int = 1
+    ) -> AsyncIterator[Sequence[SupplierOrder]]:
         """`GET /v1/order?createdAtFrom=`. An unreadable order is left out."""
         query = {"limit": str(PAGE), "createdAtFrom": _second(since)}
-        for page in range(1, MAX_ORDER_PAGES + 1):
+        for page in range(first_page, MAX_ORDER_PAGES + 1):
             listed, _ = await self._page("/v1/order", {**query, "page": str(page)})
-            orders = tuple(order for each in listed if (order := wire.order(each)) is not None)
-            if orders:
-                yield orders
+            yield tuple(order for each in listed if (order := wire.order(each)) is not None)
             if len(listed) < PAGE:
                 return
         raise Unavailable(NAME, "too_many_pages")

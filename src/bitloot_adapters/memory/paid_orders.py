@@ -191,6 +191,7 @@ class PaidOrders:
             suppliers=suppliers,
             vault=self.vault,
             clock=clock,
+            boot_clock=self.clock.boot,
             new_id=new_id,
             limits=limits,
             alert=self.alerts.append,

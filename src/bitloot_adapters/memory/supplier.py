@@ -196,11 +196,13 @@ class MemorySupplier:
         for page in _pages(found):
             yield page
 
-    async def orders_since(self, since: datetime) -> AsyncIterator[Sequence[SupplierOrder]]:
+    async def orders_since(
+        self, since: datetime, *, first_page: int = 1
+    ) -> AsyncIterator[Sequence[SupplierOrder]]:
         """Orders placed since then, page by page."""
         self.faults.arrive()
         found = [self._shown(o) for o in self._orders.values() if o.created_at >= since]
-        for page in _pages(found):
+        for page in _pages(found[(first_page - 1) * PAGE :]):
             yield page
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> SupplierWebhook:
@@ -231,6 +233,10 @@ class MemorySupplier:
         self._catalogue[product.supplier_product_id] = product
         for offer in offers or (_offer_of(product),):
             self._offers[offer.offer_id] = offer
+
+    def listed(self, supplier_product_id: str) -> SupplierProduct:
+        """A product as it is on sale now."""
+        return self._today(self._catalogue[supplier_product_id])
 
     def change_offer(self, offer_id: str, **fields: object) -> None:
         """Another price or stock."""
