@@ -1,8 +1,9 @@
 """One request of a buyer in a process that dies in the middle of it.
 
 `python -m tests.promises.dying JSON`: `url`, `redis_url`, `folder` and `doors` of the shop, `path`,
-`body` and `headers` of a POST, and `at`: the fail-point at which the process is killed, or
-`before the answer`, when everything is committed and nobody was told.
+`body` and `headers` of a POST (or `work` as path: every job that is due), and `at`: the fail-point
+at which the process is killed, or `before the answer`, when everything is committed and nobody was
+told.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from pathlib import Path
 from tests.promises.market import Market, open_market
 
 BEFORE_THE_ANSWER = "before the answer"
+WORK = "work"
+KILLED = -signal.SIGKILL
 
 
 def die() -> None:
@@ -33,9 +36,12 @@ async def ask(told: dict[str, str]) -> None:
         json.loads(told["doors"]),
         failpoint=failpoint,
     ) as market:
-        await market.client.post(
-            told["path"], json=json.loads(told["body"]), headers=json.loads(told["headers"])
-        )
+        if told["path"] == WORK:
+            await market.work()
+        else:
+            await market.client.post(
+                told["path"], json=json.loads(told["body"]), headers=json.loads(told["headers"])
+            )
         if told["at"] == BEFORE_THE_ANSWER:
             die()
 
@@ -62,6 +68,11 @@ async def ask_and_die(
         cwd=Path(__file__).parents[2],
     )
     return await process.wait()
+
+
+async def work_and_die(market: Market, at: str) -> int:
+    """A worker in a process of its own that dies at a fail-point; gives how it ended."""
+    return await ask_and_die(market, at, WORK, {}, {})
 
 
 if __name__ == "__main__":

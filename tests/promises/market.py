@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import httpx
 import psycopg
+from litestar.types import ASGIApp
 from psycopg import sql
 from psycopg.abc import Params
 
@@ -166,7 +167,7 @@ class Market:
         for number in range(FIRST_PRODUCT, FIRST_PRODUCT + products):
             await self.offer(number, stock=10_000, is_preorder=False, wholesale=[])
             await self.offer(number, price=PRICE)
-        await catalog(self.opened).sync("kinguin", told=lambda _: None)
+        await self.supplied_as_told()
         wanted = [str(number) for number in range(FIRST_PRODUCT, FIRST_PRODUCT + products)]
         rows = await self.sql(
             "SELECT p.slug FROM products p JOIN product_offers o ON o.product_id = p.id"
@@ -175,6 +176,10 @@ class Market:
         found = [str(slug) for (slug,) in dict.fromkeys(rows)]
         assert len(found) >= len(wanted) / 2, found
         return found
+
+    async def supplied_as_told(self) -> None:
+        """The supplier's catalogue as it comes."""
+        await catalog(self.opened).sync("kinguin", told=lambda _: None)
 
     async def offer(self, number: int, **change: object) -> Seen:
         """Change a product at the supplier."""
@@ -277,16 +282,14 @@ class Market:
             await connection.execute("UPDATE breakers SET failures = '{}'")
         body = {"seconds": span.total_seconds()}
         good(await self.supplier.post("/_control/advance", json=body))
+        good(await self.mail.post("/_control/advance", json=body))
 
     async def live(self, span: timedelta) -> int:
         """Work while so much time passes, at each moment at which something is due."""
         left, runs = span, await self.work()
-        for _ in range(MOST_ROUNDS):
+        for _ in range(10 * MOST_ROUNDS):
             [(wait,)] = await self.sql(
-                "SELECT least(min(available_at) - now(), make_interval(secs => %s)) FROM jobs"
-                " WHERE state = 'pending' AND NOT (kind = 'expire_order' AND available_at > now()"
-                " + make_interval(secs => %s))",
-                [left.total_seconds(), left.total_seconds()],
+                "SELECT min(available_at) - now() FROM jobs WHERE state = 'pending'"
             )
             step = left if wait is None else max(wait, timedelta(seconds=1))
             await self.elapse(min(step, left))
@@ -378,15 +381,20 @@ CONFIGS: Mapping[str, Mapping[str, object]] = {
 
 
 @contextlib.asynccontextmanager
-async def open_doors(**configs: Mapping[str, object]) -> AsyncIterator[dict[str, str]]:
-    """The stand-ins, each on a socket; gives their addresses."""
+async def open_doors(
+    before: Mapping[str, Callable[[ASGIApp], ASGIApp]] | None = None,
+    **configs: Mapping[str, object],
+) -> AsyncIterator[dict[str, str]]:
+    """The stand-ins, each on a socket; gives their addresses. `before` wraps some by name."""
     async with contextlib.AsyncExitStack() as stack:
-        yield {
-            name: await stack.enter_async_context(
-                served(sandbox_app(name, json.dumps({**config, **configs.get(name, {})}).encode()))
-            )
-            for name, config in CONFIGS.items()
-        }
+        doors = {}
+        for name, config in CONFIGS.items():
+            text = json.dumps({**config, **configs.get(name, {})}).encode()
+            app: ASGIApp = sandbox_app(name, text)
+            if before is not None and name in before:
+                app = before[name](app)
+            doors[name] = await stack.enter_async_context(served(app))
+        yield doors
 
 
 @contextlib.asynccontextmanager

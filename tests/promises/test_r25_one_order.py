@@ -5,14 +5,13 @@ from collections import Counter
 from datetime import timedelta
 
 import httpx
-from tests.promises.dying import BEFORE_THE_ANSWER, ask_and_die
+from tests.promises.dying import BEFORE_THE_ANSWER, KILLED, ask_and_die
 from tests.promises.figures import Figures
 from tests.promises.market import Market, good, once
 
 from bitloot.domain.failpoints import GATEWAY_DONE_NO_REPLY, PAYMENT_ROW_BEFORE_CALL
 
 COPIES = 50
-KILLED = -9
 URN = "urn:bitloot:problem:"
 
 
