@@ -7,7 +7,8 @@ the same text again and nothing that is stored needs to hold it.
 import hashlib
 import hmac
 from datetime import UTC, datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import jwt
 
@@ -24,6 +25,13 @@ class InvalidToken(Exception):
     """The token does not open anything. One form for every cause."""
 
 
+class _Claims(NamedTuple):
+    """The order, and when the token was issued, begins and ends (seconds since 1970)."""
+
+    order_id: str
+    times: tuple[int, int, int]
+
+
 class OrderSessions:
     """Issues and checks order-session tokens. `key` is used for nothing else."""
 
@@ -32,6 +40,9 @@ class OrderSessions:
         self._issuer = issuer
         self._life = limits.order_session_life
         self._leeway = limits.token_leeway.total_seconds()
+        # A buyer looks at one order again and again. What was signed stays signed: only its times
+        # are asked of the clock each time. What is refused is not remembered.
+        self._read = lru_cache(limits.cache_entries)(self._claims)
 
     def issue(self, order_id: str, *, at: datetime) -> str:
         """The token of an order issued at that time; the same inputs give the same text."""
@@ -56,6 +67,16 @@ class OrderSessions:
         """The order that the token opens. Raises InvalidToken for every other token."""
         if len(token) > MAX_TOKEN:
             raise InvalidToken
+        claims = self._read(token)
+        now, (issued, begins, ends) = at.timestamp(), claims.times
+        if ends - issued > self._life.total_seconds() or ends < now - self._leeway:
+            raise InvalidToken
+        if max(issued, begins) > now + self._leeway:
+            raise InvalidToken
+        return claims.order_id
+
+    def _claims(self, token: str) -> _Claims:
+        """What a well-signed token says. Raises InvalidToken for every other one."""
         try:
             claims = jwt.decode(
                 token,
@@ -66,7 +87,7 @@ class OrderSessions:
                 options={
                     "require": list(REQUIRED),
                     "enforce_minimum_key_length": True,
-                    # Times are compared below, against the clock that was passed in.
+                    # Times are compared above, against the clock that was passed in.
                     "verify_exp": False,
                     "verify_nbf": False,
                     "verify_iat": False,
@@ -80,12 +101,8 @@ class OrderSessions:
             raise InvalidToken
         if not all(isinstance(time, int) and not isinstance(time, bool) for time in times):
             raise InvalidToken
-        now, (issued, begins, ends) = at.timestamp(), times
-        if ends - issued > self._life.total_seconds() or ends < now - self._leeway:
-            raise InvalidToken
-        if max(issued, begins) > now + self._leeway:
-            raise InvalidToken
-        return order_id
+        issued, begins, ends = times
+        return _Claims(order_id, (issued, begins, ends))
 
     def _token_id(self, order_id: str, issued: int) -> str:
         digest = hmac.new(self._key, f"jti|{order_id}|{issued}".encode(), hashlib.sha256)

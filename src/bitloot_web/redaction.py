@@ -19,6 +19,9 @@ MAX_TEXT: Final = 2000
 MAX_ITEMS: Final = 50
 MAX_DEPTH: Final = 8
 MAX_NAMES: Final = 1000
+# Words of the program come again in each record: what showed nothing is remembered as such.
+MAX_CLEAN: Final = 1000
+MAX_CLEAN_TEXT: Final = 64
 # Shorter ones would be found by chance in harmless text.
 SECRET_MIN: Final = 8
 SECRET_MAX: Final = 4096
@@ -87,6 +90,7 @@ class Redactor:
         known = {secret for secret in secrets if SECRET_MIN <= len(secret) <= SECRET_MAX}
         self._secrets = sorted(known, key=len, reverse=True)
         self._names: dict[str, tuple[str, bool]] = {}
+        self._clean: set[str] = set()
 
     def fields(self, record: Mapping[str, object]) -> dict[str, object]:
         """The record as it may be shown."""
@@ -94,6 +98,16 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """A text as it may be shown: one line, bounded."""
+        if text in self._clean:
+            return text
+        shown = self._masked(text)
+        if shown == text and len(text) <= MAX_CLEAN_TEXT:
+            if len(self._clean) >= MAX_CLEAN:
+                self._clean.clear()
+            self._clean.add(text)
+        return shown
+
+    def _masked(self, text: str) -> str:
         shown = text[: MAX_TEXT + SECRET_MAX]
         # Before the cut, so that no part of a secret is left at the edge.
         for secret in self._secrets:
