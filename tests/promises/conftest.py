@@ -54,7 +54,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def opened_stage(services_folder: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
     folder = services_folder / "stage"
     folder.mkdir()
-    with open_stage(folder, is_full=bool(request.config.getoption("--full"))) as opened:
+    is_full = bool(request.config.getoption("--full"))
+    # A short stream is full soon.
+    bounds = {} if is_full else {"stream_length": 60}
+    with open_stage(folder, is_full=is_full, **bounds) as opened:
         yield opened
 
 

@@ -81,7 +81,7 @@ def is_quick(figures: Figures, answers: Answers) -> bool:
 async def test_r7_callbacks_are_taken_in_time(
     stage: Stage, crowd: Crowd, figures: Figures, word: str, trouble: Trouble
 ) -> None:
-    payments, rate, seconds = (100, 100.0, 30) if figures.full else (5, 40.0, 2)
+    payments, rate, seconds = (30, 100.0, 20) if figures.full else (5, 40.0, 2)
     callbacks = await written(crowd, payments)
     async with trouble(stage):
         answers = await sent(
@@ -104,7 +104,7 @@ async def test_r7_callbacks_are_taken_in_time(
 async def test_r7_without_a_database_no_callback_is_called_taken(
     stage: Stage, crowd: Crowd, figures: Figures, word: str, trouble: Trouble
 ) -> None:
-    payments, rate, seconds = (100, 100.0, 30) if figures.full else (5, 40.0, 2)
+    payments, rate, seconds = (30, 100.0, 20) if figures.full else (5, 40.0, 2)
     callbacks = await written(crowd, payments)
     before = len(stage.paid) - payments
     url = stage.town.url("shop")

@@ -64,7 +64,7 @@ async def hurt(stage: Stage, how: str) -> None:
 async def test_r9_restarts_and_crashes_of_the_database_lose_no_order(
     stage: Stage, crowd: Crowd, figures: Figures
 ) -> None:
-    orders, times, pause = (500, 12, 20.0) if figures.full else (20, 2, 2.5)
+    orders, times, pause = (250, 8, 15.0) if figures.full else (20, 2, 2.5)
     before, programs = len(stage.paid), stage.pids()
     watch = Watch(crowd)
     watching = asyncio.create_task(watch.look())

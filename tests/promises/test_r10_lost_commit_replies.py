@@ -35,7 +35,7 @@ def losing(seed: int, share: float, most: int) -> Fate:
 async def test_r10_commits_whose_reply_is_lost_have_their_effect_once(
     stage: Stage, crowd: Crowd, figures: Figures
 ) -> None:
-    orders, goal = (500, 500) if figures.full else (24, 40)
+    orders, goal = (140, 500) if figures.full else (24, 40)
     share = 0.12
     before = len(stage.paid)
     stage.database["shop"].lose_commits(losing(10, share, goal * 2))

@@ -1,0 +1,117 @@
+"""R22: very many paid orders at once. Every queue, pool and process keeps within its bounds."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from redis.asyncio import Redis
+from tests.e2e.town import ROLES
+from tests.promises.audit import audited, until_quiet
+from tests.promises.buyers import Crowd
+from tests.promises.figures import Figures
+from tests.promises.stage import Stage
+
+from bitloot_adapters.redis.connection import open_redis
+from bitloot_adapters.redis.doorbell import STREAM
+
+RSS_MB = 350.0
+# One batch may be under way when the stream is asked how long it is.
+OVER = 1.1
+ANSWER_SECONDS = 10.0
+# The listener for wake-ups has a connection of its own.
+LISTENERS = 1
+
+
+@dataclass
+class Bounds:
+    """The most that was ever seen."""
+
+    stream: int = 0
+    connections: Counter[str] = field(default_factory=Counter)
+    megabytes: dict[str, float] = field(default_factory=dict)
+
+    async def watch(self, stage: Stage, redis: Redis) -> None:
+        while True:
+            self.stream = max(self.stream, int(await redis.xlen(STREAM)))
+            for role, proxy in stage.database.items():
+                self.connections[role] = max(self.connections[role], len(proxy.links))
+            for role in ROLES:
+                running = stage.town.programs[role].running
+                if running is not None and running.alive():
+                    self.megabytes[role] = max(self.megabytes.get(role, 0.0), peak(running.pid))
+            await asyncio.sleep(0.05)
+
+
+def peak(pid: int) -> float:
+    """The most memory that a process ever held, in MB (proc(5), VmHWM)."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+async def flood(stage: Stage, slug: str, requests: int) -> tuple[Counter[str], float]:
+    """So many requests in one moment: the answers, and after how long the last one came."""
+    statuses: Counter[str] = Counter()
+    body = {"lines": [{"product": slug, "quantity": 1}]}
+    limits = httpx.Limits(max_connections=requests)
+    begun = time.monotonic()
+    async with httpx.AsyncClient(
+        base_url=stage.town.url("shop"), limits=limits, timeout=60.0, trust_env=False
+    ) as client:
+
+        async def one() -> None:
+            answer = await client.post("/v1/quotes", json=body)
+            word = str(answer.status_code)
+            if answer.status_code == 503:
+                word += "" if answer.headers.get("retry-after", "").isdigit() else " no Retry-After"
+            statuses[word] += 1
+
+        await asyncio.gather(*(one() for _ in range(requests)))
+    return statuses, time.monotonic() - begun
+
+
+async def test_r22_very_many_paid_orders_at_once_stay_within_every_bound(
+    stage: Stage, crowd: Crowd, figures: Figures
+) -> None:
+    orders, requests = (400, 1_000) if figures.full else (40, 200)
+    before = len(stage.paid)
+    await asyncio.to_thread(stage.town.programs["worker"].stop)
+    redis = open_redis(stage.town.valkey.url)
+    bounds = Bounds()
+    watching = asyncio.create_task(bounds.watch(stage, redis))
+    await crowd.many(orders, "custom", at_once=8)
+    waiting = await stage.count(
+        "SELECT count(*)::int FROM jobs WHERE state = 'pending' AND available_at <= now()"
+    )
+    await asyncio.to_thread(stage.town.programs["worker"].start)
+    statuses, seconds = await flood(stage, await crowd.pick("custom"), requests)
+    begun = time.monotonic()
+    await until_quiet(stage, stage.paid[before:], seconds=900 if figures.full else 90)
+    drained = time.monotonic() - begun
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    await redis.aclose()
+    audit = await audited(stage, stage.paid[before:])
+    pool = stage.limits.database_pool + LISTENERS
+    most, length = max(bounds.megabytes.values()), stage.limits.stream_length
+    figures.note(
+        "R22",
+        "very many paid orders at once stay within every bound",
+        figure=f"{waiting} jobs at once, drained in {drained:.0f} s; stream at most {bounds.stream}"
+        f" of {length}; connections at most {max(bounds.connections.values())} of {pool} a process;"
+        f" memory at most {most:.0f} MB a process; {requests} requests in one moment:"
+        f" {dict(statuses)} within {seconds:.1f} s; {audit.text()}",
+        scale=f"{stage.scale}; stream {length}",
+        holds=audit.is_clean
+        and waiting > length
+        and bounds.stream <= length * OVER
+        and max(bounds.connections.values()) <= pool
+        and most < RSS_MB
+        and set(statuses) <= {"200", "201", "503"}
+        and seconds < ANSWER_SECONDS,
+    )
