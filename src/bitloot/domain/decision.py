@@ -114,13 +114,11 @@ def also(decision: Decision, *changes: Change) -> Decision:
 
 def changed_fields(change: Change) -> dict[str, object]:
     """The fields of the row that the change writes, with their new values."""
+    after = msgspec.structs.asdict(change.after)
     if change.before is None:
-        return {name: getattr(change.after, name) for name in change.after.__struct_fields__}
-    return {
-        name: getattr(change.after, name)
-        for name in change.after.__struct_fields__
-        if getattr(change.before, name) != getattr(change.after, name)
-    }
+        return after
+    before = msgspec.structs.asdict(change.before)
+    return {name: value for name, value in after.items() if before[name] != value}
 
 
 def row_name(row: Row) -> str:

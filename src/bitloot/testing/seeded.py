@@ -2,7 +2,6 @@
 
 from random import Random
 from typing import Final
-from uuid import UUID
 
 from bitloot.ports.clock import Clock
 
@@ -36,4 +35,5 @@ class SeededIds:
         moment, count = self._last >> 12, self._last & 0xFFF
         tail = self._random.getrandbits(_TAIL_BITS)
         number = moment << 80 | 0x7 << 76 | count << 64 | 0b10 << _TAIL_BITS | tail
-        return str(UUID(int=number))
+        text = f"{number:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -36,6 +36,10 @@ class AuditChain:
         digest = _digest(seq, previous, entry)
         self._lines.append(AuditLine(seq=seq, entry=entry, previous=previous, digest=digest))
 
+    def begin_with(self, lines: Sequence[AuditLine]) -> None:
+        """Go on behind the lines of another chain."""
+        self._lines[:] = lines
+
     def is_whole(self) -> bool:
         """Whether nothing was changed, taken out or put in."""
         previous = ""

@@ -131,6 +131,14 @@ class MemoryKeyVault:
         self._keks[kek_id] = self._random_bytes(KEY_BYTES)
         self._kek_id = kek_id
 
+    def secrets(self) -> tuple[bytes, dict[str, bytes]]:
+        """The pepper and the key-encryption keys, for a vault that has to open what this sealed."""
+        return self._pepper, dict(self._keks)
+
+    def begin_with(self, secrets: tuple[bytes, dict[str, bytes]]) -> None:
+        """Seal and open under the keys of another vault."""
+        self._pepper, self._keks = secrets
+
     def forget_kek(self, kek_id: str) -> None:
         """A key-encryption key is gone: what it wraps is shredded."""
         self._keks.pop(kek_id, None)

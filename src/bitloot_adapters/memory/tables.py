@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -27,6 +27,14 @@ class _Draft(msgspec.Struct, frozen=True):
     taken: dict[tuple[str, UniqueKey], str]
 
 
+class Held(msgspec.Struct, frozen=True):
+    """What tables hold: rows, which of them belong to an order, and who has which unique key."""
+
+    rows: dict[type[Row], dict[str, Row]]
+    of_order: dict[tuple[type[Row], str], dict[str, None]]
+    unique: dict[tuple[str, UniqueKey], str]
+
+
 class Tables:
     """Rows by type and id. A row is written whole or not at all, under its version."""
 
@@ -37,26 +45,28 @@ class Tables:
 
     def get(self, row: type[R], row_id: str) -> R | None:
         """One row by id."""
-        found = self._rows[row].get(row_id)
-        return found if isinstance(found, row) else None
+        return self._table(row).get(row_id)
 
     def all(self, row: type[R]) -> Iterator[R]:
         """Every row of a table, in the order of insertion."""
-        for found in self._rows[row].values():
-            if isinstance(found, row):
-                yield found
+        return iter(self._table(row).values())
 
     def of_order(self, row: type[R], order_id: str) -> Iterator[R]:
         """The rows of one order, in the order of insertion."""
-        for row_id in self._of_order.get((row, order_id), {}):
-            found = self.get(row, row_id)
-            if found is not None:
-                yield found
+        ids = self._of_order.get((row, order_id))
+        if ids is None:
+            return iter(())
+        table = self._table(row)
+        return iter([table[row_id] for row_id in ids if row_id in table])
 
     def by_key(self, row: type[R], rule: str, *key: str) -> R | None:
         """The row that holds this key of a unique rule."""
         row_id = self._unique.get((rule, key))
         return None if row_id is None else self.get(row, row_id)
+
+    def _table(self, row: type[R]) -> dict[str, R]:
+        # Rows stand under their own type, which the type of the whole cannot say.
+        return cast("dict[str, R]", self._rows[row])
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write all changes, or raise Conflict, Duplicate or NoStockLeft and write none."""
@@ -77,6 +87,17 @@ class Tables:
             order_id = getattr(row, "order_id", None)
             if order_id is not None:
                 self._of_order[row_type, order_id][row_id] = None
+
+    def held(self) -> Held:
+        """All that is held now, for tables that begin with as much; rows never change."""
+        rows = {row: dict(rows) for row, rows in self._rows.items()}
+        of_order = {at: dict(ids) for at, ids in self._of_order.items()}
+        return Held(rows, of_order, dict(self._unique))
+
+    def begin_with(self, held: Held) -> None:
+        """Hold what other tables held."""
+        self._rows, self._unique = held.rows, held.unique
+        self._of_order = defaultdict(dict, held.of_order)
 
     def drop(self, row: Row) -> None:
         """Forget a row and its unique keys: for records whose time is over."""

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Final, TypeVar
 
 from bitloot.domain.decision import Decision, Event, Row
@@ -47,6 +48,11 @@ class MemoryStore:
     def timeline(self, order_id: str) -> Sequence[Event]:
         """The events of an order by `seq`."""
         return tuple(self.events.get(order_id, ()))
+
+    def begin_like(self, other: "MemoryStore") -> None:
+        """Hold what another store holds by now: rows and audit lines are shared, never changed."""
+        self.tables.begin_with(other.tables.held())
+        self.audit.begin_with(other.audit.lines)
 
     def reach(self) -> None:
         """Raise StoreUnavailable during an outage."""
@@ -146,10 +152,10 @@ class MemoryUnitOfWork:
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction; rolled back unless recorded."""
-        return self._begin()
+        return _Begin(self)
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[Transaction]:
+    async def enter(self) -> MemoryTransaction:
+        """Wait for the turn of a transaction and open it."""
         if self.in_transaction():
             raise RuntimeError("a transaction inside a transaction")
         self.store.reach()
@@ -161,8 +167,25 @@ class MemoryUnitOfWork:
             span.is_open = False
             self._turn.release()
 
-        transaction = MemoryTransaction(self.store, release)
-        try:
-            yield transaction
-        finally:
-            transaction.close()
+        return MemoryTransaction(self.store, release)
+
+
+class _Begin(AbstractAsyncContextManager[Transaction]):
+    """One transaction from its turn to its end."""
+
+    def __init__(self, uow: MemoryUnitOfWork) -> None:
+        self._uow = uow
+        self._open: MemoryTransaction | None = None
+
+    async def __aenter__(self) -> Transaction:
+        self._open = await self._uow.enter()
+        return self._open
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._open is not None:
+            self._open.close()

@@ -3,8 +3,9 @@
 A decision that was refused, or whose transaction was rolled back, is not counted.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Final, TypeAlias
 
 from bitloot.domain.decision import Change, Decision
@@ -77,12 +78,26 @@ class CountedUnitOfWork:
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction of the store behind."""
-        return self._begin()
+        return _CountedBegin(self._uow.begin(), self._recorded)
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[Transaction]:
-        async with self._uow.begin() as transaction:
-            yield CountedTransaction(transaction, self._recorded)
+
+class _CountedBegin(AbstractAsyncContextManager[Transaction]):
+    """A transaction of the store behind, once it is open."""
+
+    def __init__(self, own: AbstractAsyncContextManager[Transaction], recorded: Recorded) -> None:
+        self._own = own
+        self._recorded = recorded
+
+    async def __aenter__(self) -> Transaction:
+        return CountedTransaction(await self._own.__aenter__(), self._recorded)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._own.__aexit__(kind, error, trace)
 
 
 class DecisionCounter:

@@ -2,7 +2,9 @@
 
 import hashlib
 import traceback
+from contextvars import copy_context
 from datetime import timedelta
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -100,7 +102,7 @@ class Simulation:
             (backstage.decide, chance.choice((0, 1))),
         )
         names = [move for move, _ in moves]
-        weights = [weight for _, weight in moves]
+        weights = list(accumulate(weight for _, weight in moves))
         for _ in range(self._moves):
             draw = chance.random()
             if world.processes.tasks and draw < 0.65:
@@ -109,7 +111,7 @@ class Simulation:
             if world.bell and draw < 0.8:
                 world.tell(backstage.work())
             else:
-                told = chance.choices(names, weights)[0]()
+                told = chance.choices(names, cum_weights=weights)[0]()
                 if told:
                     world.tell(told)
             self._after()
@@ -242,5 +244,8 @@ def _short(story: list[Line]) -> list[Line]:
 
 
 def simulate(seed: int, *, is_long: bool = False) -> Run:
-    """Run one seed; a long run has more buyers and a longer storm."""
-    return Simulation(seed, is_long=is_long).run()
+    """Run one seed; a long run has more buyers and a longer storm.
+
+    In a context of its own: what a run notes of its transactions ends with it.
+    """
+    return copy_context().run(lambda: Simulation(seed, is_long=is_long).run())

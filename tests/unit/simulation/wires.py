@@ -1,9 +1,10 @@
 """The ports of the memory shop with the weather between: each call is a place to stand or die."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
+from types import TracebackType
 
 from tests.unit.simulation.weather import Weather
 
@@ -184,13 +185,30 @@ class FarStore:
         self._watch = watch
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
-        return self._begin()
+        return _FarBegin(self._near.begin(), self._weather, self._watch)
 
-    @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[Transaction]:
+
+class _FarBegin(AbstractAsyncContextManager[Transaction]):
+    """The way to the store, and the transaction at its end."""
+
+    def __init__(
+        self, near: AbstractAsyncContextManager[Transaction], weather: Weather, watch: Watch
+    ) -> None:
+        self._near = near
+        self._weather = weather
+        self._watch = watch
+
+    async def __aenter__(self) -> Transaction:
         await self._weather.reach_store("begins")
-        async with self._near.begin() as tx:
-            yield FarTransaction(tx, self._weather, self._watch)
+        return FarTransaction(await self._near.__aenter__(), self._weather, self._watch)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._near.__aexit__(kind, error, trace)
 
 
 class FarJobs:

@@ -39,6 +39,7 @@ from bitloot_web.composition.memory import (
     MemoryNeighbours,
     memory_neighbours,
 )
+from bitloot_web.composition.neighbours import unarmed
 from bitloot_web.job_runner import Handler, JobRunner
 from bitloot_web.metrics import Metrics, open_metrics
 from bitloot_web.scheduler import Scheduler, ticks
@@ -83,6 +84,7 @@ def _settings() -> Settings:
         admin_token="7a" * 24,
         gateways=(GATEWAY,),
         suppliers=("custom", SUPPLIER),
+        metrics_from=(),
         limits=LIMITS,
     )
 
@@ -186,25 +188,14 @@ class World:
 
     def _fill_shelves(self) -> tuple[str, ...]:
         """Two products of the supplier and one of our own; gives the ids to order by."""
-        near = self.around.near
-        for number in range(2):
-            self.supplier.stock(_supplied(number, self.chance.randint(1, START_STOCK), self.now()))
-        catalog = Catalog(
-            uow=MemoryUnitOfWork(self.store),
-            writer=self.around.catalogue_writer,
-            suppliers=near.suppliers,
-            margin=Decimal("0.2"),
-            limits=LIMITS,
-            clock=self.now,
-            new_id=near.new_id,
-        )
-        at_once(catalog.sync(SUPPLIER, told=lambda synced: None))
-        own = OwnProduct(slug="own-lantern", title="Own Lantern", price=Decimal("9.00"))
-        row = at_once(catalog.put_own(own, actor="test"))
-        made = "\n".join(f"OWN-{self.seed}-{n}" for n in range(OWN_KEYS)).encode()
-        batch = Batch(product_id=row.id, name="first", cost=Decimal("3.00"))
-        at_once(self.shop.inventory.import_keys(made, batch, actor="test"))
-        self.committed.clear()
+        stocks = tuple(self.chance.randint(1, START_STOCK) for _ in range(2))
+        for number, stock in enumerate(stocks):
+            self.supplier.stock(_supplied(number, stock, self.now()))
+        filled = _filled(stocks)
+        self.store.begin_like(filled.store)
+        vault = self.around.vault
+        assert isinstance(vault, FarVault)
+        vault.begin_with(filled.vault.secrets())
         return tuple(product.id for product in self.store.rows(Product))
 
     def now(self) -> datetime:
@@ -235,6 +226,33 @@ class World:
             self.letters.append(
                 Letter(sender=sender, headers=headers, body=body, due=self.now() + late)
             )
+
+
+@cache
+def _filled(stocks: tuple[int, ...]) -> MemoryNeighbours:
+    """A shop whose shelves were filled by its own use cases: every run with as much begins so."""
+    around = memory_neighbours(0, LIMITS, unarmed)
+    near, clock = around.near, around.clock.now
+    for number, stock in enumerate(stocks):
+        around.supplier.stock(_supplied(number, stock, clock()))
+    catalog = Catalog(
+        uow=near.uow,
+        writer=around.catalogue_writer,
+        suppliers=near.suppliers,
+        margin=Decimal("0.2"),
+        limits=LIMITS,
+        clock=clock,
+        new_id=near.new_id,
+    )
+    at_once(catalog.sync(SUPPLIER, told=lambda synced: None))
+    own = OwnProduct(slug="own-lantern", title="Own Lantern", price=Decimal("9.00"))
+    row = at_once(catalog.put_own(own, actor="test"))
+    made = "\n".join(f"OWN-KEY-{n}" for n in range(OWN_KEYS)).encode()
+    batch = Batch(product_id=row.id, name="first", cost=Decimal("3.00"))
+    shop = build_shop(near, _settings(), _metrics())
+    at_once(shop.inventory.import_keys(made, batch, actor="test"))
+    assert not list(around.store.jobs.all())
+    return around
 
 
 def at_once(work: Coroutine[str, None, T]) -> T:
