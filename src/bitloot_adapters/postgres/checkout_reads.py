@@ -50,8 +50,10 @@ PRODUCT: Final = codec(Product)
 OFFER: Final = codec(Offer)
 RECORD: Final = codec(IdempotencyRecord)
 
-# The class of advisory locks that order the unpaid orders of one person.
+# The kinds of advisory locks that order unpaid orders: of one person, from one network address.
 PERSON_LOCKS: Final = 1
+ADDRESS_LOCKS: Final = 2
+CROWD: Final = 100
 
 
 def free_keys() -> LateralFromClause:
@@ -123,26 +125,43 @@ def _of_references() -> Statement:
 
 
 def _unpaid(by: ColumnElement[str], name: str) -> ScalarSelect[int]:
-    words = ", ".join(f"'{status}'" for status in sorted(BEFORE_PAYMENT))
     return (
         select(func.count())
-        .where(by == bindparam(name, type_=Text), orders.c.status.in_([literal_column(words)]))
+        .where(by == bindparam(name, type_=Text), orders.c.status.in_([literal_column(_words())]))
         .scalar_subquery()
     )
+
+
+def _words() -> str:
+    return ", ".join(f"'{status}'" for status in sorted(BEFORE_PAYMENT))
 
 
 _LOCKED_QUOTE: Final = locked_by_id(QUOTE, "quote_id")
 _SELLABLES_OF_QUOTE: Final = _of_quote()
 _SELLABLES: Final = _of_references()
-# Two orders of one person are placed one after the other, so that the count is exact.
-_ONE_BY_ONE: Final = compiled(
-    select(
-        func.pg_advisory_xact_lock(
-            literal_column(str(PERSON_LOCKS), Integer),
-            func.hashtext(bindparam("email_person", type_=Text)),
-        )
-    )
-)
+
+
+def _lock(kind: int, name: str) -> ColumnElement[None]:
+    """Held to the end of the transaction; asked for in the order of the kinds by everybody."""
+    subject = func.hashtext(bindparam(name, type_=Text))
+    return func.pg_advisory_xact_lock(literal_column(str(kind), Integer), subject)
+
+
+def _one_by_one() -> Statement:
+    """Orders of one person, and of one network address, are placed one after the other, so that
+    their counts are exact. A shop that lets an address have more open orders than `CROWD` does not
+    mean to hold it to a number: from there on nobody waits.
+    """
+    status = orders.c.status.in_([literal_column(_words())])
+    by_address = orders.c.placed_from == bindparam("placed_from", type_=Text)
+    most = literal_column(str(CROWD), Integer)
+    some = select(orders.c.id).where(by_address, status).limit(most).subquery("some")
+    is_crowd = select(func.count() >= most).select_from(some).scalar_subquery()
+    address = select(_lock(ADDRESS_LOCKS, "placed_from")).where(~is_crowd).scalar_subquery()
+    return compiled(select(_lock(PERSON_LOCKS, "email_person"), address))
+
+
+_ONE_BY_ONE: Final = _one_by_one()
 _COUNTS: Final = compiled(
     select(
         _unpaid(orders.c.email_person, "email_person"),
@@ -184,7 +203,7 @@ class CheckoutReads:
         found, sellables, _, counts = await self._session.ask(
             ask(_LOCKED_QUOTE, quote_id=quote_id),
             ask(_SELLABLES_OF_QUOTE, quote_id=quote_id),
-            ask(_ONE_BY_ONE, email_person=email_person),
+            ask(_ONE_BY_ONE, email_person=email_person, placed_from=placed_from),
             ask(_COUNTS, email_person=email_person, placed_from=placed_from),
         )
         quote = QUOTE.first(found)
