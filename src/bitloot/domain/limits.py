@@ -142,7 +142,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     webhook_answer: timedelta = 2 * _S
     key_import_bytes: int = 10 * 1024 * 1024
     key_import_lines: int = 100_000
-    search_text: int = 200
     page_default: int = 20
     page_max: int = 100
     bulk_max: int = 100
