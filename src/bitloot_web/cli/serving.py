@@ -1,5 +1,7 @@
 """`bitloot serve`, `worker` and `scheduler`: the roles of the shop, together or apart."""
 
+import gc
+
 import rich_click as click
 
 
@@ -9,6 +11,7 @@ import rich_click as click
 @click.option("--all", "everything", is_flag=True, help="Worker and scheduler in this process too.")
 def serve(host: str | None, port: int | None, *, everything: bool) -> None:
     """Serve the HTTP API; --all runs every role in this process."""
+    _load_without_collecting()
     from bitloot_web.cli.running import run
     from bitloot_web.roles import ALL_ROLES
 
@@ -23,6 +26,7 @@ def serve(host: str | None, port: int | None, *, everything: bool) -> None:
 @click.option("--concurrency", type=int, help="Overrides BITLOOT_WORKER_CONCURRENCY.")
 def worker(concurrency: int | None) -> None:
     """Run jobs: settle payments, buy and deliver keys, send mails."""
+    _load_without_collecting()
     from bitloot_web.cli.running import run
 
     extra = {} if concurrency is None else {"BITLOOT_WORKER_CONCURRENCY": str(concurrency)}
@@ -32,6 +36,12 @@ def worker(concurrency: int | None) -> None:
 @click.command(epilog="Two of them do no harm: each tick is inserted once.")
 def scheduler() -> None:
     """Insert the jobs that are due by the clock: reconciliation, invariants, lost work."""
+    _load_without_collecting()
     from bitloot_web.cli.running import run
 
     run(frozenset({"scheduler"}), {})
+
+
+def _load_without_collecting() -> None:
+    """Loading makes many objects and no garbage; the roles collect again once they are there."""
+    gc.disable()

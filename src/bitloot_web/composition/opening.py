@@ -4,14 +4,13 @@ Everything is opened even while a server is away: what needs it says so when it 
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from redis.asyncio import Redis
-from taskiq import AsyncBroker
 
 from bitloot.ports.catalogue_writer import CatalogueWriter
 from bitloot.ports.clock import FailPoint
@@ -36,7 +35,6 @@ from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
 from bitloot_adapters.redis.cache import RedisCache
 from bitloot_adapters.redis.connection import open_redis
-from bitloot_adapters.redis.doorbell import Doorbell
 from bitloot_adapters.redis.otp_store import RedisOtpStore
 from bitloot_adapters.redis.rate_limiter import RedisRateLimiter
 from bitloot_adapters.redis.realtime import RedisRealtime
@@ -51,6 +49,9 @@ from bitloot_web.security import keys
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop, Views
 
+if TYPE_CHECKING:
+    from taskiq import AsyncBroker
+
 P = TypeVar("P")
 
 
@@ -58,19 +59,23 @@ P = TypeVar("P")
 class Workroom:
     """What a worker works with."""
 
-    broker: AsyncBroker
+    broker: "AsyncBroker"
     relay: Relay
     runner: JobRunner
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenShop:
-    """A shop that is open, with what it was made of."""
+    """A shop that is open, with what it was made of.
+
+    `round_trips` says how often this process waited for an answer of the database.
+    """
 
     configuration: Configuration
     neighbours: Neighbours
     shop: Shop
     catalogue_writer: CatalogueWriter
+    round_trips: Callable[[], int]
 
     def runner(self) -> JobRunner:
         """Runs jobs by id."""
@@ -85,6 +90,9 @@ class OpenShop:
     @contextlib.asynccontextmanager
     async def workroom(self) -> AsyncIterator[Workroom]:
         """A doorbell, a relay and a runner, until the block is left."""
+        # Loaded by workers only: Taskiq takes longer to load than a web server needs to start.
+        from bitloot_adapters.redis.doorbell import Doorbell
+
         settings = self.configuration.settings
         doorbell = Doorbell(settings.redis_url, limits=settings.limits)
         runner = self.runner()
@@ -133,6 +141,7 @@ async def open_shop(
             neighbours=near,
             shop=build_shop(near, settings, open_metrics()),
             catalogue_writer=PostgresCatalogueWriter(database),
+            round_trips=lambda: database.round_trips,
         )
 
 
