@@ -14,23 +14,8 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.order import OrderFile, OrderStatus
 from bitloot.usecases.checkout import OrderFacts
 from bitloot.usecases.payments.desk import Ruling
-from bitloot.usecases.payments.facts import PaymentFacts
 
-SHUFFLES = 40
 LATE = timedelta(minutes=45)
-WORDS = (
-    "waiting",
-    "confirming",
-    "confirmed",
-    "sending",
-    "expired",
-    "failed",
-    "cancelled",
-    "canceled",
-    "partially_paid",
-    "finished",
-    "a_word_of_tomorrow",
-)
 
 
 @pytest.fixture
@@ -51,28 +36,6 @@ def codes(answers: Sequence[object]) -> Counter[str]:
 
 
 # --- goods -------------------------------------------------------------------------------------
-
-
-async def test_two_hundred_buyers_of_a_hundred_own_keys_get_a_hundred_orders_and_distinct_keys(
-    till: Till,
-) -> None:
-    slug = await till.own(100)
-    quotes = [await till.quote(slug) for _ in range(200)]
-    answers = await at_once([till.place(quote, buyer=n) for n, quote in enumerate(quotes)])
-    placed = [a for a in answers if isinstance(a, OrderFacts)]
-    assert (len(placed), codes(answers)) == (100, {"out-of-stock": 100})
-    kept = [await till.file(order.order_id) for order in placed]
-    keys = {key for file in kept for r in file.reservations for key in r.key_ids}
-    assert len(keys) == 100
-    addresses = await asyncio.gather(*(till.pay(file.order.id) for file in kept))
-    for file, facts in zip(kept, addresses, strict=True):
-        till.gateway.pay(till.there(file, facts))
-        await till.call_back(till.there(file, facts))
-    await till.work()
-    sold = await till.sql("SELECT count(DISTINCT id), count(*) FROM sealed_keys WHERE slot = 1")
-    assert sold == [(100, 100)]
-    done = await till.count("SELECT count(*) FROM orders WHERE status = 'fulfilled'")
-    assert (done, await till.goods_are_counted_once()) == (100, True)
 
 
 async def test_many_buyers_of_the_last_unit_of_a_supplier_get_one_order(till: Till) -> None:
@@ -96,27 +59,6 @@ async def test_baskets_of_the_same_products_in_any_order_never_wait_for_each_oth
 
 
 # --- one key, one effect -----------------------------------------------------------------------
-
-
-async def test_one_idempotency_key_fifty_times_at_once_places_one_order(till: Till) -> None:
-    quote, once = await till.quote(await till.own(5)), fresh_key("orders")
-    answers = await at_once([till.place(quote, once=once) for _ in range(50)])
-    assert codes(answers) == {}
-    assert len({str(answer) for answer in answers}) == 1
-    assert await till.count("SELECT count(*) FROM orders") == 1
-    assert await till.count("SELECT count(*) FROM inventory_keys WHERE state = 'reserved'") == 1
-
-
-async def test_one_idempotency_key_fifty_times_at_once_opens_one_payment(till: Till) -> None:
-    placed = await till.place(await till.quote(await till.own(5)))
-    once = fresh_key("payments")
-    answers = await at_once([till.pay(placed.order_id, once=once) for _ in range(50)])
-    assert set(codes(answers)) <= {"idempotency-in-progress"}
-    again = await at_once([till.pay(placed.order_id, once=once) for _ in range(50)])
-    facts = [a for a in (*answers, *again) if isinstance(a, PaymentFacts)]
-    assert (codes(again), len({str(f) for f in facts})) == ({}, 1)
-    assert await till.count("SELECT count(*) FROM payments") == 1
-    assert till.gateway.opened(placed.number) == 1
 
 
 async def test_the_same_callback_fifty_times_at_once_is_one_row_with_one_effect(till: Till) -> None:
@@ -271,57 +213,3 @@ async def test_everything_at_once_ends_in_an_allowed_state_with_all_money_accoun
         await till.run(*await till.callback_jobs(there), *await till.callback_jobs(other))
         ends[(await till.assert_in_order(placed.order_id)).order.status] += 1
     assert set(ends) <= {"paid", "cancelled"}
-
-
-# --- any order of arrival ----------------------------------------------------------------------
-
-
-async def test_shuffles_of_every_status_end_in_the_same_state(till: Till) -> None:
-    """In one order of arrival, applied in another, while other orders are settled beside it."""
-    slug = await till.own(SHUFFLES)
-    shuffler = random.Random(20)
-    arrivals: set[tuple[str, ...]] = set()
-    orders: list[str] = []
-
-    async def one(words: tuple[str, ...], buyer: int) -> None:
-        placed, there = await till.payable(slug, buyer=buyer)
-        orders.append(placed.order_id)
-        told = []
-        for word in words:
-            till.gateway.move(there, word)
-            told.append(till.gateway.webhook(there))
-        till.gateway.move(there, "waiting")
-        till.gateway.pay(there)
-        for headers, body in told:
-            await till.shop.webhook_intake.accept(till.shop.opening.gateway, headers, body)
-        jobs = await till.callback_jobs(there)
-        for job in shuffler.sample(jobs, len(jobs)):
-            await till.runner.run(job)
-
-    while len(arrivals) < SHUFFLES:
-        arrivals.add(tuple(shuffler.sample(WORDS, len(WORDS))))
-    ordered = sorted(arrivals)
-    for start in range(0, SHUFFLES, 10):
-        batch = ordered[start : start + 10]
-        await asyncio.gather(*(one(words, start + n) for n, words in enumerate(batch)))
-    ends = set()
-    for order_id in orders:
-        file = await till.file(order_id)
-        [payment] = file.payments
-        ends.add(
-            (
-                file.order.status,
-                file.order.failure_reason,
-                file.order.remarks,
-                payment.status,
-                payment.id == file.order.settled_by,
-                len(file.fulfilments),
-                file.holds,
-                tuple(r.state for r in file.reservations),
-            )
-        )
-    assert ends == {("paid", None, (), "finished", True, 1, (), ("consumed",))}
-    for order_id in orders[::10]:
-        await till.assert_in_order(order_id)
-    told = await till.sql("SELECT DISTINCT classification FROM webhook_logs")
-    assert {word for (word,) in told} == {"applied", "stale", "duplicate", "unknown_status"}

@@ -56,7 +56,7 @@ def marking(app: ASGIApp) -> ASGIApp:
     """The supplier, with the mark in every key that it hands out, text or image."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].endswith("/keys"):
+        if not scope.get("path", "").endswith("/keys"):
             await app(scope, receive, send)
             return
         body = bytearray()

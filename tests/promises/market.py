@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -414,7 +414,10 @@ async def open_market(
     `limits` are named as their variables are, `settings` by the whole name; `changed` puts others
     in the place of neighbours.
     """
-    environment = variables(url, redis_url, folder, doors, limits or {}) | (settings or {})
+    environment = {
+        **variables(url, redis_url, folder, doors, limits or {}),
+        **(settings or {}),
+    }
     configuration: Configuration = configure(Environment(environment))
     async with contextlib.AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_shop(configuration, failpoint=failpoint))
@@ -453,8 +456,9 @@ def _edge(shop: Shop, answers: list[httpx.Response]) -> httpx.AsyncClient:
         await answer.aread()
         answers.append(answer)
 
+    app: Callable[..., Awaitable[None]] = build_app(shop)
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(build_app(shop), client=("203.0.113.7", 4711)),
+        transport=httpx.ASGITransport(app, client=("203.0.113.7", 4711)),
         base_url=PUBLIC_URL,
         event_hooks={"response": [keep]},
     )
