@@ -19,8 +19,8 @@ STRIDE: Final = 7919
 FEE: Final[Decimal] = Limits().gateway_fee
 
 
-def freeze(url: str, count: int) -> list[str]:
-    """So many quotes, each of another product; gives their ids."""
+def freeze(url: str, count: int, products: int = PRODUCTS) -> list[str]:
+    """So many quotes, each of another product while there are enough; gives their ids."""
     at = datetime.now(UTC)
     made = [str(uuid_utils.uuid7()) for _ in range(count)]
     with (
@@ -32,7 +32,7 @@ def freeze(url: str, count: int) -> list[str]:
         ) as rows,
     ):
         for place, quote_id in enumerate(made):
-            lines = msgspec.json.encode([_line(place * STRIDE % PRODUCTS)]).decode()
+            lines = msgspec.json.encode([_line(place * STRIDE % products)]).decode()
             rows.write_row((quote_id, 1, lines, "ltc", FEE, PRICE, at + FROZEN, at))
     return made
 

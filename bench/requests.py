@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from bench.stage import IPN_SECRET
+from bench.shop_settings import IPN_SECRET
 
 HOST: Final = b"Host: 127.0.0.1\r\n"
 

@@ -25,8 +25,8 @@ def offer_row_id(number: int) -> str:
     return str(uuid5(NAMESPACE_OID, f"offer {number}"))
 
 
-def fill(url: str) -> None:
-    """Products and an offer for each; statistics are up to date afterwards."""
+def fill(url: str, products: int = PRODUCTS) -> None:
+    """So many products and an offer for each; statistics are up to date afterwards."""
     at = datetime.now(UTC)
     with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         with cursor.copy(
@@ -34,7 +34,7 @@ def fill(url: str) -> None:
             " platform, excluded_countries, is_preorder, price, is_published, created_at,"
             " updated_at) FROM STDIN"
         ) as rows:
-            for n in range(PRODUCTS):
+            for n in range(products):
                 rows.write_row(
                     (
                         product_id(n),
@@ -57,7 +57,7 @@ def fill(url: str) -> None:
             "COPY product_offers (id, version, product_id, supplier, supplier_product_id,"
             " offer_id, cost, stock, held, wholesale, updated_at) FROM STDIN"
         ) as rows:
-            for n in range(PRODUCTS):
+            for n in range(products):
                 rows.write_row(
                     (
                         offer_row_id(n),

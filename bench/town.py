@@ -9,15 +9,15 @@ from typing import Final
 import psycopg
 
 from bench.programs import BITLOOT, Program, running
-from bench.stage import (
+from bench.shop_settings import (
     GATEWAY_KEY,
     IPN_SECRET,
     MAIL_KEY,
     MAIL_SECRET,
     SUPPLIER_KEY,
     SUPPLIER_SECRET,
-    Stage,
 )
+from bench.stage import Stage
 
 ROLES: Final[Mapping[str, str]] = {"web": "serve", "worker": "worker", "scheduler": "scheduler"}
 STAND_INS: Final = ("nowpayments", "kinguin", "resend")

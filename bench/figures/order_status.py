@@ -12,7 +12,8 @@ from bench.load import Requests
 from bench.report import Findings, Note, against, at_most
 from bench.requests import get
 from bench.rounds import in_turns
-from bench.stage import SECRET_KEY, Stage
+from bench.shop_settings import SECRET_KEY
+from bench.stage import Stage
 from bitloot.domain.limits import Limits
 from bitloot_web.order_session import OrderSessions
 from bitloot_web.security import keys

@@ -24,7 +24,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from bench.limits.statements import CALLBACK, ORDER, STATUS
-from bench.stage import IPN_SECRET, SECRET_KEY
+from bench.shop_settings import IPN_SECRET, SECRET_KEY
 
 Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]
 Bare: TypeAlias = Request[None, None, State]
