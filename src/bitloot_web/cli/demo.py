@@ -32,5 +32,9 @@ def demo(*, once: bool, port: int, data: Path) -> None:
     except (OutcomeUnknown, Rejected, StoreUnavailable, Unavailable) as error:
         told = " ".join(str(part) for part in error.args if part)
         raise click.ClickException(f"{type(error).__name__}: {told}") from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise click.ClickException(f"{error.strerror}: {error.filename}") from None
     except KeyboardInterrupt:
         click.echo("stopped")

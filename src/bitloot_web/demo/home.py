@@ -3,16 +3,16 @@
 import base64
 import json
 import secrets
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from bitloot_web.demo.ports import Ports
+
 SECRETS_FILE: Final = "secrets.json"
 ENV_FILE: Final = "bitloot.env"
-SANDBOXES: Final = {"nowpayments": 9101, "kinguin": 9102, "resend": 9103}
 PRODUCTS: Final = 600
 
 
@@ -32,17 +32,6 @@ class DemoSecrets(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "DemoSecrets(…)"
-
-
-class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Where everything listens, all on the loopback address."""
-
-    shop: int
-    sandboxes: Mapping[str, int]
-
-    def sandbox_url(self, name: str) -> str:
-        """Where a stand-in is reached."""
-        return f"http://127.0.0.1:{self.sandboxes[name]}"
 
 
 def demo_secrets(folder: Path) -> DemoSecrets:
@@ -65,30 +54,6 @@ def demo_secrets(folder: Path) -> DemoSecrets:
     path.touch(mode=0o600)
     path.write_bytes(msgspec.json.encode(made))
     return made
-
-
-def free_port(preferred: int, taken: frozenset[int] = frozenset()) -> int:
-    """The preferred port if nobody listens there, else any free one."""
-    for port in (preferred, 0):
-        if port in taken:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise OSError("no free port on the loopback address")
-
-
-def choose_ports(shop: int) -> Ports:
-    """Ports for the shop and each stand-in, the usual ones where they are free."""
-    chosen = {"shop": free_port(shop)}
-    for name, preferred in SANDBOXES.items():
-        chosen[name] = free_port(preferred, frozenset(chosen.values()))
-    return Ports(shop=chosen.pop("shop"), sandboxes=chosen)
 
 
 def sandbox_configs(folder: Path, made: DemoSecrets, ports: Ports) -> dict[str, str]:

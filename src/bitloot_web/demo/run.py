@@ -16,13 +16,12 @@ from bitloot_web.composition.opening import OpenShop, open_shop
 from bitloot_web.composition.schema import upgrade
 from bitloot_web.composition.walking import open_walker
 from bitloot_web.demo.home import (
-    Ports,
-    choose_ports,
     demo_environment,
     demo_secrets,
     sandbox_configs,
     write_environment,
 )
+from bitloot_web.demo.ports import Ports, reserved_ports
 from bitloot_web.demo.purchase import BUYER, Bought, buy
 from bitloot_web.demo.services import DemoError, database, redis, sandboxes
 from bitloot_web.logs import configure_logs
@@ -78,16 +77,18 @@ async def run_demo(folder: Path, *, port: int, once: bool) -> None:
 @contextlib.contextmanager
 def _services(folder: Path, port: int, told: Progress) -> Iterator[tuple[Configuration, Ports]]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made, ports = demo_secrets(folder), choose_ports(port)
-    with database(folder) as database_url, redis(folder) as redis_url:
-        told("PostgreSQL and Valkey are up")
-        with sandboxes(sandbox_configs(folder, made, ports), ports, folder):
-            told("stand-ins of NOWPayments, Kinguin and Resend are up")
-            variables = demo_environment(
-                folder, made, ports, database_url=database_url, redis_url=redis_url
-            )
-            write_environment(folder, variables)
-            yield configure(Environment(variables)), ports
+    made = demo_secrets(folder)
+    with reserved_ports(port) as ports:
+        configs = sandbox_configs(folder, made, ports)
+        with database(folder) as database_url, redis(folder) as redis_url:
+            told("PostgreSQL and Valkey are up")
+            with sandboxes(configs, ports, folder):
+                told("stand-ins of NOWPayments, Kinguin and Resend are up")
+                variables = demo_environment(
+                    folder, made, ports, database_url=database_url, redis_url=redis_url
+                )
+                write_environment(folder, variables)
+                yield configure(Environment(variables)), ports
 
 
 async def _fill(opened: OpenShop, told: Progress) -> None:

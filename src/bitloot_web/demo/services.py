@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from bitloot_web.demo.home import Ports
+from bitloot_web.demo.ports import Ports
 from bitloot_web.devservices import start_postgres, start_valkey
 from bitloot_web.devservices.process import SELF, ServiceProcess, launch, lock_folder
 
