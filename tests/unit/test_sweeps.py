@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 
 import msgspec
 import pytest
@@ -418,3 +419,24 @@ async def test_a_sweep_reads_so_many_pages_in_one_job_and_every_order_once() -> 
     assert len(shop.alerts) == 40
     done = [j.ref for j in shop.store.jobs.all() if j.ref.startswith("reconcile-supplier")]
     assert len(done) == 4
+
+
+async def test_stored_bytes_that_no_key_knows_are_told_once_they_are_an_hour_old() -> None:
+    shop = PaidOrders()
+    shop.reconciliation = replace(
+        shop.reconciliation, limits=msgspec.structs.replace(shop.limits, reconcile_objects=2)
+    )
+    await shop.paid(await shop.goods(), quantity=5)
+    await shop.work()
+    orphan = f"keys/{shop.new_id()}"
+    await shop.vault.put(orphan, b"x", sha256(b"x").hexdigest())
+    await sweep(shop, "objects")
+    assert shop.alerts == []
+    shop.clock.advance(timedelta(minutes=61))
+    for _ in range(2):
+        await sweep(shop, "objects")
+        shop.clock.advance(timedelta(minutes=1))
+    assert [(row.kind, row.subject) for row in shop.alerts] == [("key_object_orphan", orphan)]
+    await shop.vault.delete(orphan)
+    await sweep(shop, "objects")
+    assert [row.state for row in shop.store.rows(ReconciliationBreak)] == ["settled"]

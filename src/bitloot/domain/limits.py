@@ -80,6 +80,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reconcile_window: timedelta = 48 * _H
     reconcile_objects: int = 100
     reconcile_pages: int = 10
+    orphan_object_age: timedelta = _H
 
     # jobs
     job_lease: timedelta = 60 * _S

@@ -7,7 +7,7 @@ right by a machine stays open as a break until it is explained.
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar, Final, Literal, TypeAlias
 
 import msgspec
@@ -28,6 +28,7 @@ BreakKind: TypeAlias = Literal[
     "return_unclear",
     "key_object_missing",
     "key_object_differs",
+    "key_object_orphan",
 ]
 # What each means, for people.
 BREAKS: Final[dict[BreakKind, str]] = {
@@ -36,6 +37,7 @@ BREAKS: Final[dict[BreakKind, str]] = {
     "return_unclear": "Nobody can say whether a request to take keys back arrived.",
     "key_object_missing": "The stored bytes of a key are gone.",
     "key_object_differs": "The stored bytes of a key are not those that were sealed.",
+    "key_object_orphan": "There are stored bytes of a key that nobody knows.",
 }
 OF_SUPPLIER: Final = frozenset[BreakKind](
     {"supplier_order_foreign", "surplus_too_late", "return_unclear"}
@@ -44,6 +46,8 @@ OF_SUPPLIER: Final = frozenset[BreakKind](
 _OUR_ID: Final = re.compile(
     r"(?P<number>BL[0-9A-HJKMNP-TV-Z]{8})-(?P<item>\d{1,4})-(?P<part>\d{1,4})-\d{1,4}"
 )
+# The first 48 bits of a UUIDv7 are the milliseconds since 1970 (RFC 9562, 5.7).
+_OBJECT_NAME: Final = re.compile(r"keys/(?P<high>[0-9a-f]{8})-(?P<low>[0-9a-f]{4})-[0-9a-f-]{22}")
 
 
 class ReconciliationBreak(Row, frozen=True, kw_only=True):
@@ -92,6 +96,15 @@ def our_id(external_id: str | None) -> OurId | None:
     if found is None:
         return None
     return OurId(found["number"], int(found["item"]), int(found["part"]))
+
+
+def named_at(object_name: str) -> datetime | None:
+    """When the key of a stored object was made, as its UUIDv7 says; None for any other name."""
+    found = _OBJECT_NAME.fullmatch(object_name)
+    if found is None:
+        return None
+    milliseconds = int(found["high"] + found["low"], 16)
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def supplier_subject(supplier: str, supplier_order_id: str) -> str:

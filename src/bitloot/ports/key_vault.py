@@ -1,5 +1,6 @@
 """The seam to where ciphertext is kept, and the sealing of keys."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -65,6 +66,10 @@ class KeyVault(Protocol):
 
     async def delete(self, object_name: str) -> None:
         """Remove an object; removing it again is harmless."""
+        ...
+
+    async def names(self, *, after: str | None, limit: int) -> Sequence[str]:
+        """The names of stored objects in their order, those after that name, at most `limit`."""
         ...
 
     async def check(self) -> None:

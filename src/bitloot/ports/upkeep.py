@@ -50,6 +50,10 @@ class Upkeep(Protocol):
         """One live uploaded key."""
         ...
 
+    async def known_keys(self, ids: Sequence[str]) -> frozenset[str]:
+        """Which of these ids of sealed keys have a row, in whatever state."""
+        ...
+
     async def breaks_of(self, subject: str) -> Sequence[ReconciliationBreak]:
         """Every break ever found of a subject, open or settled."""
         ...

@@ -264,6 +264,7 @@ class KeyVaultContract(Contract):
             rig.vault.stat(sealed.object_name),
             rig.vault.get(sealed.object_name, size=sealed.size),
             rig.vault.delete(sealed.object_name),
+            rig.vault.names(after=None, limit=1),
             rig.vault.check(),
         ):
             with pytest.raises(Unavailable):
@@ -271,3 +272,17 @@ class KeyVaultContract(Contract):
         await rig.come_back()
         await rig.vault.check()
         assert opened(rig, sealed, bound) == SERIAL
+
+    async def test_names_are_listed_in_their_order_page_by_page(self, rig: VaultRig) -> None:
+        sealed = [rig.vault.seal(SERIAL, unit(rig)) for _ in range(5)]
+        for each in sealed:
+            await rig.vault.put(each.object_name, each.ciphertext, each.sha256)
+        gone, *kept = sorted(each.object_name for each in sealed)
+        await rig.vault.delete(gone)
+        walked: list[str] = []
+        while page := await rig.vault.names(after=walked[-1] if walked else None, limit=2):
+            assert len(page) <= 2
+            walked += page
+        assert walked == sorted(walked)
+        assert set(kept) <= set(walked)
+        assert gone not in walked

@@ -107,6 +107,14 @@ class UpkeepContract(Contract):
         assert await rig.upkeep.uploaded_key(keys[2].id) is None
         assert await rig.upkeep.uploaded_key("none") is None
 
+    async def test_a_key_is_known_as_long_as_it_has_a_row(self, rig: UpkeepRig) -> None:
+        rows, sale = rows_of(rig), await sold(rig, "delivered")
+        key = await put(rig, rows.sold_key(sale.item, 1, uploaded_at=rig.now()))
+        await change(rig, key, state="returned")
+        asked = [key.id, rig.new_id(), "none"]
+        assert await rig.upkeep.known_keys(asked) == {key.id}
+        assert await rig.upkeep.known_keys([]) == frozenset()
+
     # --- breaks --------------------------------------------------------------------------
 
     async def test_open_breaks_are_listed_oldest_first_until_they_are_settled(

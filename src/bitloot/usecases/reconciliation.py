@@ -17,6 +17,7 @@ from bitloot.domain.reconciliation import (
     BreakKind,
     ReconciliationBreak,
     is_explained,
+    named_at,
     our_id,
     supplier_subject,
     unknown_order,
@@ -38,6 +39,8 @@ Compared: TypeAlias = Literal["known", "taken", "foreign"]
 
 SUPPLIER_SWEEP: Final = "reconcile-"
 OBJECT_SWEEP: Final = "objects"
+_STORED: Final = "stored"
+_FOLDER: Final = "keys/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +126,16 @@ class Reconciliation:
 
     async def compare_objects(self, lease: Lease) -> None:
         """Job `sweep`, ref `objects/<time>` or `objects/<time>/<last key>`: one batch of the keys
-        uploaded in the last 48 h, and the next batch as a job of its own.
+        uploaded in the last 48 h, and the next batch as a job of its own. Then all stored objects,
+        ref `objects/<time>/stored/<last id>`: those that no key knows.
 
         Raises Unavailable when the store of objects cannot be reached.
         """
-        _, time, after = (*lease.ref.split("/"), None)[:3]
+        _, time, *place = lease.ref.split("/")
+        if place[:1] == [_STORED]:
+            await self._find_orphans(lease, time, place[1])
+            return
+        after = place[0] if place else None
         if after is None:
             await self._settle_objects()
         most = self.limits.reconcile_objects
@@ -137,8 +145,8 @@ class Reconciliation:
             found = await self._difference(key)
             if found is not None and not await self._is_open(key.id):
                 await self._open(found, key.id, ours=key.sha256, theirs="")
-        more = len(keys) == most
-        await self._go_on(lease, f"{OBJECT_SWEEP}/{time}/{keys[-1].id}" if more else None)
+        following = keys[-1].id if len(keys) == most else f"{_STORED}/"
+        await self._go_on(lease, f"{OBJECT_SWEEP}/{time}/{following}")
 
     async def explain(self, break_id: str, *, actor: str, reason: str) -> ReconciliationBreak:
         """A person knows what an open difference is. Raises Refused `not-found`."""
@@ -273,9 +281,28 @@ class Reconciliation:
     async def _is_open(self, subject: str) -> bool:
         return any(row.state == "open" for row in await self.upkeep.breaks_of(subject))
 
+    async def _find_orphans(self, lease: Lease, time: str, after: str) -> None:
+        """One page of the stored objects; a young one may still be about to get its row."""
+        most, until = self.limits.reconcile_objects, self.clock() - self.limits.orphan_object_age
+        names = await self.vault.names(after=f"{_FOLDER}{after}" if after else None, limit=most)
+        ids = [name.removeprefix(_FOLDER) for name in names]
+        known = await self.upkeep.known_keys(ids)
+        for name, key_id in zip(names, ids, strict=True):
+            made_at = named_at(name)
+            is_young = made_at is not None and made_at > until
+            if key_id in known or is_young or await self.upkeep.breaks_of(name):
+                continue
+            await self._open("key_object_orphan", name, ours="", theirs="stored")
+        more = len(names) == most
+        await self._go_on(lease, f"{OBJECT_SWEEP}/{time}/{_STORED}/{ids[-1]}" if more else None)
+
     async def _settle_objects(self) -> None:
         for row in await self.desk.open_breaks(limit=self.limits.count_exact):
             if row.kind in OF_SUPPLIER:
+                continue
+            if row.kind == "key_object_orphan":
+                if await self.vault.stat(row.subject) is None:
+                    await self._close(row, "the object is gone")
                 continue
             key = await self.upkeep.uploaded_key(row.subject)
             now = await self._difference(key) if key is not None else None

@@ -10,6 +10,7 @@ Source: NIST SP 800-38D (one encryption per data key keeps nonces safe).
 import hashlib
 import hmac
 import unicodedata
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -45,6 +46,10 @@ class ObjectStore(Protocol):
         """Remove; again is harmless."""
         ...
 
+    async def names(self, *, after: str | None, limit: int) -> Sequence[str]:
+        """Names in their order, after that one, at most `limit`."""
+        ...
+
     async def check(self) -> None:
         """Reach the store."""
         ...
@@ -70,6 +75,7 @@ class EnvelopeVault:
         self.stat = store.stat
         self.get = store.get
         self.delete = store.delete
+        self.names = store.names
         self.check = store.check
 
     @property

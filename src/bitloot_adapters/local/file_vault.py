@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import hashlib
+import heapq
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -55,6 +56,15 @@ class FileStore:
         """Remove the file; again is harmless."""
         await _in_thread(lambda: self._path(object_name).unlink(missing_ok=True))
 
+    async def names(self, *, after: str | None, limit: int) -> Sequence[str]:
+        """The names of all files are looked through; so many of them are kept in memory."""
+
+        def listed() -> list[str]:
+            rest = (name for name in _names(self._folder) if name > (after or ""))
+            return heapq.nsmallest(limit, rest)
+
+        return await _in_thread(listed)
+
     async def check(self) -> None:
         """Write and remove a small file."""
         probe = self._folder / f".check-{secrets.token_hex(4)}"
@@ -100,6 +110,16 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Every object's name; a folder that was never written to has none."""
+    if not folder.exists():
+        return
+    for shelf in folder.iterdir():
+        if len(shelf.name) == 2:
+            found = (f"keys/{path.name}" for path in shelf.iterdir())
+            yield from (name for name in found if _OBJECT_NAME.fullmatch(name))
 
 
 def _read(path: Path, at_most: int) -> bytes | None:

@@ -1,7 +1,7 @@
 """A vault in memory: the real sealing, with a dictionary for a store."""
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from hmac import compare_digest, new
 from typing import Final
@@ -119,6 +119,11 @@ class MemoryKeyVault:
         """Remove an object."""
         self.faults.arrive()
         self._objects.pop(object_name, None)
+
+    async def names(self, *, after: str | None, limit: int) -> Sequence[str]:
+        """Names in their order."""
+        self.faults.arrive()
+        return sorted(name for name in self._objects if name > (after or ""))[:limit]
 
     async def check(self) -> None:
         """Reach the store."""

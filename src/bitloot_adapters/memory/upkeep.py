@@ -62,6 +62,11 @@ class MemoryUpkeep:
         is_there = row is not None and row.state == "live" and row.uploaded_at is not None
         return _uploaded(row) if row is not None and is_there else None
 
+    async def known_keys(self, ids: Sequence[str]) -> frozenset[str]:
+        """Which of these have a row."""
+        self._store.reach()
+        return frozenset(ids) & {row.id for row in self._store.rows(SealedKey)}
+
     async def breaks_of(self, subject: str) -> Sequence[ReconciliationBreak]:
         """Every break ever found of a subject."""
         self._store.reach()

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, cast
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Integer,
     Table,
@@ -96,6 +97,9 @@ _UPLOADED: Final = _uploaded(
     sealed_keys.c.id > bindparam("after", type_=ID),
 )
 _UPLOADED_ONE: Final = _uploaded(sealed_keys.c.id == bindparam("key_id", type_=ID))
+_KNOWN_KEYS: Final = compiled(
+    select(sealed_keys.c.id).where(sealed_keys.c.id == func.any(bindparam("ids", type_=ARRAY(ID))))
+)
 _BREAKS_OF: Final = compiled(
     select(*_BREAK.columns)
     .where(reconciliation_breaks.c.subject == bindparam("subject", type_=Text))
@@ -134,6 +138,11 @@ class PostgresUpkeep:
             return None
         (rows,) = await self._database.read(ask(_UPLOADED_ONE, key_id=key_id, most=1))
         return _key(cast(_KeyValues, rows[0])) if rows else None
+
+    async def known_keys(self, ids: Sequence[str]) -> frozenset[str]:
+        asked = [each for each in ids if is_id(each)]
+        (rows,) = await self._database.read(ask(_KNOWN_KEYS, ids=asked))
+        return frozenset(str(row[0]) for row in rows)
 
     async def breaks_of(self, subject: str) -> Sequence[ReconciliationBreak]:
         (rows,) = await self._database.read(ask(_BREAKS_OF, subject=subject))

@@ -9,8 +9,9 @@ Source: Cloudflare R2 documentation (S3 compatibility, errors, limits), minio-py
 import asyncio
 import contextlib
 import io
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -24,6 +25,7 @@ from bitloot.ports.key_vault import StoredObject
 
 NAME: Final = "r2"
 DIGEST: Final = "sha256"
+PREFIX: Final = "keys/"
 # Two tries with their time-outs; below half the lease of a job.
 TOTAL_SECONDS: Final = 25.0
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject"})
@@ -104,6 +106,17 @@ class BucketStore:
         await self._run(
             lambda: self._client.remove_object(bucket_name=self._bucket, object_name=object_name)
         )
+
+    async def names(self, *, after: str | None, limit: int) -> Sequence[str]:
+        """A page of ListObjectsV2: S3 lists in the order of the names."""
+
+        def listed() -> list[str]:
+            found = self._client.list_objects(
+                bucket_name=self._bucket, prefix=PREFIX, recursive=True, start_after=after
+            )
+            return [str(each.object_name) for each in itertools.islice(found, limit)]
+
+        return await self._run(listed)
 
     async def check(self) -> None:
         """Whether the bucket is there and the credentials open it."""
