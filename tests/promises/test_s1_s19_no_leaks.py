@@ -321,24 +321,26 @@ async def plant(premises: Premises, market: Market, place: str, leak: bytes) -> 
 async def test_s1_a_leak_that_is_planted_in_any_place_is_found_there(
     tmp_path: Path, figures: Figures
 ) -> None:
-    missed, planted = [], 0
     async with (
         open_premises(tmp_path) as premises,
         open_doors() as doors,
         open_market(premises.database, premises.valkey.url, premises.folder, doors) as market,
     ):
-        places = await premises.places(market)
-        assert hits(places, [MARK.encode()]) == []
-        for place in (name for name in places if not name.startswith("table ")):
-            leak = f"{MARK}{planted:03d}{secrets.token_hex(4).upper()}".encode()
+        before = await premises.places(market)
+        assert hits(before, [MARK.encode()]) == []
+        leaks = {
+            place: f"{MARK}{number:03d}{secrets.token_hex(4).upper()}".encode()
+            for number, place in enumerate(before)
+            if not place.startswith("table ")
+        }
+        for place, leak in leaks.items():
             await plant(premises, market, place, leak)
-            planted += 1
-            if place not in hits(await premises.places(market), [leak]):
-                missed.append(place)
+        after = await premises.places(market)
+    missed = [place for place, leak in leaks.items() if place not in hits(after, [leak])]
     figures.note(
         "S1",
         "a leak that is planted in any place is found there",
-        figure=f"{planted - len(missed)} of {planted} found {missed or ''}",
+        figure=f"{len(leaks) - len(missed)} of {len(leaks)} found {missed or ''}",
         scale="full",
-        holds=planted == 11 and not missed,
+        holds=len(leaks) == 11 and not missed,
     )
