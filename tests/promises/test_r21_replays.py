@@ -105,8 +105,8 @@ async def test_r21_stored_callbacks_replayed_three_times_have_the_effect_of_one(
         for sent in await market.pay(order):
             await market.call_back(sent)
     for number in range(orders):
-        body = b'{"payment_id": %d, "payment_status": "finished"}' % number
-        await market.client.post(GATEWAY_HOOK, content=body, headers={"x-nowpayments-sig": "0"})
+        fake = b'{"payment_id": %d, "payment_status": "finished"}' % number
+        await market.client.post(GATEWAY_HOOK, content=fake, headers={"x-nowpayments-sig": "0"})
     await market.work()
     before = await effects(market)
     rows = await market.sql("SELECT id::text, signature_ok FROM webhook_logs ORDER BY id")

@@ -42,7 +42,7 @@ class Lying:
 
     def before(self, app: ASGIApp) -> ASGIApp:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            if self.change is None or scope["type"] != "http" or "_control" in scope["path"]:
+            if self.change is None or "_control" in scope.get("path", "_control"):
                 await app(scope, receive, send)
                 return
             change, body = self.change, bytearray()
