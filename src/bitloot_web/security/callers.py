@@ -38,8 +38,11 @@ def opens(shop: Shop, token: str, order_id: str) -> None:
         raise ProblemError("not-found")
 
 
-def order_session(connection: Connection, _: BaseRouteHandler) -> None:
-    """A guard: only the holder of the token of the order in the path."""
+async def order_session(connection: Connection, _: BaseRouteHandler) -> None:
+    """A guard: only the holder of the token of the order in the path.
+
+    A coroutine, although it waits for nothing: other functions are sent to a thread.
+    """
     token = bearer(connection)
     order_id: UUID = connection.path_params["order_id"]
     opens(shop_of(connection), token, str(order_id))
