@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
 from types import TracebackType
-from typing import Final, Literal, TextIO, TypeAlias
+from typing import Final, Literal, TextIO, TypeAlias, cast
 
 import msgspec
 import structlog
@@ -42,10 +42,28 @@ class _Lines(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         del record
-        if isinstance(sys.exc_info()[1], OSError):
-            return  # the stream itself is lost: there is nowhere to tell it
-        with contextlib.suppress(OSError, ValueError):
-            self.stream.write(_LOST + self.terminator)
+        if not isinstance(sys.exc_info()[1], OSError):
+            self.write(_LOST)
+
+    def write(self, line: str) -> None:
+        """One line, whole; none where the stream itself is lost: there is nowhere to tell it."""
+        with self.lock or contextlib.nullcontext(), contextlib.suppress(OSError, ValueError):
+            self.stream.write(line + self.terminator)
+            self.flush()
+
+
+class _Ours:
+    """Where structlog's own loggers end: their lines need no record of the standard library."""
+
+    def __init__(self, name: str, lines: _Lines) -> None:
+        self.name = name
+        self._lines = lines
+
+    def msg(self, line: str) -> None:
+        """Write it."""
+        self._lines.write(line)
+
+    debug = info = warning = error = critical = msg
 
 
 def configure_logs(
@@ -66,28 +84,21 @@ def configure_logs(
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    handler = _Lines(stream or sys.stderr)
+    last: list[structlog.typing.Processor] = [
+        tell_exception,
+        redaction(Redactor(secrets)),
+        _as_json if form == "json" else _as_console(handler.stream),
+    ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, _rendered(last, handler)],
+        logger_factory=lambda name="", *_: _Ours(str(name), handler),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
-    handler = _Lines(stream or sys.stderr)
+    meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                tell_exception,
-                redaction(Redactor(secrets)),
-                _as_json if form == "json" else _as_console(handler.stream),
-            ],
-        )
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[meta, *last])
     )
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, _Lines)]:
@@ -97,6 +108,24 @@ def configure_logs(
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+
+
+def _rendered(
+    last: Iterable[structlog.typing.Processor], lines: _Lines
+) -> structlog.typing.Processor:
+    """The last steps as one: a record that they cannot render is counted by a line."""
+    steps = tuple(last)
+
+    def render(logger: WrappedLogger, method: str, record: EventDict) -> str:
+        shown: object = record
+        with contextlib.suppress(Exception):
+            for step in steps:
+                shown = step(logger, method, cast("EventDict", shown))
+            return str(shown)
+        lines.write(_LOST)
+        raise structlog.DropEvent
+
+    return render
 
 
 def tell_exception(logger: WrappedLogger, method: str, record: EventDict) -> EventDict:

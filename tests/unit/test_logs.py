@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, NoReturn, Literal
 from urllib.request import Request
 
 import msgspec
@@ -286,3 +286,16 @@ def test_no_more_names_are_remembered_than_are_bounded() -> None:
             f"name{number}": number,
             f"token{number}": MASK,
         }
+
+
+class Broken(dict[str, str]):
+    """A value that fails when it is looked at."""
+
+    def items(self) -> NoReturn:
+        raise ValueError(SERIAL)
+
+
+def test_a_record_of_ours_that_cannot_be_rendered_is_counted_and_never_raises() -> None:
+    stream = configured()
+    structlog.get_logger("shop").info("seen", value=Broken())
+    assert records(stream) == [{"event": "log_record_lost", "level": "error"}]
