@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
-from typing import Any, NoReturn, Literal
+from typing import Any, Literal, NoReturn
 from urllib.request import Request
 
 import msgspec
