@@ -22,6 +22,7 @@ import psycopg
 from litestar.types import ASGIApp
 from psycopg import sql
 from psycopg.abc import Params
+from tests import asgi
 
 from bitloot.domain.own_stock import Batch
 from bitloot.ports.clock import FailPoint
@@ -93,6 +94,11 @@ MOMENTS = """
 SELECT table_name, array_agg(column_name::text) FROM information_schema.columns
 WHERE table_schema = 'public' AND data_type = 'timestamp with time zone'
 GROUP BY table_name
+"""
+# How long until something can be taken up: due, not leased, and not just rung for.
+DUE = """
+SELECT min(greatest(available_at, lease_until, coalesce(published_at + %s, '-infinity'))) - now()
+FROM jobs WHERE state = 'pending'
 """
 _numbers = itertools.count(1)
 
@@ -288,9 +294,7 @@ class Market:
         """Work while so much time passes, at each moment at which something is due."""
         left, runs = span, await self.work()
         for _ in range(10 * MOST_ROUNDS):
-            [(wait,)] = await self.sql(
-                "SELECT min(available_at) - now() FROM jobs WHERE state = 'pending'"
-            )
+            [(wait,)] = await self.sql(DUE, [self.near.limits.relay_ring_again])
             step = left if wait is None else max(wait, timedelta(seconds=1))
             await self.elapse(min(step, left))
             left -= min(step, left)
@@ -458,7 +462,7 @@ def _edge(shop: Shop, answers: list[httpx.Response]) -> httpx.AsyncClient:
 
     app: Callable[..., Awaitable[None]] = build_app(shop)
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app, client=("203.0.113.7", 4711)),
+        transport=asgi.transport(app, client=("203.0.113.7", 4711)),
         base_url=PUBLIC_URL,
         event_hooks={"response": [keep]},
     )

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Unpack
 
 import msgspec
 import pytest
@@ -11,12 +12,12 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.goods import Today
 from bitloot.domain.hold_decision import decide_hold
 from bitloot.domain.limits import Limits
-from bitloot.domain.order import OrderFile
+from bitloot.domain.order import OrderFile, OrderStatus
 from bitloot.domain.override import overridable, override
 from bitloot.domain.payment import PaymentReport
 from bitloot.domain.retry import retry
 from bitloot.domain.settlement import TodayNeeded, settle_on_request
-from bitloot.testing.order_cases import ASKED, OrderCases, applied, goods_states
+from bitloot.testing.order_cases import ASKED, OrderCases, TodayFacts, applied, goods_states
 
 HOUR = timedelta(hours=1)
 
@@ -30,7 +31,12 @@ def cases() -> OrderCases:
 
 
 def decided(
-    cases: OrderCases, file: OrderFile, *, accept: bool, signed_loss: bool = False, **today: Decimal
+    cases: OrderCases,
+    file: OrderFile,
+    *,
+    accept: bool,
+    signed_loss: bool = False,
+    **today: Unpack[TodayFacts],
 ) -> OrderFile:
     decision = decide_hold(
         file,
@@ -92,9 +98,9 @@ def test_o24_rejecting_fails_the_order_and_a_failed_one_keeps_its_reason(
     assert "held" not in goods_states(ended)
 
 
-def refused(cases: OrderCases, file: OrderFile, **arguments: Decimal) -> str:
+def refused(cases: OrderCases, file: OrderFile, **today: Unpack[TodayFacts]) -> str:
     with pytest.raises(Refused) as no:
-        decided(cases, file, accept=True, **arguments)
+        decided(cases, file, accept=True, **today)
     return no.value.code
 
 
@@ -142,18 +148,28 @@ def test_o25_deciding_the_hold_of_a_paid_order_only_lets_it_go_on(
     assert after.fulfilments == file.fulfilments
 
 
-def overridden(cases: OrderCases, file: OrderFile, to: str, **fields: object) -> OrderFile:
-    arguments: dict[str, object] = {
-        "by": "admin/1",
-        "reason": "by hand",
-        "expected_version": file.order.version,
-        "confirmed": True,
-        "at": cases.at,
-        "terms": cases.terms(),
-        "held_keys": cases.keys,
-        "today": cases.today(),
-    }
-    return applied(file, override(file, to, **{**arguments, **fields}))
+def overridden(
+    cases: OrderCases,
+    file: OrderFile,
+    to: OrderStatus,
+    *,
+    reason: str = "by hand",
+    expected_version: int | None = None,
+    confirmed: bool = True,
+) -> OrderFile:
+    decision = override(
+        file,
+        to,
+        by="admin/1",
+        reason=reason,
+        expected_version=file.order.version if expected_version is None else expected_version,
+        confirmed=confirmed,
+        at=cases.at,
+        terms=cases.terms(),
+        held_keys=cases.keys,
+        today=cases.today(),
+    )
+    return applied(file, decision)
 
 
 def test_o22_an_override_stays_within_the_table_and_is_remarked(cases: OrderCases) -> None:
@@ -162,7 +178,8 @@ def test_o22_an_override_stays_within_the_table_and_is_remarked(cases: OrderCase
     assert after.order.status == "cancelled"
     assert after.order.remarks == ("manual",)
     assert goods_states(after) == {"released"}
-    for to in ("fulfilled", "partially_fulfilled", "created"):
+    unreachable: tuple[OrderStatus, ...] = ("fulfilled", "partially_fulfilled", "created")
+    for to in unreachable:
         with pytest.raises(Refused, match="invalid-input"):
             overridden(cases, file, to)
     with pytest.raises(Refused, match="version-conflict"):
@@ -184,7 +201,7 @@ def test_o22_paid_by_hand_needs_a_finished_payment(cases: OrderCases) -> None:
 
 
 @pytest.mark.parametrize("status", ["fulfilled", "refunded"])
-def test_o22_nobody_overrides_a_fulfilled_or_refunded_order(status: str) -> None:
+def test_o22_nobody_overrides_a_fulfilled_or_refunded_order(status: OrderStatus) -> None:
     assert overridable(status) == frozenset()
 
 

@@ -6,6 +6,7 @@ import hmac
 import secrets
 import sys
 import traceback
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -43,6 +44,9 @@ class NoStore:
         raise AssertionError
 
     async def delete(self, object_name: str) -> None:
+        raise AssertionError
+
+    async def names(self, *, after: str | None, limit: int) -> Sequence[str]:
         raise AssertionError
 
     async def check(self) -> None:

@@ -15,7 +15,7 @@ from bitloot.domain.order import OrderFile
 from bitloot.domain.payment import GATEWAY_STATUS
 from bitloot.domain.reveal import allows_reveal
 from bitloot.domain.settlement import TodayNeeded, settle
-from bitloot.testing.order_cases import ASKED, OrderCases, applied, goods_states, kinds
+from bitloot.testing.order_cases import ASKED, OrderCases, TodayFacts, applied, goods_states, kinds
 
 HOUR = timedelta(hours=1)
 
@@ -60,7 +60,7 @@ def test_o15_a_late_payment_that_carries_todays_cost_is_delivered(cases: OrderCa
     ],
 )
 def test_o16_a_late_payment_that_would_lose_money_or_finds_no_goods_is_held(
-    cases: OrderCases, today: dict[str, Decimal]
+    cases: OrderCases, today: TodayFacts
 ) -> None:
     file = cases.with_payment(cases.order("expired"), "expired")
     decision = settle(

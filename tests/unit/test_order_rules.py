@@ -393,7 +393,7 @@ def test_o9_a_finished_payment_that_the_guard_refuses_holds_the_order(
     cases: OrderCases, wrong: dict[str, object], reason: str
 ) -> None:
     file = cases.with_payment(cases.order())
-    after, decision = cases.told(file, "finished", **wrong)
+    after, decision = cases.told(file, "finished", which=-1, late=False, **wrong)
     assert after.order.status == "waiting"
     assert [(h.subject, h.reason) for h in after.holds] == [("order", reason)]
     assert after.fulfilments == ()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypedDict
 
 import msgspec
 
@@ -59,6 +59,14 @@ def kinds(decision: Decision) -> list[str]:
 def goods_states(file: OrderFile) -> set[str]:
     """Where the reservations of an order stand."""
     return {reservation.state for reservation in file.reservations}
+
+
+class TodayFacts(TypedDict, total=False):
+    """What may differ of today's facts: EUR, what the money is worth and what a unit costs."""
+
+    worth: Eur
+    cost: Eur
+    stock: int
 
 
 class OrderCases:

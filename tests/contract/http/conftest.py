@@ -2,16 +2,18 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
+from typing import TypedDict, Unpack
 
 import httpx
 import msgspec
 import pytest
 from litestar import Litestar
+from tests import asgi
 
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.product import Offer, Product
@@ -24,7 +26,7 @@ from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
 from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
 from bitloot_adapters.memory.realtime import MemoryRealtime
 from bitloot_adapters.memory.supplier import MemorySupplier
-from bitloot_adapters.memory.unit_of_work import MemoryStore
+from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
 from bitloot_web.asgi import build_app, openapi_document
 from bitloot_web.composition.assembly import build_shop, job_handlers
 from bitloot_web.composition.memory import memory_neighbours
@@ -145,7 +147,10 @@ class Stage:
 async def stage() -> AsyncIterator[Stage]:
     around = memory_neighbours(7, SETTINGS.limits, unarmed)
     clock, now, bytes_of = around.clock, around.clock.now, around.random_bytes
-    inside = around.near.uow.in_transaction
+    uow, jobs = around.near.uow, around.near.jobs
+    assert isinstance(uow, MemoryUnitOfWork)
+    assert isinstance(jobs, MemoryJobs)
+    inside = uow.in_transaction
     # Under the names of the real providers: callbacks are told apart by them.
     gateway = MemoryPaymentGateway(
         clock=now, random_bytes=bytes_of, name="nowpayments", in_transaction=inside
@@ -174,12 +179,12 @@ async def stage() -> AsyncIterator[Stage]:
     )
     shop = build_shop(near, SETTINGS, open_metrics())
     app = build_app(shop)
-    transport = httpx.ASGITransport(app, client=("203.0.113.7", 4711))
+    transport = asgi.transport(app, client=("203.0.113.7", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as client:
         stage = Stage(
             clock=clock,
             store=around.store,
-            jobs=near.jobs,
+            jobs=jobs,
             gateway=gateway,
             supplier=supplier,
             mailer=mailer,
@@ -233,6 +238,66 @@ async def _fill_shelves(stage: Stage) -> None:
     assert imported.status_code == 201, imported.text
 
 
+Fields = dict[str, object]
+
+
+class Parameter(TypedDict):
+    """A parameter as the description has it, as far as these tests read it."""
+
+    name: str
+    required: bool
+    schema: dict[str, object]
+
+
+class Media(TypedDict):
+    """What a body of one media type looks like."""
+
+    schema: dict[str, str]
+
+
+class Body(TypedDict, total=False):
+    """The body of a request or an answer, by media type."""
+
+    content: dict[str, Media]
+
+
+class Operation(TypedDict, total=False):
+    """What the description says of an operation, as far as these tests read it."""
+
+    operationId: str
+    parameters: list[Parameter]
+    responses: dict[str, Body]
+    security: list[dict[str, list[str]]]
+    requestBody: Body
+
+
+class Fault(TypedDict):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class Problem(TypedDict, total=False):
+    """A problem document."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[Fault]
+
+
+class Request(TypedDict, total=False):
+    """What a call may bring beside its path."""
+
+    headers: Mapping[str, str]
+    params: Mapping[str, str | int]
+    json: object
+    content: bytes | str | AsyncIterable[bytes]
+
+
 class Socket:
     """A WebSocket client that speaks ASGI with the application, without a server between."""
 
@@ -240,18 +305,18 @@ class Socket:
         headers = [(b"host", b"shop.example")]
         if origin is not None:
             headers.append((b"origin", origin.encode()))
-        self._scope = {
+        self._scope: dict[str, object] = {
             "type": "websocket", "asgi": {"version": "3.0"}, "http_version": "1.1",
             "scheme": "wss", "path": path, "raw_path": path.encode(), "query_string": b"",
             "root_path": "", "headers": headers, "subprotocols": [], "state": {},
             "client": ("203.0.113.7", 4711), "server": ("shop.example", 443), "extensions": {},
         }  # fmt: skip
-        self._inbox: asyncio.Queue[dict] = asyncio.Queue()
-        self._outbox: asyncio.Queue[dict] = asyncio.Queue()
-        self._app = app
-        self._task: asyncio.Task | None = None
+        self._inbox: asyncio.Queue[Fields] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Fields] = asyncio.Queue()
+        self._app: Callable[..., Coroutine[object, object, None]] = app
+        self._task: asyncio.Task[None] | None = None
 
-    async def open(self) -> dict:
+    async def open(self) -> Fields:
         self._task = asyncio.create_task(self._app(self._scope, self._inbox.get, self._outbox.put))
         await self._inbox.put({"type": "websocket.connect"})
         return await self.message()
@@ -260,22 +325,25 @@ class Socket:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         await self._inbox.put({"type": "websocket.receive", "text": text})
 
-    async def message(self) -> dict:
+    async def message(self) -> Fields:
         """The next message of the application."""
         return await asyncio.wait_for(self._outbox.get(), 10)
 
-    async def event(self) -> dict:
+    async def event(self) -> Fields:
         message = await self.message()
         assert message["type"] == "websocket.send", message
-        return msgspec.json.decode(message["text"])
+        return msgspec.json.decode(str(message["text"]), type=Fields)
 
     async def closed(self) -> int:
         message = await self.message()
         assert message["type"] == "websocket.close", message
-        return message["code"]
+        code = message["code"]
+        assert isinstance(code, int)
+        return code
 
     async def leave(self) -> None:
         await self._inbox.put({"type": "websocket.disconnect", "code": 1000})
+        assert self._task is not None
         await asyncio.wait_for(self._task, 10)
 
 
@@ -290,18 +358,18 @@ class Sweep:
 
     stage: Stage
     order_id: str
-    operations: list[tuple[str, str, dict]]
+    operations: list[tuple[str, str, Operation]]
 
-    def writes(self) -> list[tuple[str, str, dict]]:
+    def writes(self) -> list[tuple[str, str, Operation]]:
         """Those whose handlers declare a JSON body."""
         return [
             case
             for case in self.operations
-            if "application/json" in case[2].get("requestBody", {}).get("content", {})
+            if "application/json" in case[2].get("requestBody", Body()).get("content", {})
             and case[2]["operationId"] != "takeWebhook"
         ]
 
-    def with_parameter(self, name: str) -> list[tuple[str, str, dict]]:
+    def with_parameter(self, name: str) -> list[tuple[str, str, Operation]]:
         """Those that take a parameter of that name."""
         return [
             case
@@ -318,7 +386,7 @@ class Sweep:
             path = path.replace("{" + name + "}", given.get(name, value))
         return path
 
-    async def call(self, method: str, path: str, **request: object) -> httpx.Response:
+    async def call(self, method: str, path: str, **request: Unpack[Request]) -> httpx.Response:
         """Ask with every right there is, long enough after the call before."""
         stage = self.stage
         stage.clock.advance(timedelta(minutes=16))
@@ -326,15 +394,22 @@ class Sweep:
         own = {"authorization": f"Bearer {token}", **stage.once()}
         if path.startswith("/v1/admin"):
             own |= stage.admin
-        headers = {"content-type": "application/json", **own, **request.pop("headers", {})}
-        return await stage.client.request(method, path, headers=headers, **request)
+        given = request.get("headers", {})
+        return await stage.client.request(
+            method,
+            path,
+            headers={"content-type": "application/json", **own, **given},
+            params=request.get("params"),
+            json=request.get("json"),
+            content=request.get("content"),
+        )
 
-    def problem(self, answer: httpx.Response, *statuses: int) -> dict:
+    def problem(self, answer: httpx.Response, *statuses: int) -> Problem:
         """The document of a refusal, held to its table."""
         assert answer.status_code < 500, (answer.request.url, answer.text)
         told = f"{answer.request.method} {answer.request.url}: {answer.text[:500]}"
         assert answer.headers["content-type"] == "application/problem+json", told
-        document = answer.json()
+        document: Problem = answer.json()
         entry = PROBLEMS[document["type"].removeprefix(URN)]
         assert document["status"] == answer.status_code == entry.status, told
         assert document["title"] == entry.title, told

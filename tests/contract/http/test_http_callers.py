@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests import asgi
 
 from bitloot_web.problems import URN
 from bitloot_web.security.client_address import client_address, counted, networks, parse
@@ -70,7 +71,7 @@ async def test_orders_are_limited_by_the_person_too(stage: "Stage") -> None:
     for n in range(11):
         body = {"quoteId": quote, "email": f"same+{n}@shop.example"}
         headers = {**stage.once(), "x-forwarded-for": f"198.51.100.{n}"}
-        transport = httpx.ASGITransport(stage.app, client=("10.0.0.1", 1))
+        transport = asgi.transport(stage.app, client=("10.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="https://x.example") as proxy:
             answers.append(await proxy.post("/v1/orders", json=body, headers=headers))
     assert answers[0].status_code == 201
@@ -81,7 +82,7 @@ async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(stage: 
     body = {"lines": [{"product": "own-game"}]}
 
     async def left(peer: str, forwarded: str) -> int:
-        transport = httpx.ASGITransport(stage.app, client=(peer, 1))
+        transport = asgi.transport(stage.app, client=(peer, 1))
         async with httpx.AsyncClient(transport=transport, base_url="https://x.example") as client:
             headers = {"x-forwarded-for": forwarded}
             answer = await client.post("/v1/quotes", json=body, headers=headers)
@@ -155,7 +156,7 @@ async def test_only_named_origins_may_read_answers(stage: "Stage") -> None:
 
 async def test_numbers_are_shown_to_the_named_networks_only(stage: "Stage") -> None:
     assert (await stage.client.get("/metrics")).status_code == 404
-    transport = httpx.ASGITransport(stage.app, client=("127.0.0.1", 1))
+    transport = asgi.transport(stage.app, client=("127.0.0.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as near:
         page = await near.get("/metrics")
     assert page.status_code == 200

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import httpx
 import pytest
+from tests import asgi
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.fulfilment import Fulfilment
@@ -75,7 +76,7 @@ async def ask_and_die(
     repeats = stage.shop.repeats
     dying = DyingUnitOfWork(repeats.uow, dies_at=ACTING, side=side)
     app = build_app(replace(stage.shop, repeats=replace(repeats, uow=dying)))
-    transport = httpx.ASGITransport(app)
+    transport = asgi.transport(app)
     async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as client:
         with pytest.raises(Died):
             await client.post(path, json=body, headers=headers)

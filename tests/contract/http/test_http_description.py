@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import httpx
+from tests import asgi
 
 from bitloot_web.asgi import build_app
 from bitloot_web.logs import configure_logs
@@ -47,7 +48,7 @@ async def test_a_shop_in_production_asks_for_transport_security(stage: "Stage") 
     edge = dataclasses.replace(stage.shop.edge, is_production=True)
     app = build_app(dataclasses.replace(stage.shop, edge=edge))
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="https://shop.example"
+        transport=asgi.transport(app), base_url="https://shop.example"
     ) as client:
         answer = await client.get("/healthz")
     assert "max-age=" in answer.headers["strict-transport-security"]

@@ -179,10 +179,10 @@ async def test_a_hold_is_decided_with_the_version_that_was_seen(stage: "Stage") 
     stale = await stage.client.post(path, json=decision, headers={**stage.admin, **stage.once()})
     assert (stale.status_code, stale.json()["type"]) == (412, f"{URN}version-conflict")
     key = {**stage.admin, **stage.once()}
-    body = {**decision, "orderVersion": version}
-    done = await stage.client.post(path, json=body, headers=key)
+    accepted = {**decision, "orderVersion": version}
+    done = await stage.client.post(path, json=accepted, headers=key)
     assert (done.status_code, done.json()["status"]) == (200, "paid"), done.text
-    again = await stage.client.post(path, json=body, headers=key)
+    again = await stage.client.post(path, json=accepted, headers=key)
     assert again.json() == done.json()
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests import asgi
 
 from bitloot_web.problems import URN
 from bitloot_web.security.rate_limits import RATE_LIMITS, RateName, quota
@@ -65,7 +66,7 @@ def asking(stage: "Stage", order_id: str, token: dict[str, str]) -> dict[RateNam
     async def by_address(n: int) -> httpx.Response:
         body = {"quoteId": stage.near.new_id(), "email": f"one+{n}@shop.example"}
         headers = {**stage.once(), "x-forwarded-for": f"198.51.100.{next(fresh)}"}
-        proxy = httpx.ASGITransport(stage.app, client=("10.0.0.1", 1))
+        proxy = asgi.transport(stage.app, client=("10.0.0.1", 1))
         async with httpx.AsyncClient(transport=proxy, base_url="https://shop.example") as one:
             return await one.post("/v1/orders", json=body, headers=headers)
 

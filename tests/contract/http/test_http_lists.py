@@ -1,24 +1,23 @@
 """No list is longer than a page, and no page longer than a hundred rows, on any route."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.contract.http.conftest import Stage, Sweep
-
-Operation: TypeAlias = dict[str, Any]
+    from tests.contract.http.conftest import Operation, Stage, Sweep
 
 # The lines of one order: a basket has no more than so many.
 OF_A_BASKET = {"listDeliveries": "basket_lines"}
 
 
-async def lists(sweep: "Sweep") -> list[tuple[str, Operation]]:
+async def lists(sweep: "Sweep") -> list[tuple[str, "Operation"]]:
     """Every GET that answers a document with `items`, as the description tells it."""
     document = (await sweep.stage.client.get("/openapi.json")).json()
     schemas = document["components"]["schemas"]
 
-    def has_items(operation: Operation) -> bool:
-        schema = operation["responses"]["200"].get("content", {}).get("application/json", {})
-        while "$ref" in (schema := schema.get("schema", schema)):
+    def has_items(operation: "Operation") -> bool:
+        media = operation["responses"]["200"].get("content", {}).get("application/json")
+        schema = media.get("schema", {}) if media else {}
+        while "$ref" in schema:
             schema = schemas[schema["$ref"].rpartition("/")[2]]
         return schema.get("type") == "array" or "items" in schema.get("properties", {})
 
