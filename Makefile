@@ -52,7 +52,7 @@ bench: venv ## measure every figure beside its limit; ROUNDS=5, ARGS="--only rel
 check: venv ## lint, format, types and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src migrations bench
+	$(BIN)/mypy src migrations tests bench
 	MYPYPATH=$(EXAMPLE)/src:$(EXAMPLE)/tests $(BIN)/mypy $(EXAMPLE)/src $(EXAMPLE)/tests
 	$(BIN)/lint-imports
 
