@@ -22,7 +22,7 @@ def kind_of(statements: str) -> str:
 
 
 def losing(seed: int, share: float, most: int) -> Fate:
-    """So large a share of commits loses its reply, as the seed says; quotes and leases among them."""
+    """So large a share of commits loses its reply, as the seed says; leases among them."""
     chance = random.Random(seed)
     left = iter(range(most))
 
