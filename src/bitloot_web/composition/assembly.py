@@ -4,7 +4,7 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import TypeVar
 
@@ -43,19 +43,46 @@ from bitloot_web.sweeps import ANY, Watchman, alert, by_name
 U = TypeVar("U")
 
 
-def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
-    """Every use case over the ports it names."""
-    near = replace(near, uow=CountedUnitOfWork(near.uow, DecisionCounter(metrics)))
-    secret, limits = settings.secret_key, near.limits
-    codes = Codes(keys.derive(secret, keys.ONE_TIME_CODE), digits=limits.otp_digits)
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """What is made of the settings alone: whatever signs, derives or names the edge."""
+
+    codes: Codes
+    signer: ReceiptSigner
+    link_secret: bytes = field(repr=False)
+    sessions: OrderSessions
+    edge: Edge
+
+
+def signing(settings: Settings) -> Signing:
+    """Keys for one purpose each, derived from the shop's secret."""
+    secret, limits = settings.secret_key, settings.limits
     signer = ReceiptSigner(keys.derive(secret, keys.RECEIPT))
+    return Signing(
+        codes=Codes(keys.derive(secret, keys.ONE_TIME_CODE), digits=limits.otp_digits),
+        signer=signer,
+        link_secret=keys.derive(secret, keys.DOWNLOAD_LINK),
+        sessions=OrderSessions(
+            keys.derive(secret, keys.ORDER_SESSION), issuer=settings.public_url, limits=limits
+        ),
+        edge=_edge(settings, signer),
+    )
+
+
+def build_shop(
+    near: Neighbours, settings: Settings, metrics: Metrics, made: Signing | None = None
+) -> Shop:
+    """Every use case over the ports it names. `made`: `signing(settings)`, for many shops alike."""
+    near = replace(near, uow=CountedUnitOfWork(near.uow, DecisionCounter(metrics)))
+    made = made or signing(settings)
+    codes, limits = made.codes, near.limits
     wholesale = {
         name: supplier.capabilities.wholesale_units for name, supplier in near.suppliers.items()
     }
     return Shop(
         checkout=over(Checkout, near),
         opening=over(Opening, near),
-        reveal=over(Reveal, near, link_secret=keys.derive(secret, keys.DOWNLOAD_LINK), sign=signer),
+        reveal=over(Reveal, near, link_secret=made.link_secret, sign=made.signer),
         reentry=over(
             Reentry,
             near,
@@ -81,9 +108,7 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
         reconciliation=over(Reconciliation, near, desk=near.views.desk, alert=alert),
         inventory=over(Inventory, near),
         repeats=over(Repeats, near),
-        sessions=OrderSessions(
-            keys.derive(secret, keys.ORDER_SESSION), issuer=settings.public_url, limits=limits
-        ),
+        sessions=made.sessions,
         rate_limiter=near.rate_limiter,
         captcha=near.captcha,
         realtime=near.realtime,
@@ -91,7 +116,7 @@ def build_shop(near: Neighbours, settings: Settings, metrics: Metrics) -> Shop:
         limits=limits,
         clock=near.clock,
         new_id=near.new_id,
-        edge=_edge(settings, signer),
+        edge=made.edge,
         probes=near.probes,
     )
 

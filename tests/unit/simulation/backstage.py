@@ -3,18 +3,27 @@
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 from tests.unit.simulation.processes import ConnectionLost
 from tests.unit.simulation.weather import STORE
-from tests.unit.simulation.world import LIMITS, START_STOCK, World
+from tests.unit.simulation.world import (
+    LIMITS,
+    PLAIN,
+    PREORDER,
+    PROCESSES,
+    START_STOCK,
+    WHOLESALE,
+    WORKERS,
+    World,
+)
 
 from bitloot.domain.errors import Refused
 from bitloot.domain.failpoints import AFTER_MARK_BEFORE_XADD
 from bitloot.domain.hold import Hold
 from bitloot.domain.idempotency import Once
-from bitloot.domain.order import Order, OrderItem
+from bitloot.domain.order import Order, OrderItem, OrderStatus
 from bitloot.domain.refund import RefundRecord
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.errors import Conflict, StoreUnavailable, Unavailable
@@ -22,12 +31,13 @@ from bitloot.usecases.payments.desk import Ruling
 from bitloot_adapters.memory.supplier import NextOrder
 from bitloot_web.composition.memory import GATEWAY, SUPPLIER
 
-WORKERS: Final = ("worker-1", "worker-2")
 OUTAGES: Final = (STORE, "redis", "gateway", "supplier", "vault", "mailer")
 JUMPS: Final = (0.05, 1.0, 5.0, 31.0, 61.0, 300.0, 1000.0, 3700.0)
 START_BALANCE: Final = Decimal(1_000_000)
 # A sender gives up after so many answers that were none.
 DELIVERIES: Final = 8
+# Answers to a retry after which the gateway is asked whether the money came.
+ASK_GATEWAY: Final = frozenset({"payment-not-settled", "underpaid-non-refundable"})
 PASSING: Final = (StoreUnavailable, Unavailable, Conflict, ConnectionLost, Refused)
 
 
@@ -84,7 +94,7 @@ class Backstage:
 
     def crash(self) -> str:
         """A process dies where it stands."""
-        process = self.world.chance.choice((*WORKERS, "web"))
+        process = self.world.chance.choice(PROCESSES)
         return f"{process} dies with {self.world.processes.kill(process)} tasks"
 
     # --- callbacks -----------------------------------------------------------------------
@@ -126,7 +136,7 @@ class Backstage:
     def jump(self) -> str:
         """Time passes, mostly a little; while nobody works, tasks stand frozen."""
         seconds = self.world.chance.choices(JUMPS, (30, 20, 12, 8, 8, 4, 3, 1))[0]
-        self.world.clock.advance(timedelta(seconds=seconds))
+        self.world.pass_time(timedelta(seconds=seconds))
         return f"{seconds} s pass"
 
     def change_weather(self) -> str:
@@ -186,6 +196,19 @@ class Backstage:
         world.post("supplier", world.supplier.webhook(order_id))
         return "the supplier calls back"
 
+    def mail_event(self) -> str:
+        """The mail provider tells what became of a mail."""
+        world = self.world
+        mails = world.around.mailer.mailbox
+        if not mails:
+            return ""
+        word = world.chance.choice(("delivered", "delayed", "bounced", "complained", "failed"))
+        told = world.around.mailer.webhook(
+            world.chance.choice(mails).provider_id, word, permanent=world.chance.random() < 0.5
+        )
+        world.post("mailer", told)
+        return f"a mail is {word}"
+
     def clear_up(self) -> None:
         """All faults end: everything is there, in stock, and answers."""
         world = self.world
@@ -196,7 +219,7 @@ class Backstage:
         supplier = world.supplier
         supplier.set_balance(START_BALANCE)
         supplier.forget_plans()
-        for number in range(2):
+        for number in (*PLAIN, PREORDER, WHOLESALE):
             supplier.change_offer(f"offer-{number}", price=Decimal("8.00"), stock=50)
         for order_id in supplier.order_ids:
             supplier.deliver(order_id)
@@ -247,12 +270,19 @@ class Backstage:
         return self.world.chance.choice(orders) if orders else None
 
     def _retry(self) -> tuple[str, Coroutine[str, None, None]] | None:
-        order = self._some_order("paid", "partially_fulfilled", "failed")
+        order = self._some_order(*get_args(OrderStatus))
         if order is None:
             return None
+        shop = self.world.shop
 
         async def work() -> None:
-            await self.world.shop.aftercare.retry(order.id, actor="desk", reason="again")
+            try:
+                await shop.aftercare.retry(order.id, actor="desk", reason="again")
+            except Refused as no:
+                if no.code not in ASK_GATEWAY:
+                    raise
+                paid = await shop.applying.settle_order(order.id, actor="desk", reason="again")
+                await shop.aftercare.retry(order.id, actor="desk", reason="again", just_paid=paid)
 
         return f"retries {order.number}", work()
 

@@ -1,11 +1,11 @@
 """Buyers: each wants something, pays in a way of their own, and looks at what they got."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
-from tests.unit.simulation.processes import ConnectionLost
-from tests.unit.simulation.world import World
+from tests.unit.simulation.processes import ConnectionLost, pause
+from tests.unit.simulation.world import DOZEN, WHOLESALE, World
 
 from bitloot.domain.errors import Refused
 from bitloot.domain.idempotency import Once
@@ -55,8 +55,7 @@ class Buyer:
         self.name: Final = name
         self.plan: Final = chance.choices(tuple(PLANS), tuple(PLANS.values()))[0]
         self.asset: Final = chance.choice(ASSETS)
-        lines = chance.sample(world.products, chance.choice((1, 1, 2)))
-        self.wanted: Final = [Wanted(product=p, quantity=chance.choice((1, 1, 2))) for p in lines]
+        self.wanted: Final = self._basket()
         self.stage = "quote"
         self.order_id = ""
         self.number = ""
@@ -67,6 +66,20 @@ class Buyer:
         self._tries = 0
         self._reveals = 0
         self._paying: Iterator[None] | None = None
+
+    def _basket(self) -> list[Wanted]:
+        """One or two things; what is to come, and what is cheaper by the dozen, by itself."""
+        chance, products = self.world.chance, self.world.products
+        dozen = next(p for p in products if p.slug.endswith(str(WHOLESALE)))
+        coming = next(p for p in products if p.is_preorder)
+        draw = chance.random()
+        if draw < 0.06:
+            return [Wanted(product=coming.id, quantity=chance.choice((1, 2)))]
+        if draw < 0.1:
+            return [Wanted(product=dozen.id, quantity=DOZEN)]
+        usual = [product for product in products if product is not coming]
+        lines = chance.sample(usual, chance.choice((1, 1, 2)))
+        return [Wanted(product=p.id, quantity=chance.choice((1, 1, 2))) for p in lines]
 
     @property
     def wants_to_act(self) -> bool:
@@ -93,6 +106,39 @@ class Buyer:
         if self.order_id:
             self._reveals += 1
             self.world.processes.start(f"{self.name} reveal", "web", self._reveal(), self._ended)
+
+    def come_back(self, buyers: "Sequence[Buyer]") -> str:
+        """By a mailed code, which opens this order, once, and no other."""
+        if not self.order_id:
+            return ""
+        others = [other.order_id for other in buyers if other is not self and other.order_id]
+        self._busy += 1
+        work = self._come_back(others)
+        self.world.processes.start(f"{self.name} comes back", "web", work, self._came_back)
+        return f"{self.name} comes back by a code"
+
+    def _came_back(self, error: Exception | None) -> None:
+        self._busy -= 1
+        if error is not None and not isinstance(error, (*PASSING, Refused)):
+            raise error
+
+    async def _come_back(self, others: Sequence[str]) -> None:
+        shop = self.world.shop
+        challenge = (await shop.reentry.request(self.order_id)).challenge_id
+        await pause("reads the mail")
+        code = shop.emails.code_of(challenge)
+        opened = [await self._opens(order_id, challenge, code) for order_id in others]
+        if any(opened):
+            self.world.bugs.append("a code opened the order of somebody else")
+        if sum([await self._opens(self.order_id, challenge, code) for _ in range(3)]) > 1:
+            self.world.bugs.append("a code opened its order twice")
+
+    async def _opens(self, order_id: str, challenge: str, code: str) -> bool:
+        try:
+            await self.world.shop.reentry.verify(order_id, challenge, code)
+        except Refused:
+            return False
+        return True
 
     # --- requests ------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 from tests.unit.simulation.buyers import Shown
+from tests.unit.simulation.wires import FarSupplier
 from tests.unit.simulation.world import LIMITS, World, at_once
 
 from bitloot.domain.decision import JsonValue, Row, row_name
@@ -87,6 +88,11 @@ class Checks:
             self._bought_once(file)
         self._queries(skip=frozenset())
         self._mailed_once()
+        supplier = self._world.around.supplier
+        assert isinstance(supplier, FarSupplier)
+        for order_id, asked in supplier.returns.items():
+            if asked > 1:
+                raise Broken("the return of an order was asked for twice", order_id)
         for serial in self._shown.twice():
             raise Broken("a key was shown for two units", serial)
 

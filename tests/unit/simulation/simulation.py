@@ -19,6 +19,9 @@ from bitloot.domain.order import Order
 # How many moves a storm lasts, drawn from the seed; and of a long one.
 SHORT: Final = (20, 40, 70)
 LONG: Final = (100, 200, 400)
+# The share of runs that go on after the calm, and over how many moves.
+AFTERMATHS: Final = 0.12
+AFTERMATH: Final = 25
 MOST_PAYMENTS: Final = 12
 # Over how many pauses a task goes on at a stretch.
 BURSTS: Final = (1, 1, 2, 3, 8)
@@ -30,18 +33,21 @@ STORY_LINES: Final = 80
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a seed. `log` is everything that happened, byte for byte; `broken` is None or
-    the invariant that does not hold.
-    """
+    """What came of a seed in this world. `broken` is None or the invariant that does not hold."""
 
     seed: int
     steps: int
     deaths: int
     orders: int
     fulfilled: int
-    log: bytes
+    world: World
     broken: str | None = None
     story: str = ""
+
+    @property
+    def log(self) -> bytes:
+        """Everything that happened, byte for byte."""
+        return log_of(self.world)
 
     @property
     def digest(self) -> str:
@@ -66,12 +72,17 @@ class Simulation:
         """The whole run. Never raises for what the shop did."""
         broken: str | None = None
         try:
-            self._storm()
+            self._storm(self._moves, desk=self.world.chance.choice((0, 1)))
             self._calm()
+            if self.world.chance.random() < AFTERMATHS:
+                # Most of what the desk does concerns orders that were paid or delivered.
+                self._storm(AFTERMATH, desk=30)
+                self._calm()
         except Broken as found:
             broken = f"{found.name} ({found.subject})"
         except Exception as error:  # noqa: BLE001 - a bug of the shop is what is looked for
             broken = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+        self.world.weather.forget_late()
         orders = self.world.store.rows(Order)
         return Run(
             seed=self.world.seed,
@@ -79,14 +90,14 @@ class Simulation:
             deaths=self.world.processes.deaths,
             orders=len(orders),
             fulfilled=sum(order.status == "fulfilled" for order in orders),
-            log=log_of(self.world),
+            world=self.world,
             broken=broken,
             story=story_of(self.world, broken) if broken else "",
         )
 
     # --- the storm -----------------------------------------------------------------------
 
-    def _storm(self) -> None:
+    def _storm(self, how_long: int, *, desk: int) -> None:
         world, backstage, chance = self.world, self.backstage, self.world.chance
         world.weather.is_storm = True
         moves = (
@@ -95,15 +106,17 @@ class Simulation:
             (backstage.deliver, 8),
             (self._buyer, 12),
             (backstage.hint, 2),
+            (backstage.mail_event, chance.choice((0, 1))),
+            (self._come_back, chance.choice((0, 0, 1))),
             (backstage.tick, 1),
             (backstage.change_market, chance.choice((0, 1))),
             (backstage.change_weather, chance.choice((0, 1))),
             (backstage.crash, chance.choice((0, 1))),
-            (backstage.decide, chance.choice((0, 1))),
+            (backstage.decide, desk),
         )
         names = [move for move, _ in moves]
         weights = list(accumulate(weight for _, weight in moves))
-        for _ in range(self._moves):
+        for _ in range(how_long):
             draw = chance.random()
             if world.processes.tasks and draw < 0.65:
                 self._go_on()
@@ -119,6 +132,9 @@ class Simulation:
     def _buyer(self) -> str:
         buyer = self.world.chance.choice(self.buyers)
         return buyer.act() if buyer.wants_to_act else ""
+
+    def _come_back(self) -> str:
+        return self.world.chance.choice(self.buyers).come_back(self.buyers)
 
     def _go_on(self) -> None:
         """A task goes on over a few pauses before somebody else may."""
@@ -157,7 +173,7 @@ class Simulation:
         ):
             if world.now() >= until:
                 raise Broken(f"not settled: {open_ends}", "")
-            world.clock.advance(self._next_due())
+            world.pass_time(self._next_due())
             world.tell("time passes")
             jumps += 1
             if jumps % 4 == 1:
@@ -190,6 +206,7 @@ class Simulation:
     def _next_due(self) -> timedelta:
         now = self.world.now()
         moments = [letter.due for letter in self.world.letters]
+        moments += [late.due for late in self.world.weather.late]
         for job in self.world.store.jobs.pending():
             if job.lease_until is not None and job.lease_until > now:
                 moments.append(job.lease_until)

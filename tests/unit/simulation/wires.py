@@ -1,5 +1,6 @@
 """The ports of the memory shop with the weather between: each call is a place to stand or die."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -11,6 +12,7 @@ from tests.unit.simulation.weather import Weather
 from bitloot.domain.decision import Decision
 from bitloot.domain.money import Eur
 from bitloot.domain.payment import PaymentReport
+from bitloot.ports.errors import Rejected
 from bitloot.ports.jobs import JobRow, Jobs, Lease, Outcome
 from bitloot.ports.key_vault import StoredObject
 from bitloot.ports.mailer import Message
@@ -35,20 +37,25 @@ from bitloot.ports.unit_of_work import (
 from bitloot_adapters.memory.key_vault import MemoryKeyVault
 from bitloot_adapters.memory.mailer import MemoryMailer
 from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
-from bitloot_adapters.memory.supplier import MemorySupplier
+from bitloot_adapters.memory.supplier import MemorySupplier, NextOrder
 
 # Told of each decision that was committed.
 Watch = Callable[[Decision], None]
 
 
 class FarGateway(MemoryPaymentGateway):
-    """The gateway over the network."""
+    """The gateway over the network. `copies` is what it told of each payment, and when."""
 
     weather: Weather
+    copies: dict[str, tuple[datetime, PaymentReport]]
 
     async def create_payment(self, request: NewPayment) -> OpenedPayment:
         return await self.weather.call(
-            "gateway", "create", super().create_payment(request), key=request.order_number
+            "gateway",
+            "create",
+            super().create_payment(request),
+            key=request.order_number,
+            may_be_late=True,
         )
 
     async def create_invoice(self, request: NewInvoice) -> OpenedInvoice:
@@ -57,7 +64,16 @@ class FarGateway(MemoryPaymentGateway):
         )
 
     async def payment(self, gateway_payment_id: str) -> PaymentReport:
-        return await self.weather.call("gateway", "payment", super().payment(gateway_payment_id))
+        return await self.weather.call("gateway", "payment", self._copied(gateway_payment_id))
+
+    async def _copied(self, gateway_payment_id: str) -> PaymentReport:
+        """In the storm an answer may come from a copy that is some seconds behind."""
+        kept = self.copies.get(gateway_payment_id)
+        if kept and self.weather.is_storm and self._clock() - kept[0] < self.weather.read_lag:
+            return kept[1]
+        report = await super().payment(gateway_payment_id)
+        self.copies[gateway_payment_id] = (self._clock(), report)
+        return report
 
     async def payments_of_invoice(self, gateway_invoice_id: str) -> Sequence[PaymentReport]:
         work = super().payments_of_invoice(gateway_invoice_id)
@@ -75,23 +91,40 @@ class FarGateway(MemoryPaymentGateway):
 
 
 class FarSupplier(MemorySupplier):
-    """The supplier over the network."""
+    """The supplier over the network. `returns` counts the requests for a return by order."""
 
     weather: Weather
+    returns: Counter[str]
 
     async def offers(self, supplier_product_id: str) -> Sequence[SupplierOffer]:
         return await self.weather.call("supplier", "offers", super().offers(supplier_product_id))
 
     async def place(self, request: SupplierRequest) -> SupplierOrder:
+        if request.is_preorder and self.weather.is_storm:
+            # The goods come with their release, whenever that is.
+            self._script.appendleft(NextOrder(units=0))
         return await self.weather.call(
-            "supplier", "place", super().place(request), key=request.external_id, sent_at_once=True
+            "supplier",
+            "place",
+            super().place(request),
+            key=request.external_id,
+            sent_at_once=True,
+            may_be_late=True,
         )
 
     async def find(self, external_id: str) -> Sequence[SupplierOrder]:
         return await self.weather.call("supplier", "find", super().find(external_id))
 
     async def order(self, supplier_order_id: str) -> SupplierOrder:
-        return await self.weather.call("supplier", "order", super().order(supplier_order_id))
+        return await self.weather.call("supplier", "order", self._replicated(supplier_order_id))
+
+    async def _replicated(self, supplier_order_id: str) -> SupplierOrder:
+        """In the storm an order can be read only some seconds after it was placed."""
+        known = self._orders.get(supplier_order_id)
+        since = self._clock() - known.created_at if known else None
+        if since is not None and self.weather.is_storm and since < self.weather.read_lag:
+            raise Rejected(self.name, "not_found")
+        return await super().order(supplier_order_id)
 
     async def keys(self, supplier_order_id: str) -> Sequence[SuppliedKey]:
         return await self.weather.call("supplier", "keys", super().keys(supplier_order_id))
@@ -100,9 +133,14 @@ class FarSupplier(MemorySupplier):
         await self.weather.call(
             "supplier",
             "return",
-            super().give_back(supplier_order_id),
+            self._given_back(supplier_order_id),
             key=supplier_order_id,
+            may_be_late=True,
         )
+
+    async def _given_back(self, supplier_order_id: str) -> None:
+        self.returns[supplier_order_id] += 1
+        await super().give_back(supplier_order_id)
 
     async def balance(self) -> Eur:
         return await self.weather.call("supplier", "balance", super().balance())

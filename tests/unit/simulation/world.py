@@ -2,7 +2,9 @@
 
 import dataclasses
 import traceback
+from collections import Counter
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -24,15 +26,15 @@ from tests.unit.simulation.wires import (
 from bitloot.domain.decision import Decision
 from bitloot.domain.limits import Limits
 from bitloot.domain.own_stock import Batch
-from bitloot.domain.product import Product
+from bitloot.domain.product import Product, WholesaleTier
 from bitloot.ports.email_templates import EmailFacts, Rendered
-from bitloot.ports.errors import Conflict, LeaseLost, StoreUnavailable, Unavailable
+from bitloot.ports.errors import Conflict, LeaseLost, Rejected, StoreUnavailable, Unavailable
 from bitloot.ports.jobs import Lease
 from bitloot.ports.supplier import SupplierProduct
 from bitloot.usecases.catalog import Catalog, OwnProduct
 from bitloot_adapters.memory.jobs import MemoryJobs
 from bitloot_adapters.memory.unit_of_work import MemoryUnitOfWork
-from bitloot_web.composition.assembly import build_shop, job_handlers
+from bitloot_web.composition.assembly import Signing, build_shop, job_handlers, signing
 from bitloot_web.composition.memory import (
     GATEWAY,
     SUPPLIER,
@@ -47,7 +49,14 @@ from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop
 
 T = TypeVar("T")
+WORKERS: Final = ("worker-1", "worker-2")
+PROCESSES: Final = (*WORKERS, "web")
+NO_TIME: Final = timedelta(0)
 START_STOCK: Final = 6
+# The supplier's products: two plain ones, one to come out later, one that is cheaper by the dozen.
+PLAIN, PREORDER, WHOLESALE = (0, 1), 2, 3
+DOZEN: Final = 11
+TIERS: Final = (WholesaleTier(from_units=10, price=Decimal("7.00")),)
 OWN_KEYS: Final = 4
 LIMITS: Final = Limits()
 
@@ -72,6 +81,11 @@ class Line(msgspec.Struct, frozen=True):
 @cache
 def _metrics() -> Metrics:
     return open_metrics()
+
+
+@cache
+def _signing() -> Signing:
+    return signing(_settings())
 
 
 @cache
@@ -110,6 +124,7 @@ class World:
         self.weather: Final = Weather(
             chance,
             self.processes,
+            self.now,
             rough=chance.choice((0, 20, 60, 150)),
             deadly=chance.choice((0, 10, 40)),
         )
@@ -119,9 +134,14 @@ class World:
         self.is_redis_down = False
         self.bugs: Final[list[str]] = []
         self.committed: Final[list[Decision]] = []
-        self.around: Final = self._surround(seed)
+        # The longest search lag, and how far the clocks of processes are off: together with what
+        # is late they have to stay inside the settle window.
+        lag = chance.choice((0, 0, 3, 40, 600))
+        off = chance.choice((0, 0, 1, 20, 290)) if lag < 60 else chance.choice((0, 1, 5))
+        self.skew: Final = {who: timedelta(seconds=chance.uniform(-off, off)) for who in PROCESSES}
+        self.around: Final = self._surround(seed, timedelta(seconds=lag))
         near = self.around.near
-        self.shop: Final = _with_plain_mails(build_shop(near, _settings(), _metrics()))
+        self.shop: Final = _with_plain_mails(build_shop(near, _settings(), _metrics(), _signing()))
         self.runner: Final = JobRunner(
             near.jobs,
             {
@@ -152,7 +172,12 @@ class World:
 
         return run
 
-    def _surround(self, seed: int) -> MemoryNeighbours:
+    def _own_time(self) -> datetime:
+        """What the process that goes on takes for the time."""
+        task = self.processes.current
+        return self.around.clock.now() + (self.skew[task.process] if task else NO_TIME)
+
+    def _surround(self, seed: int, search_lag: timedelta) -> MemoryNeighbours:
         around = memory_neighbours(seed, LIMITS, self.weather.failpoint)
         near, weather, random_bytes = around.near, self.weather, around.random_bytes
         uow = MemoryUnitOfWork(around.store)
@@ -164,14 +189,14 @@ class World:
             clock=clock,
             random_bytes=random_bytes,
             name=SUPPLIER,
-            # Longer than any of the searches of the settle window's first minutes, never than it.
-            search_lag=timedelta(seconds=self.chance.choice((0, 0, 3, 40, 600))),
+            search_lag=search_lag,
             in_transaction=asking,
         )
         vault = FarVault(random_bytes=random_bytes, in_transaction=asking)
         mailer = FarMailer(
             clock=clock, random_bytes=random_bytes, limits=LIMITS, in_transaction=asking
         )
+        gateway.copies, supplier.returns = {}, Counter()
         gateway.weather = supplier.weather = vault.weather = mailer.weather = weather
         near = dataclasses.replace(
             near,
@@ -181,26 +206,37 @@ class World:
             suppliers={**near.suppliers, supplier.name: supplier},
             vault=vault,
             mailer=mailer,
+            clock=self._own_time,
         )
         return dataclasses.replace(
             around, near=near, gateway=gateway, supplier=supplier, vault=vault, mailer=mailer
         )
 
-    def _fill_shelves(self) -> tuple[str, ...]:
-        """Two products of the supplier and one of our own; gives the ids to order by."""
+    def _fill_shelves(self) -> tuple[Product, ...]:
+        """The supplier's products and one of our own."""
         stocks = tuple(self.chance.randint(1, START_STOCK) for _ in range(2))
-        for number, stock in enumerate(stocks):
-            self.supplier.stock(_supplied(number, stock, self.now()))
+        for product in _catalogue(stocks, self.now()):
+            self.supplier.stock(product)
         filled = _filled(stocks)
         self.store.begin_like(filled.store)
         vault = self.around.vault
         assert isinstance(vault, FarVault)
         vault.begin_with(filled.vault.secrets())
-        return tuple(product.id for product in self.store.rows(Product))
+        return tuple(self.store.rows(Product))
 
     def now(self) -> datetime:
         """The virtual time."""
         return self.around.clock.now()
+
+    def pass_time(self, span: timedelta) -> None:
+        """Time passes, and requests that were given up arrive in it."""
+        until = self.now() + span
+        while (late := self.weather.next_late(until)) is not None:
+            self.clock.advance(late.due - self.now())
+            with suppress(Rejected):
+                at_once(late.work)
+            self.tell(f"{late.name} is carried out although it was given up")
+        self.clock.advance(until - self.now())
 
     def tell(self, what: str) -> None:
         """A line of the story, after what the weather had to say."""
@@ -212,7 +248,7 @@ class World:
 
     def scheduler(self) -> Scheduler:
         """A scheduler that was just started: ticks are rows, so it repeats none."""
-        return Scheduler(self.around.near.jobs, self.now, ticks(LIMITS, (SUPPLIER,)))
+        return Scheduler(self.around.near.jobs, self._own_time, ticks(LIMITS, (SUPPLIER,)))
 
     def post(self, sender: str, letter: tuple[Mapping[str, str], bytes]) -> None:
         """A callback leaves its sender: in the storm it may be lost, doubled or late by days."""
@@ -233,8 +269,8 @@ def _filled(stocks: tuple[int, ...]) -> MemoryNeighbours:
     """A shop whose shelves were filled by its own use cases: every run with as much begins so."""
     around = memory_neighbours(0, LIMITS, unarmed)
     near, clock = around.near, around.clock.now
-    for number, stock in enumerate(stocks):
-        around.supplier.stock(_supplied(number, stock, clock()))
+    for product in _catalogue(stocks, clock()):
+        around.supplier.stock(product)
     catalog = Catalog(
         uow=near.uow,
         writer=around.catalogue_writer,
@@ -255,7 +291,7 @@ def _filled(stocks: tuple[int, ...]) -> MemoryNeighbours:
     return around
 
 
-def at_once(work: Coroutine[str, None, T]) -> T:
+def at_once(work: Coroutine[object, None, T]) -> T:
     """Run to the end without letting anybody else go on."""
     try:
         while True:
@@ -263,6 +299,13 @@ def at_once(work: Coroutine[str, None, T]) -> T:
     except StopIteration as end:
         answer: T = end.value
         return answer
+
+
+def _catalogue(stocks: tuple[int, ...], at: datetime) -> list[SupplierProduct]:
+    plain = [_supplied(number, stock, at) for number, stock in zip(PLAIN, stocks, strict=True)]
+    coming = msgspec.structs.replace(_supplied(PREORDER, START_STOCK, at), is_preorder=True)
+    dozen = msgspec.structs.replace(_supplied(WHOLESALE, 3 * DOZEN, at), wholesale=TIERS)
+    return [*plain, coming, dozen]
 
 
 def _supplied(number: int, stock: int, at: datetime) -> SupplierProduct:
