@@ -24,6 +24,7 @@ from bench.figures import (
 )
 from bench.report import Findings, Report, table, write
 from bench.stage import Stage, open_stage
+from bitloot_web.logs import configure_logs
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "bench" / "results" / "latest.json"
@@ -44,6 +45,7 @@ FIGURES: Final[Mapping[str, Callable[[Stage], Findings]]] = {
 def main() -> int:
     """Exits with 1 when a figure misses its must."""
     asked = arguments()
+    configure_logs(level="warning", form="console")
     names = asked.only or list(FIGURES)
     folder = Path(tempfile.mkdtemp(prefix="bitloot-bench-"))
     found: list[Findings] = []

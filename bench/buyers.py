@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import count, cycle
 from typing import Final
 from uuid import uuid4
@@ -19,12 +20,15 @@ AT_ONCE: Final = 12
 PATIENCE: Final = 300.0
 LOOK_SECONDS: Final = 0.25
 FEWEST_UNITS: Final = 20
+# Below that the gateway takes no payment in some assets.
+LOWEST_PRICE: Final = Decimal(5)
 
 
 class Shelf(msgspec.Struct, frozen=True, rename="camel"):
     """A product on sale."""
 
     slug: str
+    price: str
     available: int
     is_preorder: bool
 
@@ -62,7 +66,7 @@ class Buyers:
         query = {"source": source, "inStock": "true", "limit": "100"}
         answer = good(await self._shop.get("/v1/catalog/products", params=query))
         items = msgspec.json.decode(answer, type=Shelves).items
-        return cycle([i.slug for i in items if i.available >= FEWEST_UNITS and not i.is_preorder])
+        return cycle([item.slug for item in items if _is_for_many(item)])
 
     async def order(self, product: str) -> str:
         """Quote, order, and ask to pay; gives the order's id."""
@@ -159,3 +163,8 @@ def good(answer: httpx.Response) -> bytes:
 
 def _once() -> dict[str, str]:
     return {"idempotency-key": uuid4().hex}
+
+
+def _is_for_many(item: Shelf) -> bool:
+    is_dear = Decimal(item.price) >= LOWEST_PRICE
+    return is_dear and item.available >= FEWEST_UNITS and not item.is_preorder

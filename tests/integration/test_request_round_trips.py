@@ -27,7 +27,7 @@ async def test_an_order_a_callback_and_a_look_keep_within_their_round_trips_and_
 ) -> None:
     costs = await counted(shop_url, valkey_server.url, tmp_path)
     assert {name: cost.round_trips for name, cost in costs.items() if name in MOST} == {
-        "order": 3,
+        "order": 2,
         "callback": 1,
         "status": 1,
     }

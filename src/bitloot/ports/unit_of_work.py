@@ -93,6 +93,12 @@ class Checkout(Protocol):
         """The facts of placing; the quote's row is locked. None: no such quote."""
         ...
 
+    async def placing_once(
+        self, quote_id: str, once: Once, *, email_person: str, placed_from: str
+    ) -> tuple[Placing | None, IdempotencyRecord | None]:
+        """What `placing` and then `once` would answer, asked together."""
+        ...
+
     async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
         """Today's facts of these products, named by id or by slug, in that order; unknown left out.
 

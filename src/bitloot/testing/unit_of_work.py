@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from bitloot.domain.address import parse_address
 from bitloot.domain.decision import Decision, Event, JobRequest, insert, update
 from bitloot.domain.email import Suppression
 from bitloot.domain.fulfilment import SupplierAttempt
-from bitloot.domain.idempotency import Once
+from bitloot.domain.idempotency import Once, keep_answer
 from bitloot.testing.recording import RecordingContract, moved
 from bitloot.testing.rows import GATEWAY, SUPPLIER, inserts, stocked
 from bitloot.testing.store_rig import StoreRig, file_of, own_stock, placed, record, rows_of, store
@@ -146,6 +147,22 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
         assert [s.unit_cost for s in facts.sellables] == [Decimal(4), Decimal(9)]
         assert [s.offer is None for s in facts.sellables] == [True, False]
         assert (facts.open_by_address, facts.open_by_ip, facts.backlog_seconds) == (0, 0, 0)
+
+    async def test_placing_and_its_key_are_asked_together_as_they_are_apart(
+        self, rig: StoreRig
+    ) -> None:
+        quote = (await placed(rig)).quote
+        once = Once(route="POST /v1/orders", caller="guest/x", key="k" * 16, request_hash="h")
+        kept = keep_answer(None, once, b"answer", at=rig.now(), record_id=rig.new_id())
+        await store(rig, kept)
+        of = {"email_person": "p@shop.example", "placed_from": "198.51.100.1"}
+        async with rig.uow.begin() as tx:
+            apart = await tx.checkout.placing(quote.id, **of), await tx.checkout.once(once)
+            assert await tx.checkout.placing_once(quote.id, once, **of) == apart
+            other = msgspec.structs.replace(once, key="o" * 16)
+            assert await tx.checkout.placing_once(rig.new_id(), other, **of) == (None, None)
+            assert await tx.checkout.placing_once("nonsense", once, **of) == (None, apart[1])
+        assert None not in apart
 
     async def test_unpaid_orders_are_counted_by_address_and_by_origin(self, rig: StoreRig) -> None:
         first = await placed(rig, email="me@shop.example")

@@ -112,10 +112,9 @@ class Checkout:
         async def attempt(tx: Transaction) -> OrderFacts:
             at = self.clock()
             # The quote's lock first: of two requests with one key the second sees the answer.
-            facts = await tx.checkout.placing(
-                quote_id, email_person=buyer.address.person, placed_from=placed_from
+            facts, record = await tx.checkout.placing_once(
+                quote_id, once, email_person=buyer.address.person, placed_from=placed_from
             )
-            record = await tx.checkout.once(once)
             stored = recall(record, once, at=at, limits=self.limits)
             if stored is not None:
                 return msgspec.json.decode(stored, type=OrderFacts)

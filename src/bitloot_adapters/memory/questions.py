@@ -144,6 +144,13 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
             backlog_seconds=self._backlog(),
         )
 
+    async def placing_once(
+        self, quote_id: str, once: Once, *, email_person: str, placed_from: str
+    ) -> tuple[Placing | None, IdempotencyRecord | None]:
+        """Both."""
+        found = await self.placing(quote_id, email_person=email_person, placed_from=placed_from)
+        return found, await self.once(once)
+
     async def once(self, once: Once) -> IdempotencyRecord | None:
         """What was stored under this key."""
         return self.tables.by_key(

@@ -34,7 +34,15 @@ from bitloot_adapters.postgres.job_statements import IS_PENDING, NOW
 from bitloot_adapters.postgres.order_reads import ID, locked_by_id
 from bitloot_adapters.postgres.rows import codec
 from bitloot_adapters.postgres.session import Session
-from bitloot_adapters.postgres.statements import Question, Statement, Values, ask, compiled, is_id
+from bitloot_adapters.postgres.statements import (
+    Question,
+    Rows,
+    Statement,
+    Values,
+    ask,
+    compiled,
+    is_id,
+)
 from bitloot_adapters.postgres.tables import (
     idempotency_keys,
     inventory_keys,
@@ -200,33 +208,55 @@ class CheckoutReads:
     ) -> Placing | None:
         if not is_id(quote_id):
             return None
-        found, sellables, _, counts = await self._session.ask(
-            ask(_LOCKED_QUOTE, quote_id=quote_id),
-            ask(_SELLABLES_OF_QUOTE, quote_id=quote_id),
-            ask(_ONE_BY_ONE, email_person=email_person, placed_from=placed_from),
-            ask(_COUNTS, email_person=email_person, placed_from=placed_from),
+        answers = await self._session.ask(*_placing_asked(quote_id, email_person, placed_from))
+        return _placing(answers)
+
+    async def placing_once(
+        self, quote_id: str, once: Once, *, email_person: str, placed_from: str
+    ) -> tuple[Placing | None, IdempotencyRecord | None]:
+        if not is_id(quote_id):
+            return None, await self.once(once)
+        # In this order: whoever waited for the quote's lock sees what its holder stored.
+        *answers, records = await self._session.ask(
+            *_placing_asked(quote_id, email_person, placed_from), _once_asked(once)
         )
-        quote = QUOTE.first(found)
-        if quote is None:
-            return None
-        by_address, by_ip, waited = counts[0]
-        return Placing(
-            quote=quote,
-            sellables=tuple(sellable(values) for values in sellables),
-            open_by_address=_whole(by_address),
-            open_by_ip=_whole(by_ip),
-            backlog_seconds=float(waited) if isinstance(waited, Decimal) else 0.0,
-        )
+        return _placing(answers), RECORD.first(records)
 
     async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
         (rows,) = await self._session.ask(sellables_of(references))
         return tuple(sellable(values) for values in rows)
 
     async def once(self, once: Once) -> IdempotencyRecord | None:
-        (rows,) = await self._session.ask(
-            ask(_ONCE, route=once.route, caller=once.caller, key=once.key)
-        )
+        (rows,) = await self._session.ask(_once_asked(once))
         return RECORD.first(rows)
+
+
+def _placing_asked(quote_id: str, email_person: str, placed_from: str) -> tuple[Question, ...]:
+    return (
+        ask(_LOCKED_QUOTE, quote_id=quote_id),
+        ask(_SELLABLES_OF_QUOTE, quote_id=quote_id),
+        ask(_ONE_BY_ONE, email_person=email_person, placed_from=placed_from),
+        ask(_COUNTS, email_person=email_person, placed_from=placed_from),
+    )
+
+
+def _once_asked(once: Once) -> Question:
+    return ask(_ONCE, route=once.route, caller=once.caller, key=once.key)
+
+
+def _placing(answers: Sequence[Rows]) -> Placing | None:
+    found, sellables, _, counts = answers
+    quote = QUOTE.first(found)
+    if quote is None:
+        return None
+    by_address, by_ip, waited = counts[0]
+    return Placing(
+        quote=quote,
+        sellables=tuple(sellable(values) for values in sellables),
+        open_by_address=_whole(by_address),
+        open_by_ip=_whole(by_ip),
+        backlog_seconds=float(waited) if isinstance(waited, Decimal) else 0.0,
+    )
 
 
 def sellables_of(references: Sequence[str]) -> Question:
