@@ -1,5 +1,6 @@
 """Two workers at one fulfilment, a refund in mid-purchase, a hold in mid-delivery."""
 
+import dataclasses
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,10 +12,12 @@ from bitloot.domain.hold import Hold
 from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.refund import RefundRecord
 from bitloot.domain.supplier_return import return_noted
-from bitloot.ports.errors import LeaseLost
+from bitloot.ports.errors import LeaseLost, Rejected
 from bitloot.ports.jobs import Lease
+from bitloot.ports.supplier import SupplierOrder, SupplierRequest
+from bitloot.testing.rows import SUPPLIER
 from bitloot_adapters.memory.paid_orders import PaidOrders
-from bitloot_adapters.memory.supplier import NextOrder
+from bitloot_adapters.memory.supplier import MemorySupplier, NextOrder
 
 RECORD = RefundRecord(
     amount="1",
@@ -279,3 +282,66 @@ async def test_a_return_that_our_credentials_kept_from_the_supplier_is_asked_for
     shop.supplier.faults.knows_credentials = True
     await shop.work_for(timedelta(minutes=11))
     assert [a.returning for a in shop.attempts(order_id)] == ["asked"]
+
+
+class Hasty(MemorySupplier):
+    """Its notice of an order is read before the answer to the call; `repeats` are placed first."""
+
+    def __init__(self, shop: PaidOrders, *, repeats: int = 0, refuses: str | None = None) -> None:
+        inside = shop.uow.in_transaction
+        super().__init__(
+            clock=shop.clock.now, random_bytes=shop.random, name=SUPPLIER, in_transaction=inside
+        )
+        self._shop, self._repeats, self._refuses = shop, repeats, refuses
+
+    async def place(self, request: SupplierRequest) -> SupplierOrder:
+        placed = [await super(Hasty, self).place(request) for _ in range(1 + self._repeats)]
+        shop = self._shop
+        await shop.hints.accept(SUPPLIER, *self.webhook(placed[0].supplier_order_id))
+        due = next(j for j in shop.store.jobs.pending() if j.kind == "supplier_hint")
+        lease = await shop.jobs.lease(due.id)
+        assert lease is not None
+        await shop.hints.follow_up(lease)
+        if self._refuses is not None:
+            raise Rejected(SUPPLIER, self._refuses)
+        return placed[-1]
+
+
+def opened_with(shop: PaidOrders, supplier: MemorySupplier) -> PaidOrders:
+    suppliers = {SUPPLIER: supplier}
+    shop.supplier = supplier
+    shop.fulfil = dataclasses.replace(
+        shop.fulfil, desk=dataclasses.replace(shop.fulfil.desk, suppliers=suppliers)
+    )
+    shop.hints = dataclasses.replace(shop.hints, suppliers=suppliers)
+    shop.aftercare = dataclasses.replace(shop.aftercare, suppliers=suppliers)
+    return shop
+
+
+async def test_a_notice_that_is_read_before_the_reply_takes_the_order_up_once() -> None:
+    shop = PaidOrders()
+    order_id = await opened_with(shop, Hasty(shop)).paid(await shop.goods())
+    await shop.work()
+    assert shop.order(order_id).status == "fulfilled"
+    [attempt] = shop.attempts(order_id)
+    assert [attempt.supplier_order_id] == shop.bought(order_id)
+
+
+async def test_an_older_order_that_turns_up_during_the_call_serves_and_the_new_one_goes_back() -> (
+    None
+):
+    shop = PaidOrders()
+    order_id = await opened_with(shop, Hasty(shop, repeats=1)).paid(await shop.goods())
+    await shop.work()
+    assert shop.order(order_id).status == "fulfilled"
+    older, newer = shop.bought(order_id)
+    kept = {a.supplier_order_id: (a.state, a.returning) for a in shop.attempts(order_id)}
+    assert kept == {older: ("completed", "none"), newer: ("canceled", "asked")}
+
+
+async def test_a_refused_repetition_of_an_order_that_turned_up_changes_nothing() -> None:
+    shop = PaidOrders()
+    order_id = await opened_with(shop, Hasty(shop, refuses="invalid")).paid(await shop.goods())
+    await shop.work()
+    assert shop.order(order_id).status == "fulfilled"
+    assert [a.state for a in shop.attempts(order_id)] == ["completed"]

@@ -68,6 +68,15 @@ def live_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | N
     )
 
 
+def called_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | None:
+    """The attempt whose call is under way; None when it was taken up meanwhile by somebody else.
+
+    A supplier's notice of the order may be read before the answer to the call that placed it.
+    """
+    attempt = live_attempt(file, fulfilment)
+    return attempt if attempt is not None and attempt.state == "intent" else None
+
+
 def placed_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | None:
     """The latest attempt whose supplier order serves the fulfilment, or served it last."""
     serving = [a for a in _attempts(file, fulfilment) if a.state in {"created", "completed"}]

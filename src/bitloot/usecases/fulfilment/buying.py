@@ -13,6 +13,7 @@ from bitloot.domain.failpoints import (
     SUPPLIER_DONE_NO_REPLY,
 )
 from bitloot.domain.fulfilment import BlockedReason, SupplierAttempt
+from bitloot.domain.reconciliation import unknown_order
 from bitloot.domain.supply import SupplierOffer, SupplierOrder
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.jobs import Again, Done, Lease, Outcome
@@ -208,14 +209,12 @@ class Buying:
 
         async def decide(tx: Transaction, case: Case) -> Decided:
             del tx
-            attempt = purchase.live_attempt(case.file, case.fulfilment)
-            if attempt is None:
-                return NOTHING, None
-            at, new_id = desk.clock(), desk.new_id
-            return (
-                purchase.placed(case.file, case.fulfilment, attempt, order, at=at, new_id=new_id),
-                None,
-            )
+            file, row, at, new_id = case.file, case.fulfilment, desk.clock(), desk.new_id
+            attempt = purchase.called_attempt(file, row)
+            if attempt is not None:
+                return purchase.placed(file, row, attempt, order, at=at, new_id=new_id), None
+            # Known by now, or one too many beside an older order that turned up meanwhile.
+            return unknown_order(file, row, order, at=at, new_id=new_id, limits=desk.limits), None
 
         await desk.commit(lease, decide)
 
@@ -224,7 +223,7 @@ class Buying:
 
         async def decide(tx: Transaction, case: Case) -> Decided:
             del tx
-            attempt = purchase.live_attempt(case.file, case.fulfilment)
+            attempt = purchase.called_attempt(case.file, case.fulfilment)
             if attempt is None:
                 return NOTHING, outcome
             at, new_id = desk.clock(), desk.new_id
@@ -241,8 +240,8 @@ class Buying:
         async def decide(tx: Transaction, case: Case) -> Decided:
             del tx
             outcome = Again(after=desk.limits.search_delays[0], error="outcome unknown")
-            attempt = purchase.live_attempt(case.file, case.fulfilment)
-            if attempt is None or attempt.state != "intent":
+            attempt = purchase.called_attempt(case.file, case.fulfilment)
+            if attempt is None:
                 return NOTHING, outcome
             decision = purchase.doubted(
                 case.file, attempt, at=desk.clock(), new_id=desk.new_id, limits=desk.limits
@@ -257,7 +256,7 @@ class Buying:
 
         async def decide(tx: Transaction, case: Case) -> Decided:
             del tx
-            attempt = purchase.live_attempt(case.file, case.fulfilment)
+            attempt = purchase.called_attempt(case.file, case.fulfilment)
             if attempt is None:
                 return NOTHING, Again(after=NOW)
             decision = purchase.refused(
