@@ -140,7 +140,8 @@ EDGE_DETAILS: Final[Mapping[str, str]] = {
     "rate-limited": "Wait for the seconds given in Retry-After, then try again.",
     "key-unreadable": "The stored key does not open; the shop was told, and has to replace it.",
     "internal-error": "The failure was recorded; quote the instance when you ask about it.",
-    "store-unavailable": "Nothing was written; try again after the seconds in Retry-After.",
+    # A commit may have been carried out although its answer was lost.
+    "store-unavailable": "Send the same request again after the seconds in Retry-After.",
 }
 DEFAULT_RETRY_AFTER: Final = 5
 
