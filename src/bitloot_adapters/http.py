@@ -24,6 +24,8 @@ import msgspec
 
 from bitloot.domain.limits import Limits
 
+# Seconds. A provider that asks for more is asked again after a day.
+MAX_HINT: Final = 86_400.0
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -53,12 +55,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_json(self) -> bool:
         """Whether the provider says that the body is JSON."""
-        return "json" in self.headers.get("content-type", "")
+        return "json" in self.headers.get("content-type", "").lower()
 
     def retry_after(self) -> float | None:
-        """The provider's own hint in seconds, if it is a plain number."""
+        """The provider's own hint in seconds, if it is a plain number; a day at most."""
         text = self.headers.get("retry-after") or self.headers.get("ratelimit-reset") or ""
-        return float(text) if text.isascii() and text.isdigit() else None
+        return min(float(text), MAX_HINT) if text.isascii() and text.isdigit() else None
 
 
 class Pace:

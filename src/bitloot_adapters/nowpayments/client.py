@@ -232,19 +232,22 @@ class NowPayments:
 
     async def assets(self) -> Sequence[Asset]:
         """What the merchant ticked in the dashboard, with the metadata of `/full-currencies`."""
-        coins = _must_read(await self._get("/full-currencies"), wire.WireCoins).currencies
+        coins = _must_read(await self._get("/full-currencies"), wire.WireCoins).coins()
         selection = _must_read(await self._get("/merchant/coins"), wire.WireSelection)
-        chosen = {code.lower() for code in selection.selected or selection.currencies or ()}
+        chosen = selection.tickers()
         return tuple(
             Asset(
-                ticker=coin.code.lower(),
-                name=coin.name or coin.code,
+                ticker=ticker,
+                name=wire.text(coin.name) or ticker.upper(),
                 network=wire.ticker(coin.network),
-                needs_memo=bool(coin.extra_id_exists),
+                needs_memo=wire.flag(coin.extra_id_exists, unsaid=False),
                 precision=_precision(coin),
             )
             for coin in coins
-            if coin.enable and coin.available_for_payment and coin.code.lower() in chosen
+            if (ticker := wire.ticker(coin.code)) in chosen
+            and ticker is not None
+            and wire.flag(coin.enable, unsaid=True)
+            and wire.flag(coin.available_for_payment, unsaid=True)
         )
 
     async def asset_quote(self, amount: Eur, asset: str) -> AssetQuote:
@@ -345,9 +348,9 @@ def _opened(read: wire.WirePayment) -> OpenedPayment | None:
 def _precision(coin: wire.WireCoin) -> int:
     """`network_precision` is a number, a text of one, or nothing."""
     read = wire.text(coin.network_precision)
-    return (
-        int(read) if read is not None and read.isdigit() and int(read) <= 18 else DEFAULT_PRECISION
-    )
+    if read is None or not (read.isascii() and read.isdigit()) or int(read) > MAX_PRECISION:
+        return DEFAULT_PRECISION
+    return int(read)
 
 
 def _digits(identifier: str) -> str:
@@ -374,14 +377,16 @@ def _must_read(answer: Answer, shape: type[T]) -> T:
 def _refusal(answer: Answer) -> Rejected | Unavailable:
     """A documented no, or a time of absence. HTML comes from a proxy in front of the gateway."""
     error = (_read(answer, wire.WireError) if answer.is_json else None) or wire.WireError()
+    code, said = wire.text(error.code) or "", wire.text(error.message) or ""
     if answer.status == 429 or answer.status >= 500:
         return Unavailable(NAME, f"http_{answer.status}", retry_after=answer.retry_after())
-    if reason := _REJECTIONS.get(error.code):
-        return Rejected(NAME, reason, error.message[: wire.MAX_TEXT])
+    if reason := _REJECTIONS.get(code.upper()):
+        return Rejected(NAME, reason, said)
     if answer.status == 404:
-        return Rejected(NAME, "not_found", error.message[: wire.MAX_TEXT])
-    if answer.status == 401:
-        return Rejected(NAME, "credentials", error.message[: wire.MAX_TEXT])
+        return Rejected(NAME, "not_found", said)
+    # An invalid key is a 403; one in HTML comes from the edge in front, in bursts.
+    if answer.status == 401 or (answer.status == 403 and answer.is_json):
+        return Rejected(NAME, "credentials", said)
     if answer.status == 400 and answer.is_json:
-        return Rejected(NAME, "invalid", error.message[: wire.MAX_TEXT])
+        return Rejected(NAME, "invalid", said)
     return Unavailable(NAME, f"http_{answer.status}")

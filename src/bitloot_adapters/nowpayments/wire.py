@@ -73,30 +73,41 @@ class WireMinimum(msgspec.Struct, frozen=True, kw_only=True):
 
 class WireRequote(msgspec.Struct, frozen=True, kw_only=True):
     pay_amount: Scalar
-    expiration_estimate_date: str | None = None
+    expiration_estimate_date: Scalar = None
 
 
 class WireCoin(msgspec.Struct, frozen=True, kw_only=True):
     """An element of `/full-currencies`; `code` is upper-case there."""
 
-    code: str
-    name: str = ""
-    enable: bool = True
-    network: str | None = None
+    code: Scalar = None
+    name: Scalar = None
+    enable: Scalar = None
+    network: Scalar = None
     network_precision: Scalar = None
-    extra_id_exists: bool | None = None
-    available_for_payment: bool = True
+    extra_id_exists: Scalar = None
+    available_for_payment: Scalar = None
 
 
 class WireCoins(msgspec.Struct, frozen=True, kw_only=True):
-    currencies: list[WireCoin]
+    currencies: list[Scalar]
+
+    def coins(self) -> list[WireCoin]:
+        """Each coin that is an object, or a ticker alone; one odd element hides no other."""
+        shaped = (each if isinstance(each, dict) else {"code": each} for each in self.currencies)
+        return [msgspec.convert(each, WireCoin) for each in shaped]
 
 
 class WireSelection(msgspec.Struct, frozen=True, kw_only=True):
     """`/merchant/coins`: documented under one name, live under another, upper-case."""
 
-    currencies: list[str] | None = None
-    selected: list[str] | None = msgspec.field(name="selectedCurrencies", default=None)
+    currencies: list[Scalar] | None = None
+    selected: list[Scalar] | None = msgspec.field(name="selectedCurrencies", default=None)
+
+    def tickers(self) -> set[str]:
+        """In lower case, of texts and of objects with a `code`."""
+        listed = self.selected or self.currencies or []
+        codes = (each.get("code") if isinstance(each, dict) else each for each in listed)
+        return {read for code in codes if (read := ticker(code))}
 
 
 class WireList(msgspec.Struct, frozen=True, kw_only=True, rename={"pages_count": "pagesCount"}):
@@ -116,10 +127,10 @@ class WireToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireError(msgspec.Struct, frozen=True, kw_only=True):
-    """Some replies lack `code`, some `status`."""
+    """Some replies lack `code`, some `status`; a text of another type hides no code."""
 
-    code: str = ""
-    message: str = ""
+    code: Scalar = None
+    message: Scalar = None
 
 
 def decode(body: bytes, shape: type[T]) -> T:
@@ -204,6 +215,13 @@ def moment(value: Scalar) -> datetime | None:
     if not FIRST_YEAR <= read.year <= LAST_YEAR:
         return None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def flag(value: Scalar, *, unsaid: bool) -> bool:
+    """True for `true`, 1 and their texts; `unsaid` where there is nothing."""
+    if value is None:
+        return unsaid
+    return str(value).strip().lower() in {"true", "1"}
 
 
 def ticker(value: Scalar) -> str | None:

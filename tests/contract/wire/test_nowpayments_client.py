@@ -119,7 +119,11 @@ async def test_an_amount_to_pay_is_exact_to_the_last_digit(fields: bytes, amount
         ((400, error("CURRENCY_UNAVAILABLE")), "asset_unavailable"),
         ((400, error("INVALID_REQUEST_PARAMS")), "invalid"),
         ((400, error("SOMETHING_NEW")), "invalid"),
+        ((400, error("AMOUNT_MINIMAL_ERROR") | {"message": None}), "below_minimum"),
+        ((400, error("AMOUNT_MINIMAL_ERROR") | {"message": ["too", "small"]}), "below_minimum"),
+        ((400, {"code": "amount_minimal_error"}), "below_minimum"),
         ((403, error("INVALID_API_KEY", 403)), "credentials"),
+        ((403, {"statusCode": 403, "message": "Invalid api key"}), "credentials"),
         ((401, error("AUTH_REQUIRED", 401)), "credentials"),
     ],
 )
@@ -302,6 +306,52 @@ async def test_assets_are_what_the_merchant_ticked_under_either_name(name: str) 
     assert set(assets) == {"ltc", "xrp"}
     assert (assets["xrp"].needs_memo, assets["xrp"].precision) == (True, 6)
     assert (assets["ltc"].needs_memo, assets["ltc"].precision) == (False, 8)
+
+
+BTC = {"code": "BTC", "name": "Bitcoin", "enable": True, "extra_id_exists": False}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"name": None},
+        {"enable": None},
+        {"enable": 1},
+        {"code": None},
+        {"network": 5},
+        {"network_precision": "²"},
+        {"extra_id_exists": "true"},
+        {"available_for_payment": None},
+    ],
+)
+async def test_one_odd_coin_hides_no_other(odd: dict[str, object]) -> None:
+    coins = {"currencies": [{**BTC, "code": "LTC", **odd}, "doge", BTC]}
+    script = Scripted((200, coins), (200, {"selectedCurrencies": ["BTC", "LTC", "DOGE"]}))
+    async with client(script) as gateway:
+        tickers = {each.ticker for each in await gateway.assets()}
+    assert tickers == ({"btc", "doge"} if "code" in odd else {"btc", "doge", "ltc"})
+
+
+@pytest.mark.parametrize("ticked", [[" BTC "], [None, "BTC"], [{"code": "BTC"}, "LTC"]])
+async def test_ticked_assets_are_texts_or_objects(ticked: list[object]) -> None:
+    script = Scripted((200, {"currencies": [BTC]}), (200, {"selectedCurrencies": ticked}))
+    async with client(script) as gateway:
+        assert [each.ticker for each in await gateway.assets()] == ["btc"]
+
+
+async def test_a_refusal_is_read_however_its_media_type_is_written() -> None:
+    media = {"content-type": "Application/JSON; charset=utf-8"}
+    async with client(Scripted((400, error("AMOUNT_MINIMAL_ERROR")), headers=media)) as gateway:
+        with pytest.raises(Rejected) as refused:
+            await gateway.create_payment(ASKED)
+    assert refused.value.reason == "below_minimum"
+
+
+async def test_a_new_quote_with_an_unreadable_end_is_a_quote() -> None:
+    script = Scripted((200, {"pay_amount": 1.5, "expiration_estimate_date": 1768465800456}))
+    async with client(script) as gateway:
+        quote = await gateway.refresh_quote("5524759814")
+    assert (quote.pay_amount, quote.quote_ends_at) == (Decimal("1.5"), None)
 
 
 async def test_the_minimum_is_asked_with_the_flags_that_the_payment_will_use() -> None:

@@ -183,6 +183,14 @@ async def test_what_ends_by_itself_is_an_absence_with_its_length(
     assert absent.value.retry_after >= least
 
 
+async def test_a_wait_that_is_longer_than_any_clock_is_a_day() -> None:
+    hint = {"retry-after": "9" * 400}
+    async with client(Scripted((429, named("rate_limit_exceeded")), headers=hint)) as resend:
+        with pytest.raises(Unavailable) as absent:
+            await resend.send(MAIL, idempotency_key=KEY)
+    assert absent.value.retry_after == 24 * HOURS
+
+
 @pytest.mark.parametrize(
     "answer", [(403, b"error code: 1010"), (429, b""), (301, b""), httpx.ConnectError("refused")]
 )
