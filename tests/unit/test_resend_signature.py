@@ -145,6 +145,18 @@ def test_tags_of_either_form_change_nothing(tags: str) -> None:
     assert (read.provider_id, read.to) == ("e1", ("a@b.example",))
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "odd", [r'"half \ud83d a pair"', "1e999", "9" * 6000, "-0.0", r'"\u0000"'], ids=len
+)
+def test_one_odd_field_hides_no_other(odd: str) -> None:
+    body = f'{{"type":"email.bounced","data":{{"email_id":"e1","subject":{odd}}}}}'
+    read = wire.event(wire.parse(body.encode()) or {}, dedupe_key="m")
+    assert read is not None
+    assert (read.event, read.provider_id) == ("bounced", "e1")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b'"x"', b"{", b"\xff", b'{"type":NaN}', b"[" * 100_000]
+)
 def test_what_is_no_object_is_none(body: bytes) -> None:
     assert wire.parse(body) is None
