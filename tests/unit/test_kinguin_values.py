@@ -224,6 +224,17 @@ def test_an_image_key_is_decoded_with_and_without_a_prefix(prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "written", ["{}", "DATA:image/png;BASE64,{}", "data:image/png;n=1;base64,{}"]
+)
+def test_an_image_key_may_lack_its_padding(written: str) -> None:
+    image = bytes(range(25))
+    encoded = base64.b64encode(image).decode().rstrip("=")
+    key = wire.key({"id": "aa", "serial": written.format(encoded), "type": "image/png"})
+    assert key is not None
+    assert key.serial == image
+
+
+@pytest.mark.parametrize(
     "entry",
     [
         {"serial": "A"},

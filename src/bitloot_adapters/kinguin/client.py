@@ -299,11 +299,12 @@ class Kinguin:
         try:
             read = parse(body)
         except Unreadable:
-            return Malformed("body")
+            read = None
+        kind = _EVENTS.get(event) or _kind_of(read)
+        if kind == "other":
+            return SupplierHint(dedupe_key=digest, kind="other")
         if not isinstance(read, dict):
             return Malformed("body")
-        # Without a name the event is told by what it names.
-        kind = _EVENTS.get(event, "order" if "orderId" in read else "product")
         return _order_hint(read, digest) if kind == "order" else _product_hint(read, digest)
 
     async def _page(self, path: str, query: Mapping[str, str]) -> tuple[Sequence[Json], int | None]:
@@ -328,6 +329,14 @@ class Kinguin:
             return await self._http.send(method, path, query=query)
         except (NotSent, Ambiguous) as error:
             raise Unavailable(NAME, error.reason) from None
+
+
+def _kind_of(body: Json) -> str:
+    """An event without a name is told by what it names."""
+    named = fields(body)
+    if "orderId" in named or _EXTERNAL_ID in named:
+        return "order"
+    return "product" if "productId" in named or "kinguinId" in named else "other"
 
 
 def _order_hint(read: Mapping[str, Json], digest: str) -> SupplierWebhook:

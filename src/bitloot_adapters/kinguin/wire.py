@@ -51,7 +51,7 @@ KEY_STATES: Final[Mapping[str, UnitState]] = {
 }
 TEXT: Final = "text/plain"
 MAX_DETAIL: Final = 200
-_DATA_URL: Final = ";base64,"
+_DATA: Final = "data:"
 
 
 class WireError(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,10 +143,11 @@ def _text(serial: str) -> bytes | None:
 
 
 def _image(serial: str) -> bytes | None:
-    """Base64, folded or not, behind a `data:` prefix or not."""
-    if serial.startswith("data:"):
-        serial = serial.partition(_DATA_URL)[2]
+    """Base64, folded or not, padded or not, behind a `data:` prefix or not."""
+    if serial[: len(_DATA)].lower() == _DATA:
+        serial = serial.partition(",")[2]
+    encoded = "".join(serial.split()).rstrip("=")
     try:
-        return base64.b64decode("".join(serial.split()), validate=True)
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None

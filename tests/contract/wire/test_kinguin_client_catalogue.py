@@ -171,6 +171,10 @@ async def test_order_and_product_events_are_hints_with_their_times() -> None:
         ("test", b"", "other"),
         ("test", b"not json", "other"),
         ("something.new", b"{}", "other"),
+        (None, b"{}", "other"),
+        (None, b'{"test":true}', "other"),
+        (None, b"", "other"),
+        (None, b"[]", "other"),
     ],
 )
 async def test_an_event_is_told_by_its_name_and_unknown_ones_are_taken(
