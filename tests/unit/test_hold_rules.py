@@ -114,6 +114,31 @@ def test_o24_accepting_needs_money_and_todays_cost_or_a_signed_loss(cases: Order
     assert signed.order.status == "paid"
 
 
+def test_o24_money_within_the_tolerance_is_money_as_a_finished_payment_is() -> None:
+    cases = OrderCases(limits=Limits(underpayment_tolerance=Decimal("0.1")))
+    nearly = ASKED * Decimal("0.95")
+    file = cases.with_payment(cases.order("expired"), "partially_paid", actually_paid=nearly)
+    file = msgspec.structs.replace(file, holds=(cases.rows.hold(file.order, reason="paid_late"),))
+    assert decided(cases, file, accept=True).order.status == "paid"
+    too_little = msgspec.structs.replace(file.payments[0], actually_paid=ASKED / 2)
+    file = msgspec.structs.replace(file, payments=(too_little,))
+    assert refused(cases, file) == "hold-needs-money"
+
+
+def test_what_came_of_another_asset_is_never_counted_as_so_much_of_the_one_asked(
+    cases: OrderCases,
+) -> None:
+    file = cases.with_payment(cases.order())
+    held, decision = cases.told(file, "finished", pay_currency="LTC", actually_paid=Decimal(1))
+    assert [hold.reason for hold in held.holds] == ["wrong_asset"]
+    assert held.payments[0].actually_paid is None
+    [moved] = [event for event in decision.events if event.kind == "payment_moved"]
+    assert (moved.facts["paid"], moved.facts["asset"]) == ("1", "ltc")
+    paid = decided(cases, held, accept=True, signed_loss=True)
+    assert (paid.order.status, paid.order.paid_over) == ("paid", None)
+    assert "paid_over" not in paid.order.remarks
+
+
 def test_o24_a_decision_needs_the_version_that_was_seen_and_is_made_once(cases: OrderCases) -> None:
     file = cases.with_payment(cases.order(), "finished")
     file = msgspec.structs.replace(file, holds=(cases.rows.hold(file.order, version=1),))

@@ -11,11 +11,12 @@ from bitloot.domain.fulfilment import FULFILMENT
 from bitloot.domain.goods import Today, give_back
 from bitloot.domain.hold import Hold, HoldReason
 from bitloot.domain.key_inventory import InventoryKey
+from bitloot.domain.limits import Limits
 from bitloot.domain.order import ORDER, FailureReason, OrderFile, OrderStatus, Remark
 from bitloot.domain.paying import Terms, become_paid
 from bitloot.domain.payment import Payment
 from bitloot.domain.reveal import Grant, revoke, shows_keys
-from bitloot.domain.settlement_guard import covers_cost
+from bitloot.domain.settlement_guard import covers_cost, is_whole
 
 OPEN_ENDED: Final = frozenset[OrderStatus](
     {"waiting", "confirming", "expired", "cancelled", "failed"}
@@ -29,17 +30,20 @@ _FAILURE: Final[dict[HoldReason, FailureReason]] = {
 }
 
 
-def evidence(file: OrderFile, hold: Hold) -> Payment | None:
+def evidence(file: OrderFile, hold: Hold, limits: Limits) -> Payment | None:
     """The finished payment behind a hold: its own one, or the order's latest."""
     if hold.subject == "payment":
         payment = file.payment(hold.subject_id)
-        return payment if payment.status == "finished" else None
-    return latest_finished(file)
+        return payment if is_whole(payment, limits.underpayment_tolerance) else None
+    return latest_finished(file, limits)
 
 
-def latest_finished(file: OrderFile) -> Payment | None:
-    """The finished payment that best shows that an order was paid; a child deposit comes last."""
-    finished = [p for p in file.payments if p.status == "finished"]
+def latest_finished(file: OrderFile, limits: Limits) -> Payment | None:
+    """The finished payment that best shows that an order was paid; a child deposit comes last.
+
+    One that was paid short within the tolerance counts as finished.
+    """
+    finished = [p for p in file.payments if is_whole(p, limits.underpayment_tolerance)]
     return max(finished, key=lambda p: (not p.is_child, p.updated_at, p.id), default=None)
 
 
@@ -106,7 +110,7 @@ def _accept(
 ) -> None:
     """O24, accepted: paid with everything that this brings."""
     file = draft.file
-    payment = evidence(file, hold)
+    payment = evidence(file, hold, terms.limits)
     if payment is None:
         raise Refused("hold-needs-money")
     if not signed_loss and (today is None or not covers_cost(file, today)):

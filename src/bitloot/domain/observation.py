@@ -57,13 +57,17 @@ def observe(draft: Draft, payment: Payment, report: PaymentReport) -> Payment:
     """Move the payment to the status of a report that rises above it, with all that it tells.
 
     The amount asked stays the stored one: only a new quote that was shown to the buyer changes it.
+    What came of another asset than asked is told, not stored beside an amount of that one.
     """
     row = draft.now(payment)
     following, rank = GATEWAY_STATUS[report.status]
     learnt = _LEARNT if row.pay_currency else (*_LEARNT, *_FIRST_LEARNT)
     told = {name: value for name in learnt if (value := getattr(report, name)) is not None}
     seen_at: datetime | None = draft.at if following in FUNDS_SEEN else row.last_seen_at
-    facts = {"from": row.status, "to": following}
+    facts: dict[str, str | int | None] = {"from": row.status, "to": following}
+    asset = (report.pay_currency or row.pay_currency).lower()
+    if row.pay_currency and asset != row.pay_currency and told.pop("actually_paid", None):
+        facts |= {"paid": str(report.actually_paid), "asset": asset}
     row = draft.set(
         row, status=following, rank=rank, last_seen_at=seen_at, updated_at=draft.at, **told
     )

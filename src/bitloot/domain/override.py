@@ -87,7 +87,7 @@ def override(
 
 def _to_paid(draft: Draft, to: OrderStatus, *, terms: Terms, today: Today | None) -> None:
     order = draft.file.order
-    payment = latest_finished(draft.file)
+    payment = latest_finished(draft.file, terms.limits)
     if payment is None:
         raise Refused("payment-not-settled")
     if order.paid_at is not None:

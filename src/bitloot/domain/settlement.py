@@ -26,6 +26,7 @@ from bitloot.domain.settlement_guard import (
     GuardFault,
     guard_faults,
     hold_reason,
+    is_whole,
     is_within_tolerance,
     late_guard_holds,
 )
@@ -381,8 +382,9 @@ class _Case:
 
     def _is_held_for_another(self) -> bool:
         others = (p for p in self.file.payments if p.id != self.payment.id)
+        tolerance = self.limits.underpayment_tolerance
         return self.file.open_order_hold() is not None and any(
-            p.status == "finished" for p in others
+            is_whole(p, tolerance) for p in others
         )
 
     def _fail(self, signal: str, reason: FailureReason, event: str) -> None:

@@ -65,6 +65,16 @@ def is_within_tolerance(payment: Payment, report: PaymentReport, tolerance: Deci
     return tolerance > 0 and _enough(payment, report, tolerance)
 
 
+def is_whole(payment: Payment, tolerance: Decimal) -> bool:
+    """Whether all that was asked came: finished, or partly paid with what counts as the whole."""
+    if payment.status != "underpaid":
+        return payment.status == "finished"
+    asked, paid = payment.pay_amount, payment.actually_paid
+    if tolerance <= 0 or not asked or paid is None:
+        return False
+    return not is_underpaid(paid, asked, tolerance)
+
+
 def _enough(payment: Payment, report: PaymentReport, tolerance: Decimal) -> bool:
     if payment.pay_amount is None or payment.pay_amount <= 0 or report.actually_paid is None:
         return False

@@ -69,7 +69,7 @@ class MoneyDesk:
         needs_worth = accept and hold.is_open and file.order.status not in PAID
         worth = ZERO
         if needs_worth and not signed_loss:
-            worth = await self._worth(evidence(file, hold))
+            worth = await self._worth(evidence(file, hold, self.limits))
 
         async def attempt(tx: Transaction) -> RuledOrder:
             now = await tx.orders.file(order_id)
@@ -87,7 +87,7 @@ class MoneyDesk:
                 expected_version=ruling.expected_version,
                 signed_loss=signed_loss,
                 at=self.clock(),
-                terms=self._terms(evidence(now, _hold(now, hold_id))),
+                terms=self._terms(evidence(now, _hold(now, hold_id), self.limits)),
                 held_keys=await self._gathering.held_keys(tx, now),
                 grants=await tx.grants.usable(order_id, at=self.clock()),
                 today=await self._today(tx, now, worth) if needs_worth else None,
@@ -129,7 +129,7 @@ class MoneyDesk:
                 confirmed=confirmed,
                 failure_reason=failure_reason,
                 at=self.clock(),
-                terms=self._terms(latest_finished(file)),
+                terms=self._terms(latest_finished(file, self.limits)),
                 held_keys=await self._gathering.held_keys(tx, file),
                 grants=await tx.grants.usable(order_id, at=self.clock()),
                 today=await self._today(tx, file, ZERO) if to in PAID else None,
