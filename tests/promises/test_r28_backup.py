@@ -40,7 +40,8 @@ async def test_r28_a_restored_shop_opens_its_keys_keeps_its_invariants_and_goes_
     data, dump, copy = tmp_path / "data", tmp_path / "bitloot.dump", tmp_path / "copy"
     data.mkdir()
     valkey_server.flush()
-    assert postgres_server.version() == find_postgres().major
+    # pg_dump reads servers of its own version and older ones.
+    assert postgres_server.version() <= find_postgres().major
     async with open_doors() as doors:
         async with open_market(shop_url, valkey_server.url, data, doors) as market:
             await market.own("own-game", *(serial.encode() for serial in sorted(serials)))
