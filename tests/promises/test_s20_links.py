@@ -55,6 +55,12 @@ def code(answer: httpx.Response) -> str:
     return str(answer.json()["type"]).rpartition(":")[2]
 
 
+async def revoke(market: Market, order: Order) -> None:
+    item = (await market.see(order))["items"][0]["id"]
+    path = f"/v1/admin/orders/{order.id}/items/{item}/revoke"
+    good(await market.client.post(path, json={"reason": "test"}, headers=once(**ADMIN)))
+
+
 async def guesses(market: Market, token: str) -> Counter[str]:
     """Lists of links, and tokens that are nearly right."""
     found = Counter[str]()
@@ -95,9 +101,7 @@ async def test_s20_a_link_is_short_lived_counted_bound_to_get_and_audited(
             late[code(await market.client.get(path))] += 1
             clock.by = timedelta()
             third = await link(market, order)
-            item = (await market.see(order))["items"][0]["id"]
-            revoking = f"/v1/admin/orders/{order.id}/items/{item}/revoke"
-            good(await market.client.post(revoking, json={"reason": "test"}, headers=once(**ADMIN)))
+            await revoke(market, order)
             late[code(await market.client.get(httpx.URL(third["url"]).path))] += 1
             tokens.append(third["url"].rpartition("/")[2])
             made += len({each["url"] for each in (first, second, third)})
