@@ -141,6 +141,7 @@ async def test_an_own_key_nobody_saw_is_sold_again_after_a_refund() -> None:
     first = await shop.paid(goods)
     await shop.work()
     await shop.aftercare.refund(first, RECORD, actor="admin", confirmed=False)
+    assert list(shop.store.tables.of_order(SealedKey, first)) == []
     second = await shop.paid(goods)
     await shop.work()
     item_id = shop.fulfilments(second)[0].order_item_id

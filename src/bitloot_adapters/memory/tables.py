@@ -83,8 +83,11 @@ class Tables:
             del self._unique[freed]
         self._unique.update(draft.taken)
         for (row_type, row_id), row in draft.rows.items():
+            was = getattr(self._rows[row_type].get(row_id), "order_id", None)
             self._rows[row_type][row_id] = row
             order_id = getattr(row, "order_id", None)
+            if was not in {None, order_id}:
+                del self._of_order[row_type, was][row_id]
             if order_id is not None:
                 self._of_order[row_type, order_id][row_id] = None
 

@@ -19,6 +19,11 @@ from bitloot.domain.order import Order
 # How many moves a storm lasts, drawn from the seed; and of a long one.
 SHORT: Final = (20, 40, 70)
 LONG: Final = (100, 200, 400)
+# What buyers have behind them when the storm begins, and in how many acts at most.
+ORDERED: Final = ("quote", "place", "open")
+PAID: Final = (*ORDERED, "pay")
+HEAD_STARTS: Final = ((), (), (), ORDERED, PAID, PAID)
+HEAD_START: Final = 8
 # The share of runs that go on after the calm, and over how many moves.
 AFTERMATHS: Final = 0.12
 AFTERMATH: Final = 25
@@ -72,6 +77,7 @@ class Simulation:
         """The whole run. Never raises for what the shop did."""
         broken: str | None = None
         try:
+            self._head_start(*self.world.chance.choice(HEAD_STARTS))
             self._storm(self._moves, desk=self.world.chance.choice((0, 1)))
             self._calm()
             if self.world.chance.random() < AFTERMATHS:
@@ -94,6 +100,30 @@ class Simulation:
             broken=broken,
             story=story_of(self.world, broken) if broken else "",
         )
+
+    def _head_start(self, *stages: str) -> None:
+        """So far buyers come in fair weather: the storm is to find purchases at every point."""
+        for buyer in self.buyers:
+            for _ in range(HEAD_START):
+                if buyer.stage in stages:
+                    self.world.tell(buyer.act())
+                while self.world.processes.tasks:
+                    self._go_on()
+        if "pay" in stages:
+            self._settle()
+
+    def _settle(self) -> None:
+        """The money is in hand, and of the goods nothing was bought yet."""
+        world = self.world
+        while any(letter.due <= world.now() for letter in world.letters):
+            world.tell(self.backstage.deliver())
+            while world.processes.tasks:
+                self._go_on()
+        for job in list(world.store.jobs.pending()):
+            if job.kind == "apply_payment" and job.is_due(world.now()):
+                at_once(world.runner.run(job.id))
+        world.tell("payments are settled")
+        self._after()
 
     # --- the storm -----------------------------------------------------------------------
 

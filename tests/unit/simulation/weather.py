@@ -12,6 +12,8 @@ from bitloot.ports.errors import OutcomeUnknown, StoreUnavailable, Unavailable
 
 T = TypeVar("T")
 
+# How much more often something goes wrong with requests that leave something behind.
+DOUBTS: Final = 4
 STORE: Final = "store"
 # How many seconds after its caller gave up a request is carried out after all: with the slowest
 # search still inside the settle window.
@@ -91,7 +93,7 @@ class Weather:
         if provider in self.down:
             work.close()
             raise Unavailable(provider, "down")
-        if self._strikes(self._rough):
+        if self._strikes(self._rough * (DOUBTS if may_be_late else 1)):
             if key is not None and self._chance.random() < 0.7:
                 if may_be_late and self._chance.random() < 0.6:
                     self._put_off(f"{provider}.{name}", work)
