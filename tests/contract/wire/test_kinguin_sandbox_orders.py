@@ -217,6 +217,13 @@ async def test_a_body_that_is_no_json_is_an_http_error() -> None:
         assert refused(large, 413, "Http")
 
 
+async def test_a_body_nested_too_deep_is_an_http_error_and_not_a_fault() -> None:
+    """Reference 6: kind `Http`, a bad form of the request."""
+    async with bench() as opened:
+        deep = await opened.client.post("/esa/api/v1/order", content=b"[" * 100_000)
+        assert refused(deep, 400, "Http")
+
+
 async def test_v2_orders_by_product_id_and_the_201_has_no_keys() -> None:
     async with bench() as opened:
         product_id = (await opened.get(f"/v1/products/{GAME}")).json()["productId"]

@@ -187,6 +187,16 @@ async def test_an_unreadable_body_is_a_400_and_an_unverified_domain_a_403() -> N
         assert (await opened.client.post("/emails", json=allowed)).status_code == 200
 
 
+async def test_a_body_nested_too_deep_is_a_400_and_not_a_fault() -> None:
+    """Reference 3: `validation_error`."""
+    async with bench() as opened:
+        for path in ("/emails", "/emails/batch"):
+            answer = await opened.client.post(
+                path, content=b"[" * 100_000, headers={"idempotency-key": "deep/1"}
+            )
+            assert refused(answer, 400, "validation_error")
+
+
 async def test_a_message_above_the_size_limit_is_refused() -> None:
     async with bench(ResendSandboxConfig(max_message_bytes=2000)) as opened:
         answer = await opened.client.post("/emails", json=mail(html="x" * 2000))

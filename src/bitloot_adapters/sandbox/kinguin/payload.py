@@ -41,7 +41,7 @@ def read_request(body: bytes, *, version: int) -> Request:
     """
     try:
         decoded: object = _decoder.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, ArithmeticError):
         raise EsaError("Http", "The request body is not valid JSON.") from None
     if not isinstance(decoded, dict):
         raise violation("", "The request body should be an object.")

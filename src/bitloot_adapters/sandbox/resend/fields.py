@@ -40,7 +40,7 @@ def decode_json(raw: bytes) -> object:
     """
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as broken:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
         raise WireError(
             "validation_error", "The request body is not valid JSON.", status=400
         ) from broken

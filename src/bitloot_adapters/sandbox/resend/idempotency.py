@@ -24,7 +24,7 @@ def fingerprint_of(path: str, raw: bytes, mode: Literal["bytes", "json"]) -> str
     if mode == "json":
         try:
             content = msgspec.json.encode(msgspec.json.decode(raw), order="sorted")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             content = raw
     return hashlib.sha256(path.encode() + b"\n" + content).hexdigest()
 
