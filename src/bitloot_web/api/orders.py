@@ -219,9 +219,15 @@ async def order(
     if view is None:
         raise ProblemError("not-found")
     etag = f'"{view.version}-{view.last_seq}"'
-    if if_none_match is not None and etag in {tag.strip() for tag in if_none_match.split(",")}:
+    if if_none_match is not None and _is_known(etag, if_none_match):
         return Response(None, status_code=304, headers={"etag": etag})
     return Response(shown(view), headers={"etag": etag})
+
+
+def _is_known(etag: str, if_none_match: str) -> bool:
+    """Whether the caller has it already: the weak comparison of RFC 9110, section 13.1.2."""
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return bool(tags & {etag, "*"})
 
 
 @get(
