@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer (with venv), git and make; everything else is installed into .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate crash promises check format clean distclean
+.PHONY: help venv demo test simulate crash promises bench check format clean distclean
 
 UV_VERSION := 0.13.9
 # The oldest supported Python first, so that a check here holds everywhere.
