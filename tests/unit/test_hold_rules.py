@@ -15,6 +15,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile, OrderStatus
 from bitloot.domain.override import overridable, override
 from bitloot.domain.payment import PaymentReport
+from bitloot.domain.reactions import all_jobs
 from bitloot.domain.retry import retry
 from bitloot.domain.settlement import TodayNeeded, settle_on_request
 from bitloot.testing.order_cases import ASKED, OrderCases, TodayFacts, applied, goods_states
@@ -363,3 +364,37 @@ def test_o24_accepting_for_an_order_given_up_on_keeps_what_was_delivered(
     after = decided(cases, file, accept=True)
     assert after.order.status == "partially_fulfilled"
     assert len(after.fulfilments) == 2
+
+
+@pytest.mark.parametrize("state", ["pending", "reserved", "vaulted", "retry_wait"])
+def test_o24_accepting_for_an_order_given_up_on_lets_what_was_open_go_on(
+    cases: OrderCases, state: str
+) -> None:
+    file, _ = cases.told(cases.with_payment(cases.order()), "finished")
+    first, second = file.fulfilments
+    failed = msgspec.structs.replace(
+        file.order, status="failed", failure_reason="fulfilment_failed"
+    )
+    file = msgspec.structs.replace(
+        file,
+        order=failed,
+        holds=(cases.rows.hold(failed, reason="paid_after_end", version=1),),
+        fulfilments=(
+            msgspec.structs.replace(first, state="delivered"),
+            msgspec.structs.replace(second, state=state),
+        ),
+    )
+    decision = decide_hold(
+        file,
+        file.holds[0].id,
+        accept=True,
+        by="admin/1",
+        reason="looked at it",
+        expected_version=failed.version,
+        at=cases.at,
+        terms=cases.terms(),
+        today=cases.today(),
+    )
+    jobs = [(job.kind, job.ref) for job in all_jobs(decision)]
+    assert ("fulfil", second.id) in jobs
+    assert ("fulfil", first.id) not in jobs

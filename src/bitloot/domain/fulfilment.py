@@ -145,6 +145,11 @@ class Fulfilment(Row, frozen=True, kw_only=True):
         """How many units."""
         return len(self.slots)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is done for it: delivered, or at an end."""
+        return self.state == "delivered" or self.state in FULFILMENT.terminal
+
 
 class SupplierAttempt(Row, frozen=True, kw_only=True):
     """One intended create-order call; at most one of a fulfilment is not at an end.

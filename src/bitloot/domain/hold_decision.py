@@ -7,7 +7,6 @@ from typing import Final
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft
 from bitloot.domain.errors import Refused
-from bitloot.domain.fulfilment import FULFILMENT
 from bitloot.domain.goods import Today, give_back
 from bitloot.domain.hold import Hold, HoldReason
 from bitloot.domain.key_inventory import InventoryKey
@@ -144,7 +143,6 @@ def _go_on(draft: Draft, hold: Hold) -> None:
     if hold.subject == "payment" or (other is not None and other.subject == "order"):
         return
     for fulfilment in draft.file.fulfilments:
-        is_over = fulfilment.state == "delivered" or fulfilment.state in FULFILMENT.terminal
         concerned = hold.subject == "order" or fulfilment.order_item_id == hold.subject_id
-        if concerned and not is_over:
+        if concerned and not fulfilment.is_over:
             draft.event("fulfilment_resumed", fulfilment.id)

@@ -71,7 +71,10 @@ def become_paid(
         short = _paid_short(order, paid, terms)
         draft.book(f"payment/{paid.id}", _received(order, paid, over=over, short=short))
     _plan_fulfilments(draft, terms, today if at_todays_cost else None)
-    # An order that had been given up on: what was delivered of it stays so.
+    # An order that had been given up on: what was open of it goes on, what was delivered stays so.
+    for fulfilment in draft.file.fulfilments:
+        if not fulfilment.is_over:
+            draft.event("fulfilment_resumed", fulfilment.id)
     if any(is_delivered(item, draft.fulfilments()) for item in draft.file.items):
         draft.move_order("item_delivered")
 
