@@ -126,6 +126,12 @@ def test_no_headers_raise(given_headers: dict[str, str], body: bytes) -> None:
             "complained",
             True,
         ),
+        (b'{"type":"Email.Bounced","data":{"bounce":{"type":"PERMANENT"}}}', "bounced", True),
+        (
+            b'{"type":"email.suppressed","data":{"suppressed":{"reason":"Previous_Complaint"}}}',
+            "complained",
+            True,
+        ),
         (b'{"type":"email.opened","data":{}}', "other", False),
         (b'{"type":"contact.created","data":[]}', "other", False),
         (b'{"type":"email.delivered"}', "delivered", False),

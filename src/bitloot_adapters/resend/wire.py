@@ -55,8 +55,8 @@ def event(read: Mapping[str, Json], *, dedupe_key: str) -> MailEvent | None:
     A mail that was not even tried, because the provider keeps the address on a list of its own,
     counts as what put it there.
     """
-    kind = text(read.get("type"))
-    if kind is None:
+    kind = (text(read.get("type")) or "").lower()
+    if not kind:
         return None
     data = _fields(read.get("data"))
     word = _EVENTS.get(kind, "other")
@@ -65,8 +65,9 @@ def event(read: Mapping[str, Json], *, dedupe_key: str) -> MailEvent | None:
         said = text(_fields(data.get("bounce")).get("type")) or ""
         permanent = said.lower() == "permanent"
     if kind == "email.suppressed":
-        reason = text(_fields(data.get("suppressed")).get("reason"))
-        word, permanent = ("complained" if reason == "previous_complaint" else "bounced"), True
+        reason = text(_fields(data.get("suppressed")).get("reason")) or ""
+        is_complaint = reason.lower() == "previous_complaint"
+        word, permanent = ("complained" if is_complaint else "bounced"), True
     return MailEvent(
         dedupe_key=dedupe_key,
         provider_id=text(data.get("email_id")),
