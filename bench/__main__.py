@@ -58,11 +58,12 @@ def main() -> int:
             for name in names:
                 begun = time.monotonic()
                 found.append(FIGURES[name](stage))
-                say(f"{name}: {time.monotonic() - begun:.0f} s")
+                say(f"\n{name}: {time.monotonic() - begun:.0f} s")
+                say(table(found[-1].rows))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     report = Report(machine=machine(), rows=tuple(row for each in found for row in each.rows))
-    say(table(report))
+    say(table(report.rows))
     if not asked.only:
         notes = tuple(note for each in found for note in each.notes)
         command = f"make bench ROUNDS={asked.rounds}"

@@ -1,7 +1,7 @@
 """The report: `latest.json` and the table of the document, made of the same rows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +98,7 @@ def decoded(text: bytes) -> Report:
     return msgspec.json.decode(text, type=Report)
 
 
-def table(report: Report) -> str:
+def table(rows: Iterable[Row]) -> str:
     """The rows as Markdown."""
     lines = [
         "| figure | reached | limit | ratio | must | moonshot | holds |",
@@ -108,7 +108,7 @@ def table(report: Report) -> str:
         f"| `{row.id}` | {_number(row.figure)} {row.unit} | {_number(row.limit)} |"
         f" {_share(row.ratio)} | {_goal(row, row.must)} | {_goal(row, row.moonshot)} |"
         f" {'yes' if row.holds else '**no**'} |"
-        for row in report.rows
+        for row in rows
     ]
     return "\n".join(lines) + "\n"
 
@@ -131,7 +131,7 @@ def _goal(row: Row, goal: float | None) -> str:
 
 def section(report: Report, notes: Sequence[Note], command: str) -> str:
     """What stands between the markers of the document."""
-    parts = [f"{report.machine}\n\nCommand: `{command}`\n", table(report)]
+    parts = [f"{report.machine}\n\nCommand: `{command}`\n", table(report.rows)]
     for note in notes:
         parts.append(f"### {note.title}\n\n{note.text}\n")
         if note.statement is not None:

@@ -118,7 +118,7 @@ def test_the_report_has_the_shape_that_its_readers_expect() -> None:
 
 
 def test_the_table_has_a_line_for_each_row_with_its_goals_and_what_misses_stands_out() -> None:
-    lines = table(REPORT).splitlines()
+    lines = table(REPORT.rows).splitlines()
     assert len(lines) == 2 + len(REPORT.rows)
     assert lines[2] == "| `fast` | 812 jobs/s | 1,000 | 81% | ≥ 60% | ≥ 85% | yes |"
     assert lines[3] == "| `slow` | 12,346 jobs/s | 40,000 | 31% | ≥ 50% | ≥ 75% | **no** |"
@@ -136,7 +136,7 @@ def test_only_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> Non
     assert text.startswith(f"before\n{BEGIN}\n")
     assert text.endswith(f"{END}\nafter\n")
     assert "of yesterday" not in text
-    assert text.count(table(REPORT)) == 1
+    assert text.count(table(REPORT.rows)) == 1
     assert "```sql\nSELECT 1\n```" in text
     assert decoded(results.read_bytes()) == REPORT
 
@@ -150,7 +150,7 @@ def test_a_page_without_markers_is_left_alone() -> None:
 
 
 def test_the_latest_report_and_the_table_of_the_page_agree() -> None:
-    assert table(decoded(LATEST.read_bytes())) in PAGE.read_text()
+    assert table(decoded(LATEST.read_bytes()).rows) in PAGE.read_text()
 
 
 def test_every_row_of_the_latest_report_says_rightly_whether_it_holds() -> None:
