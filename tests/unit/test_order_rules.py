@@ -12,7 +12,15 @@ from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.order_end import cancel, expire
-from bitloot.domain.payment_opening import PayTo, answer_payment, open_payment, reject_payment
+from bitloot.domain.payment_opening import (
+    PayTo,
+    answer_invoice,
+    answer_payment,
+    open_invoice,
+    open_payment,
+    reject_payment,
+)
+from bitloot.domain.reactions import all_jobs
 from bitloot.domain.settlement import TodayNeeded, settle
 from bitloot.testing.order_cases import ASKED, OrderCases, applied, goods_states, kinds
 
@@ -97,6 +105,35 @@ def test_an_answer_after_the_order_ended_only_gets_the_payment_watched(cases: Or
     )
     assert applied(file, decision).order.status == "cancelled"
     assert kinds(decision) == ["payment_watched"]
+
+
+def test_a_page_that_opens_after_the_order_ended_is_watched_and_nobody_is_sent_there(
+    cases: OrderCases,
+) -> None:
+    file = cases.order("created")
+    begun = open_invoice(
+        file,
+        gateway="gateway",
+        invoice_id="page-1",
+        at=cases.at,
+        new_id=cases.new_id,
+        limits=cases.limits,
+    )
+    file = applied(file, begun)
+    file = msgspec.structs.replace(
+        file, order=msgspec.structs.replace(file.order, status="expired")
+    )
+    decision = answer_invoice(
+        file,
+        "page-1",
+        "601",
+        "https://pay.example/601",
+        at=cases.at,
+        new_id=cases.new_id,
+        limits=cases.limits,
+    )
+    assert [job.kind for job in all_jobs(decision)] == ["adopt_invoice"]
+    assert applied(file, decision).invoices[0].status == "open"
 
 
 def test_a_sixth_payment_of_an_order_is_refused(cases: OrderCases) -> None:

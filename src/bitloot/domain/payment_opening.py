@@ -155,7 +155,10 @@ def answer_invoice(
     new_id: Callable[[], str],
     limits: Limits,
 ) -> Decision:
-    """T3 for a hosted page: its payments are adopted as they are seen."""
+    """T3 for a hosted page: its payments are adopted as they are seen.
+
+    An order that ended meanwhile only gets the page watched.
+    """
     draft = Draft(file, at=at, new_id=new_id)
     row = draft.set(
         next(i for i in file.invoices if i.id == invoice_id),
@@ -165,7 +168,8 @@ def answer_invoice(
     )
     if ORDER.step(file.order.status, "payment_opened"):
         draft.move_order("payment_opened")
-    draft.event("invoice_opened", row.id, due=at + limits.payment_first_poll)
+    kind = "invoice_opened" if file.order.status in PAYABLE else "invoice_watched"
+    draft.event(kind, row.id, due=at + limits.payment_first_poll)
     return draft.decision()
 
 

@@ -73,6 +73,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
         Reaction(job="adopt_invoice", timed=True),
     ),
     "invoice_rejected": (),
+    "invoice_watched": (Reaction(job="adopt_invoice", timed=True),),
     "funds_seen": (_PUSH,),
     "order_paid": (_PUSH,),
     "order_overpaid": (_PUSH, _mail("order-overpaid")),
