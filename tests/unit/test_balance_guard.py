@@ -106,6 +106,14 @@ def test_an_open_attempt_of_another_explains_nothing_and_hides_nothing() -> None
     assert is_missing("100", attempt(-5, balance_before=None))
 
 
+def test_an_attempt_that_nobody_ever_found_out_about_does_not_spoil_every_later_reading() -> None:
+    days_ago = attempt(-3 * 86400)
+    assert not is_missing("100", days_ago)
+    assert is_missing("91", days_ago)
+    window = LIMITS.settle_window.total_seconds()
+    assert is_missing("100", attempt(-window / 2, balance_before=None))
+
+
 @pytest.mark.parametrize("state", ["rejected", "absent"])
 def test_a_call_that_was_refused_disturbs_no_reading(state: str) -> None:
     assert not is_missing("100", attempt(-2, state=state, balance_before=None))

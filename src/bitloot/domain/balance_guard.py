@@ -7,7 +7,7 @@ certain; what came back since then hides a fall and is added to it. In doubt mon
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -80,13 +80,21 @@ def _quiet_reading(
         key=lambda a: a.intent_at,
         reverse=True,
     )
+    window = attempt.intent_at - since
     return next(
-        (a for a in readings if not any(_overlaps(o, a) for o in others if o.id != a.id)), None
+        (a for a in readings if not any(_overlaps(o, a, window) for o in others if o.id != a.id)),
+        None,
     )
 
 
-def _overlaps(other: SupplierAttempt, reading: SupplierAttempt) -> bool:
-    """Whether the other's money may have been taken while the balance was read."""
+def _overlaps(other: SupplierAttempt, reading: SupplierAttempt, window: timedelta) -> bool:
+    """Whether the other's money may have been taken while the balance was read.
+
+    A call is over long before the settle `window` is: what nobody ever found out about was paid
+    for by then, or never, and disturbs no later reading.
+    """
+    if other.state in _OPEN and _read_from(reading) - other.intent_at >= window:
+        return False
     if other.refusal == "surplus":
         # Found without having been intended: it was placed at some time before that.
         return other.intent_at >= _read_from(reading)
