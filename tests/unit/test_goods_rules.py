@@ -24,6 +24,7 @@ from bitloot.testing.rows import COST, Rows
 from bitloot.testing.virtual_time import START
 
 LIMITS = Limits()
+DAY = timedelta(days=1)
 NEXT = count(1)
 ROWS = Rows(clock=lambda: START, new_id=lambda: f"id-{next(NEXT):06d}")
 
@@ -225,6 +226,21 @@ def test_after_one_new_try_an_absent_order_waits_for_a_person() -> None:
     )
     assert twice.fulfilments[0].state == "failed_terminal"
     assert [hold.reason for hold in twice.holds] == ["fulfilment"]
+
+
+@pytest.mark.parametrize(("after", "balance"), [(timedelta(minutes=16), "100"), (DAY, "91")])
+def test_a_lost_answer_of_a_refunded_order_ends_without_a_person(
+    after: timedelta, balance: str
+) -> None:
+    file, row, _ = doubtful(checks=9)
+    refunded = msgspec.structs.replace(
+        file,
+        order=msgspec.structs.replace(file.order, status="refunded"),
+        fulfilments=(msgspec.structs.replace(row, rebuys=1),),
+    )
+    ended = search(refunded, [], after=after, balance=balance)
+    assert ended.fulfilments[0].state == "cancelled"
+    assert ended.holds == ()
 
 
 # --- retry, reveal, links, mails -----------------------------------------------------------------

@@ -14,7 +14,7 @@ from bitloot.domain.draft import Draft
 from bitloot.domain.fulfilment import FULFILMENT, Fulfilment, SupplierAttempt
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
-from bitloot.domain.purchase import fail, take_up
+from bitloot.domain.purchase import cancel, fail, take_up
 from bitloot.domain.supplier_refund import ENDED, book_cost
 from bitloot.domain.supply import SupplierOrder
 
@@ -69,15 +69,23 @@ def searched(
     draft.event("attempt_checked", row.id, facts={"checks": row.checks})
     if is_hinted or not is_absent(row, balance=balance, purchases=purchases, at=at, limits=limits):
         if at - row.intent_at >= limits.blocked_patience and fulfilment.state != "failed_terminal":
-            fail(draft, fulfilment, "unresolved")
+            _give_up(draft, fulfilment, "unresolved")
         return draft.decision("not found yet")
     draft.move_attempt(row, "not_found", next_check_at=None)
     if fulfilment.rebuys >= limits.automatic_rebuys:
-        fail(draft, fulfilment, "absent")
+        _give_up(draft, fulfilment, "absent")
     else:
         again = draft.resume(fulfilment)
         draft.set(again, rebuys=again.rebuys + 1, updated_at=at)
     return draft.decision("absent")
+
+
+def _give_up(draft: Draft, fulfilment: Fulfilment, error: str) -> None:
+    """A person has to look; of a refunded order nobody waits for anything any more."""
+    if draft.order.status == "refunded":
+        cancel(draft, fulfilment)
+    else:
+        fail(draft, fulfilment, error)
 
 
 def is_settled(attempt: SupplierAttempt, *, checks: int, at: datetime, limits: Limits) -> bool:
