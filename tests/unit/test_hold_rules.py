@@ -99,6 +99,28 @@ def test_o24_rejecting_fails_the_order_and_a_failed_one_keeps_its_reason(
     assert "held" not in goods_states(ended)
 
 
+def test_each_rejection_of_an_order_is_told_to_its_buyer(cases: OrderCases) -> None:
+    file = cases.with_payment(cases.order("expired"), "finished")
+    earlier = cases.rows.hold(file.order, reason="paid_late", state="rejected", version=1)
+    later = cases.rows.hold(file.order, reason="paid_after_end", version=1)
+    file = msgspec.structs.replace(file, holds=(earlier, later))
+    told = decide_hold(
+        file,
+        later.id,
+        accept=False,
+        by="admin/1",
+        reason="looked at it",
+        expected_version=file.order.version,
+        signed_loss=False,
+        at=cases.at,
+        terms=cases.terms(),
+        held_keys=cases.keys,
+        today=None,
+    )
+    mails = [job.ref for job in all_jobs(told) if job.kind == "send_email"]
+    assert mails == [f"hold-rejected/{file.order.id}/2"]
+
+
 def refused(cases: OrderCases, file: OrderFile, **today: Unpack[TodayFacts]) -> str:
     with pytest.raises(Refused) as no:
         decided(cases, file, accept=True, **today)

@@ -397,18 +397,23 @@ def test_an_order_whose_finished_money_waits_for_a_person_is_not_ended_by_anothe
     assert set_apart == (["duplicate_payment"] if word == "partially_paid" else [])
 
 
-@pytest.mark.parametrize("word", ["expired", "failed", "refunded"])
-def test_a_payment_with_a_hold_that_brought_money_keeps_its_order_too(
-    cases: OrderCases, word: str
+@pytest.mark.parametrize(
+    ("word", "status"), [("expired", "expired"), ("failed", "failed"), ("refunded", "refunded")]
+)
+@pytest.mark.parametrize("apart", ["held", "child"])
+def test_money_that_is_kept_apart_stops_nothing_else(
+    cases: OrderCases, word: str, status: str, apart: str
 ) -> None:
-    file = cases.with_payment(cases.with_payment(cases.order(), "finished"))
-    hold = cases.rows.hold(
-        file.order, subject="payment", subject_id=file.payments[0].id, reason="wrong_asset"
-    )
-    after, _ = cases.told(msgspec.structs.replace(file, holds=(hold,)), word)
-    assert after.order.status == "waiting"
-    ended, _ = run_out(cases, after)
-    assert ended.order.status == "expired"
+    file = cases.with_payment(cases.with_payment(cases.order()), "finished")
+    first, money = file.payments
+    hold = cases.rows.hold(file.order, subject="payment", subject_id=money.id, reason="wrong_asset")
+    if apart == "child":
+        money = msgspec.structs.replace(money, is_linked=True)
+        file = msgspec.structs.replace(file, payments=(first, money))
+    else:
+        file = msgspec.structs.replace(file, holds=(hold,))
+    after, _ = cases.told(file, word, which=0)
+    assert after.order.status == status
 
 
 @pytest.mark.parametrize(

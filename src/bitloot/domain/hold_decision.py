@@ -132,7 +132,14 @@ def _reject(draft: Draft, hold: Hold, held_keys: Iterable[InventoryKey]) -> None
     failed_as = draft.order.failure_reason or _FAILURE.get(hold.reason, "amount_mismatch")
     if ORDER.step(draft.order.status, "reject"):
         draft.move_order("reject", failure_reason=failed_as)
-    draft.event("hold_rejected", hold.id, facts={"reason": hold.reason, "failed": failed_as})
+    before = sum(h.state == "rejected" for h in draft.file.holds)
+    # `n` tells the mails of an order's rejections apart.
+    facts: dict[str, str | int | None] = {
+        "reason": hold.reason,
+        "failed": failed_as,
+        "n": before + 1,
+    }
+    draft.event("hold_rejected", hold.id, facts=facts)
     give_back(draft, held_keys, signal="release")
 
 

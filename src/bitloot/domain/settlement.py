@@ -377,8 +377,13 @@ class _Case:
         return any(p.is_alive for p in self.file.payments if p.id != self.payment.id)
 
     def _has_money(self) -> bool:
-        """Whether another payment brought money: it waits for a person, who may accept it."""
-        return any(p.status in MONEY and p.id != self.payment.id for p in self.file.payments)
+        """Whether another payment brought money for which the order waits for a person.
+
+        A further deposit and what a hold of its own keeps apart are no such money: they stop
+        nothing else, and whoever decides them may still pay an order that ended meanwhile.
+        """
+        others = (p for p in self.file.payments if p.id != self.payment.id and not p.is_child)
+        return any(p.status in MONEY and _is_free(self.file, p) for p in others)
 
     def _is_held_for_another(self) -> bool:
         others = (p for p in self.file.payments if p.id != self.payment.id)
