@@ -11,6 +11,7 @@ from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
 from bitloot.domain.goods import Today
 from bitloot.domain.hold_decision import decide_hold
+from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile, OrderStatus
 from bitloot.domain.override import overridable, override
@@ -420,3 +421,30 @@ def test_o24_accepting_for_an_order_given_up_on_lets_what_was_open_go_on(
     jobs = [(job.kind, job.ref) for job in all_jobs(decision)]
     assert ("fulfil", second.id) in jobs
     assert ("fulfil", first.id) not in jobs
+
+
+def test_money_that_pays_an_order_once_more_is_booked_whole_as_surplus(cases: OrderCases) -> None:
+    file, _ = cases.told(cases.with_payment(cases.order()), "finished")
+    failed = msgspec.structs.replace(
+        file.order, status="failed", failure_reason="fulfilment_failed"
+    )
+    file = cases.with_payment(msgspec.structs.replace(file, order=failed), "finished")
+    hold = cases.rows.hold(failed, reason="paid_after_end", version=1)
+    held = msgspec.structs.replace(file, holds=(hold,))
+    another = max(file.payments, key=lambda payment: payment.id != failed.settled_by)
+    decision = decide_hold(
+        held,
+        hold.id,
+        accept=True,
+        by="admin/1",
+        reason="looked at it",
+        expected_version=failed.version,
+        at=cases.at,
+        terms=cases.terms(),
+        today=cases.today(),
+    )
+    written = [change.after for change in decision.save if isinstance(change.after, LedgerLine)]
+    assert {line.entry for line in written} == {f"payment/{another.id}"}
+    lines = {line.account: line.amount for line in written}
+    assert lines["surplus"] == -file.order.total
+    assert lines["gateway"] + lines["fee"] == file.order.total

@@ -69,7 +69,8 @@ def become_paid(
         draft.book(f"sale/{order.id}", {"gateway": order.total, "sale": -order.total})
     if order.settled_by != paid.id:
         short = _paid_short(order, paid, terms)
-        draft.book(f"payment/{paid.id}", _received(order, paid, over=over, short=short))
+        due = order.total if order.paid_at is None else ZERO
+        draft.book(f"payment/{paid.id}", _received(order, paid, due=due, over=over, short=short))
     _plan_fulfilments(draft, terms, today if at_todays_cost else None)
     # An order that had been given up on: what was open of it goes on, what was delivered stays so.
     for fulfilment in draft.file.fulfilments:
@@ -100,11 +101,14 @@ def _paid_short(order: Order, payment: Payment, terms: Terms) -> Eur:
     return shortage(order.total, paid, asked)
 
 
-def _received(order: Order, payment: Payment, *, over: Eur, short: Eur) -> dict[Account, Eur]:
-    """What differs from the price that `sale/<order>` books: paid over or short, and the fee.
+def _received(
+    order: Order, payment: Payment, *, due: Eur, over: Eur, short: Eur
+) -> dict[Account, Eur]:
+    """What differs from `due`, the price where `sale/<order>` books it: surplus and the fee.
 
-    The fee is what the gateway kept of the money that came, as far as it tells in EUR, else as
-    the fee is set. Together the two entries leave on `gateway` what the shop has there.
+    Nothing is due any more where other money had paid for the order before. The fee is what the
+    gateway kept of the money that came, as far as it tells in EUR, else as the fee is set.
+    Together the entries leave on `gateway` what the shop has there.
     """
     outcome = payment.outcome_amount
     with localcontext(money_context()):
@@ -112,7 +116,7 @@ def _received(order: Order, payment: Payment, *, over: Eur, short: Eur) -> dict[
         fee = gross * order.gateway_fee
         if outcome is not None and payment.outcome_currency == payment.price_currency:
             fee = max(ZERO, gross - outcome)
-        return {"gateway": over - short - fee, "fee": fee, "surplus": short - over}
+        return {"gateway": gross - due - fee, "fee": fee, "surplus": due - gross}
 
 
 def _plan_fulfilments(draft: Draft, terms: Terms, today: Today | None) -> None:
