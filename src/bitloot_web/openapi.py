@@ -47,6 +47,8 @@ _RAW_BODIES: Final[Mapping[str, Node]] = {
     "takeWebhook": {"application/json": {"schema": {"type": "object"}}},
     "adminImportKeys": {"text/plain": _TEXT, "text/csv": _TEXT},
 }
+# Bodies that may be left out: all their fields are optional.
+_NEEDLESS_BODIES: Final = frozenset({"requestCode"})
 _STREAMS: Final = frozenset({"followOrder"})
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 
@@ -128,6 +130,8 @@ def _complete(operation: Node) -> None:
     name = str(operation.get("operationId"))
     if name in _RAW_BODIES:
         operation["requestBody"] = {"required": True, "content": dict(_RAW_BODIES[name])}
+    if name in _NEEDLESS_BODIES:
+        _node(operation, "requestBody")["required"] = False
     errors = dict(_ERRORS)
     if operation.get("security"):
         errors |= _WITH_TOKEN

@@ -47,7 +47,8 @@ async def check_request(request: EdgeRequest) -> None:
         body = await request.body()
         if not _JSON.fullmatch(content_type) and (content_type or body):
             raise ProblemError("unsupported-media-type")
-        read_json(body, field.annotation)
+        if body or not field.has_default:
+            read_json(body, field.annotation)
 
 
 def _check_query(request: EdgeRequest, known: Mapping[str, bool]) -> None:

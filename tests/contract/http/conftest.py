@@ -259,6 +259,7 @@ class Body(TypedDict, total=False):
     """The body of a request or an answer, by media type."""
 
     content: dict[str, Media]
+    required: bool
 
 
 class Operation(TypedDict, total=False):

@@ -39,7 +39,9 @@ BAD_BODIES = {
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
 async def test_no_route_takes_a_body_that_cannot_be_used(sweep: "Sweep", body: bytes) -> None:
     assert len(sweep.writes()) > 10
-    for method, path, _ in sweep.writes():
+    for method, path, operation in sweep.writes():
+        if not body and not operation["requestBody"].get("required", False):
+            continue
         answer = await sweep.call(method, sweep.filled(path), content=body)
         document = sweep.problem(answer, 400, 422)
         assert document.get("errors") or "body" in document["detail"]

@@ -5,6 +5,7 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 if TYPE_CHECKING:
@@ -160,9 +161,12 @@ async def test_a_receipt_and_a_timeline_come_with_a_paid_order(stage: "Stage") -
     assert "order_paid" in kinds
 
 
-async def test_a_guest_comes_back_by_a_mailed_code(stage: "Stage") -> None:
+@pytest.mark.parametrize("body", [None, {}], ids=["no body", "an empty one"])
+async def test_a_guest_comes_back_by_a_mailed_code(
+    stage: "Stage", body: dict[str, str] | None
+) -> None:
     order_id, _ = await stage.order()
-    asked = await stage.client.post(f"/v1/orders/{order_id}/session/code", json={})
+    asked = await stage.client.post(f"/v1/orders/{order_id}/session/code", json=body)
     assert asked.status_code == 202, asked.text
     await stage.work()
     challenge = asked.json()["challengeId"]
