@@ -5,8 +5,9 @@ of the four groups of `bitloot.ports.plugin`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, distributions
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -68,9 +69,9 @@ def configure(environment: Environment) -> Configuration:
     return Configuration(settings, plugins)
 
 
-def installed(group: str) -> tuple[str, ...]:
+def _names(installed: EntryPoints, group: str) -> tuple[str, ...]:
     """The names that can be chosen in a group."""
-    return tuple(sorted(point.name for point in entry_points(group=group)))
+    return tuple(sorted(point.name for point in installed.select(group=group)))
 
 
 def choose(choice: Choice, environment: Environment) -> ChosenPlugins | None:
@@ -78,15 +79,18 @@ def choose(choice: Choice, environment: Environment) -> ChosenPlugins | None:
 
     Settings of installed plugins that were not chosen are known names, but not read.
     """
+    # Asked once: each time, the metadata of every package there is are read.
+    installed = EntryPoints(point for each in distributions() for point in each.entry_points)
+    asked = _Asked(installed, choice, environment)
     gateways: list[Chosen[PaymentGateway] | None] = [
-        _choose(GATEWAYS, name, choice, environment) for name in choice.gateways
+        _choose(GATEWAYS, name, asked) for name in choice.gateways
     ]
     suppliers: list[Chosen[Supplier] | None] = [
-        _choose(SUPPLIERS, name, choice, environment) for name in choice.suppliers
+        _choose(SUPPLIERS, name, asked) for name in choice.suppliers
     ]
-    vault: Chosen[KeyVault] | None = _choose(KEY_VAULTS, choice.key_vault, choice, environment)
-    mailer: Chosen[Mailer] | None = _choose(MAILERS, choice.mailer, choice, environment)
-    _know_the_others(choice, environment)
+    vault: Chosen[KeyVault] | None = _choose(KEY_VAULTS, choice.key_vault, asked)
+    mailer: Chosen[Mailer] | None = _choose(MAILERS, choice.mailer, asked)
+    _know_the_others(asked)
     if environment.faults or vault is None or mailer is None:
         return None
     return ChosenPlugins(
@@ -97,10 +101,20 @@ def choose(choice: Choice, environment: Environment) -> ChosenPlugins | None:
     )
 
 
-def _choose(group: str, name: str, choice: Choice, environment: Environment) -> Chosen[P] | None:
-    plugin: Plugin[P] | None = _load(group, name)
+@dataclass(frozen=True)
+class _Asked:
+    """What there is to choose from, and who asks for what."""
+
+    installed: EntryPoints
+    choice: Choice
+    environment: Environment
+
+
+def _choose(group: str, name: str, asked: _Asked) -> Chosen[P] | None:
+    environment = asked.environment
+    plugin: Plugin[P] | None = _load(asked.installed, group, name)
     if plugin is None:
-        known = ", ".join(installed(group)) or "none"
+        known = ", ".join(_names(asked.installed, group)) or "none"
         environment.faults.append(f"no plugin {name!r} in {group}; installed: {known}")
         return None
     before = len(environment.faults)
@@ -109,24 +123,26 @@ def _choose(group: str, name: str, choice: Choice, environment: Environment) -> 
     if len(environment.faults) > before:
         return None
     read = msgspec.convert(values, plugin.settings)
-    environment.faults += plugin.faults(read, is_production=choice.is_production)
+    environment.faults += plugin.faults(read, is_production=asked.choice.is_production)
     return Chosen(plugin, read)
 
 
-def _load(group: str, name: str) -> Plugin[P] | None:
-    found: Sequence[Plugin[P]] = [point.load() for point in entry_points(group=group, name=name)]
+def _load(installed: EntryPoints, group: str, name: str) -> Plugin[P] | None:
+    points = installed.select(group=group, name=name)
+    found: Sequence[Plugin[P]] = [point.load() for point in points]
     return found[0] if found else None
 
 
-def _know_the_others(choice: Choice, environment: Environment) -> None:
+def _know_the_others(asked: _Asked) -> None:
     """Variables of installed but unchosen plugins are no mistakes: several shops share one file."""
+    choice = asked.choice
     chosen = {*choice.gateways, *choice.suppliers, choice.key_vault, choice.mailer}
     for group in GROUPS:
-        for name in installed(group):
+        for name in _names(asked.installed, group):
             if name not in chosen:
-                plugin: Plugin[object] | None = _load(group, name)
+                plugin: Plugin[object] | None = _load(asked.installed, group, name)
                 if plugin is not None:
-                    environment.know(f"{PREFIX}{plugin.name.upper()}_", plugin.settings)
+                    asked.environment.know(f"{PREFIX}{plugin.name.upper()}_", plugin.settings)
 
 
 def shown(configuration: Configuration) -> dict[str, str]:

@@ -49,6 +49,6 @@ def learn(told: str) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     for shape in new:
-        statement_of(shape)
+        assert statement_of(shape).sql
     load_email_templates()
     trusted()

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-import jinja2
 import msgspec
 
 from bitloot.domain.email import EmailKind
@@ -47,6 +46,8 @@ def load_email_templates() -> RenderEmail:
     Raises jinja2.TemplateError when a kind has no template or one cannot be compiled. The function
     raises ValueError for a re-entry mail without a code.
     """
+    import jinja2  # by workers only: nobody else writes mails
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=jinja2.select_autoescape(["html"]),
@@ -69,6 +70,13 @@ def load_email_templates() -> RenderEmail:
         return Rendered(subject=subject, html=html, text=text)
 
     return render
+
+
+def render_email(facts: EmailFacts) -> Rendered:
+    """Render a mail, with the templates that are loaded for the first. Raises ValueError for a
+    re-entry mail without a code.
+    """
+    return load_email_templates()(facts)
 
 
 def one_line(text: str, limit: int = MAX_FACT) -> str:

@@ -39,7 +39,6 @@ from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.statements import (
     BEGIN,
     COMMIT,
-    DIALECT,
     Rows,
     Statement,
     ask,
@@ -172,7 +171,7 @@ def _retired() -> Statement:
     )
 
 
-_CREATE: Final = ask(Statement(str(CreateTable(_STAGED).compile(dialect=DIALECT)).encode()))
+_CREATE: Final = ask(compiled(CreateTable(_STAGED)))
 _PATIENCE: Final = compiled(
     select(
         func.set_config(

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias, cast
+from functools import cached_property
+from typing import Final, NamedTuple, TypeAlias, cast
 
 import msgspec
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -19,14 +20,48 @@ DIALECT: Final = _dialect(paramstyle="numeric_dollar")
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-class Statement(msgspec.Struct, frozen=True):
-    """Text for the server (`$1`, …), the names of its parameters in that order, and the values of
-    those that are part of the statement itself.
+class Text(NamedTuple):
+    """What the server is sent, the names of its parameters (`$1`, …) in that order, and the values
+    of those that are part of the statement itself.
     """
 
     sql: bytes
-    names: tuple[str, ...] = ()
-    constants: Mapping[str, object] = {}
+    names: tuple[str, ...]
+    constants: Mapping[str, object]
+
+
+class Statement:
+    """A statement of SQLAlchemy Core, compiled when it is first asked and never again.
+
+    A process asks few of all statements, and none of them before it is there.
+    """
+
+    def __init__(self, core: ClauseElement) -> None:
+        self._core = core
+
+    @cached_property
+    def sql(self) -> bytes:
+        """The text."""
+        return self._text.sql
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of its parameters, in the order of their numbers."""
+        return self._text.names
+
+    @cached_property
+    def constants(self) -> Mapping[str, object]:
+        """Values that the statement brings along."""
+        return self._text.constants
+
+    @cached_property
+    def _text(self) -> Text:
+        result = self._core.compile(dialect=DIALECT)
+        del self._core  # as large as all the rest, and of no more use
+        # DDL has no parameters.
+        names = result.positiontup if isinstance(result, SQLCompiler) else None
+        constants = {name: each for name, each in (result.params or {}).items() if each is not None}
+        return Text(str(result).encode(), tuple(names or ()), constants)
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -46,10 +81,7 @@ class Question(msgspec.Struct, frozen=True):
 
 def compiled(core: ClauseElement) -> Statement:
     """The statement as text. Each of its named parameters has to be given when it is asked."""
-    result = core.compile(dialect=DIALECT)
-    assert isinstance(result, SQLCompiler)
-    constants = {name: value for name, value in result.params.items() if value is not None}
-    return Statement(str(result).encode(), tuple(result.positiontup or ()), constants)
+    return Statement(core)
 
 
 def ask(statement: Statement, **values: object) -> Question:
@@ -62,5 +94,5 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-BEGIN: Final = ask(Statement(b"BEGIN"))
-COMMIT: Final = ask(Statement(b"COMMIT"))
+BEGIN: Final = ask(compiled(text("BEGIN")))
+COMMIT: Final = ask(compiled(text("COMMIT")))

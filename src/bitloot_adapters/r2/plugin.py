@@ -7,13 +7,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from minio import Minio
 
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.plugin import PluginContext
 from bitloot_adapters.key_envelope.keyring import keyring, keyring_faults
-from bitloot_adapters.key_envelope.vault import EnvelopeVault
-from bitloot_adapters.r2.store import NAME, BucketStore, http_pool
 
 REGION: Final = "auto"
 
@@ -36,7 +33,7 @@ class R2Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class R2Plugin:
     """The entry point `r2` of `bitloot.key_vaults`."""
 
-    name: str = NAME
+    name: str = "r2"
     settings: type[msgspec.Struct] = R2Settings
     secrets: frozenset[str] = frozenset({"access_key", "secret_key", "keks", "pepper"})
 
@@ -65,6 +62,12 @@ class R2Plugin:
 
 @contextlib.asynccontextmanager
 async def _open(settings: R2Settings, context: PluginContext) -> AsyncIterator[KeyVault]:
+    # Loaded by shops that keep their keys here; every shop asks every plugin for its settings.
+    from minio import Minio
+
+    from bitloot_adapters.key_envelope.vault import EnvelopeVault
+    from bitloot_adapters.r2.store import NAME, BucketStore, http_pool
+
     address = urlsplit(settings.endpoint)
     pool = http_pool(context.limits)
     client = Minio(

@@ -27,7 +27,7 @@ from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
 from bitloot.usecases.webhook_replay import WebhookReplay
-from bitloot_adapters.email_templates.render import load_email_templates
+from bitloot_adapters.email_templates.render import load_email_templates, render_email
 from bitloot_web.composition.counting import CountedUnitOfWork, DecisionCounter
 from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.job_runner import Handler
@@ -97,7 +97,7 @@ def build_shop(
         emails=over(
             Emails,
             near,
-            render=load_email_templates(),
+            render=render_email,
             code_of=codes.code_of,
             public_url=settings.public_url,
         ),
@@ -161,6 +161,7 @@ def _edge(settings: Settings, signer: ReceiptSigner) -> Edge:
 
 def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
     """Who handles each kind of job."""
+    load_email_templates()  # not while the first mail waits
     push = over(Push, near, orders=near.views.orders)
     desk = near.views.desk
     house = over(Housekeeping, near, desk=desk, followers=_followers(near))
