@@ -16,12 +16,11 @@ import structlog
 from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from bitloot_web.logs import tell_request
 from bitloot_web.metrics import UNMATCHED
 from bitloot_web.request_checks import HEAD_ONLY
 from bitloot_web.security.rate_limits import headers_of
 from bitloot_web.shop import Shop
-
-log = structlog.get_logger(__name__)
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _CSP: Final = b"default-src 'none'; frame-ancestors 'none'"
@@ -69,7 +68,15 @@ class Envelope:
             try:
                 await self._app(scope, receive, answer)
             finally:
-                self._log(method, scope, status, time.monotonic() - started)
+                # The template, not the path: a path may carry the token of a download link.
+                tell_request(
+                    __name__,
+                    request_id=request_id,
+                    method=method[:16],
+                    route=_route(scope),
+                    status=status,
+                    ms=round((time.monotonic() - started) * 1000, 1),
+                )
 
     def _request_id(self, scope: Scope) -> str:
         for name, value in scope["headers"]:
@@ -87,16 +94,6 @@ class Envelope:
         if self._shop.edge.is_production:
             added.append((b"strict-transport-security", _HSTS))
         return [*given, *added]
-
-    def _log(self, method: str, scope: Scope, status: int, seconds: float) -> None:
-        # The template, not the path: a path may carry the token of a download link.
-        log.info(
-            "request",
-            method=method[:16],
-            route=_route(scope),
-            status=status,
-            ms=round(seconds * 1000, 1),
-        )
 
 
 def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:

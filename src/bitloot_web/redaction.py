@@ -80,6 +80,10 @@ _PATTERNS: Final = (
         MASK,
     ),
 )
+# An id of ours, a digest or a time: no pattern above fits one, and each of them is a new text.
+_ID_OR_TIME: Final = re.compile(
+    r"[0-9a-f-]{1,64}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII
+)
 _ADDRESS: Final = re.compile(r"([^\s@<>\"'(),:;=\[\]]{1,64})@([\w-]{1,63}(?:\.[\w-]{1,63})+)")
 
 
@@ -99,6 +103,8 @@ class Redactor:
     def text(self, text: str) -> str:
         """A text as it may be shown: one line, bounded."""
         if text in self._clean:
+            return text
+        if _ID_OR_TIME.fullmatch(text) and not any(secret in text for secret in self._secrets):
             return text
         shown = self._masked(text)
         if shown == text and len(text) <= MAX_CLEAN_TEXT:

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from bitloot.ports.errors import Rejected, Unavailable
-from bitloot_web.logs import QUIET, configure_logs
+from bitloot_web.logs import QUIET, configure_logs, tell_request
 from bitloot_web.redaction import MASK, MAX_TEXT, Redactor
 
 SERIAL = "Zq81-canary-serial-7731"
@@ -34,7 +34,9 @@ def _as_it_was() -> Iterator[None]:
 
 
 def configured(
-    *, form: Literal["json", "console"] = "json", level: Literal["debug", "info"] = "info"
+    *,
+    form: Literal["json", "console"] = "json",
+    level: Literal["debug", "info", "warning"] = "info",
 ) -> io.StringIO:
     stream = io.StringIO()
     logging.getLogger().handlers.clear()  # those of the test run
@@ -71,6 +73,44 @@ def test_what_is_bound_to_the_context_is_told_by_both() -> None:
         structlog.get_logger().info("one")
         logging.getLogger("elsewhere").info("two")
     assert [record["job"] for record in records(stream)] == ["j-1", "j-1"]
+
+
+def told(request_id: str = "0198a1b2-c3d4", route: str = "/v1/orders/{id}") -> None:
+    tell_request("edge", request_id=request_id, method="GET", route=route, status=200, ms=1.5)
+
+
+def test_the_record_of_a_request_is_the_same_by_the_short_way_as_by_the_long() -> None:
+    stream = configured()
+    told()
+    with structlog.contextvars.bound_contextvars(request_id="0198a1b2-c3d4"):
+        structlog.get_logger("edge").info(
+            "request", method="GET", route="/v1/orders/{id}", status=200, ms=1.5
+        )
+    short, long = (list(record.items()) for record in records(stream))
+    assert short[:-1] == long[:-1]
+    assert (short[-1][0], len(str(short[-1][1]))) == (long[-1][0], len(str(long[-1][1])))
+
+
+def test_what_a_caller_names_his_request_is_redacted() -> None:
+    stream = configured()
+    told(SETTING, f"?token={SERIAL}")
+    assert SETTING not in stream.getvalue()
+    assert SERIAL not in stream.getvalue()
+
+
+def test_a_secret_that_looks_like_an_id_is_masked() -> None:
+    secret = "0198a1b2-c3d4-7000-8000-00000000abcd"
+    assert Redactor([secret]).text(secret) == MASK
+    assert Redactor().text(secret) == secret
+
+
+def test_requests_are_told_to_people_too_and_not_below_the_level() -> None:
+    stream = configured(form="console")
+    told()
+    assert "status=200" in stream.getvalue()
+    stream = configured(level="warning")
+    told()
+    assert stream.getvalue() == ""
 
 
 def test_below_the_level_nothing_is_written() -> None:
