@@ -78,7 +78,7 @@ def invariant_findings(found: Findings) -> list[Finding]:
         Finding("reconciliation", "warning", f"{BREAKS[row.kind]} {row.subject}")
         for row in found.breaks[:BREAKS_SHOWN]
     ]
-    dead = Finding("jobs", "warning", f"{found.dead_jobs} dead: each waits for a person")
+    dead = Finding("jobs", "warning", f"{found.dead_jobs} dead: see `bitloot jobs dead`")
     return [
         *(broken or [Finding("invariants", "ok")]),
         *(breaks or [Finding("reconciliation", "ok")]),

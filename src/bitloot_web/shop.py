@@ -18,6 +18,7 @@ from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
 from bitloot.usecases.aftercare import Aftercare
 from bitloot.usecases.checkout import Checkout
+from bitloot.usecases.dead_letters import DeadLetters
 from bitloot.usecases.emails import Emails
 from bitloot.usecases.fulfilment import FulfilmentJob
 from bitloot.usecases.inventory import Inventory
@@ -98,6 +99,7 @@ class Shop:
     reconciliation: Reconciliation
     inventory: Inventory
     repeats: Repeats
+    dead_letters: DeadLetters
     # the edge
     sessions: OrderSessions
     rate_limiter: RateLimiter

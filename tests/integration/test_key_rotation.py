@@ -1,16 +1,14 @@
 """A vault with keys in it gets a new key-encryption key while the shop goes on selling."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
-from tests.integration.goods_shop import NEW_KEY, OLD_KEY, PEPPER, GoodsShop, open_goods_shop
+from tests.integration.commands import Commands
+from tests.integration.goods_shop import NEW_KEY, OLD_KEY, GoodsShop, open_goods_shop
 
 from bitloot.domain.errors import Refused
 from bitloot.domain.own_stock import Batch, unit_of
@@ -168,34 +166,6 @@ async def damaged(url: str) -> list[str]:
     return ids
 
 
-def rotated_by_command(url: str, redis_url: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    outer = {name: value for name, value in os.environ.items() if not name.startswith("BITLOOT_")}
-    settings = {
-        "BITLOOT_DATABASE_URL": url,
-        "BITLOOT_REDIS_URL": redis_url,
-        "BITLOOT_DATA_DIR": str(folder),
-        "BITLOOT_SECRET_KEY": "kX9-2mVq7sTz4RwEb8LpYc3HnJd6GfUa",
-        "BITLOOT_ADMIN_TOKEN": "Pq8Wz2-Ls5Vn9Xc4Bm7Kj3Hf6Gd1Tr0Y",
-        "BITLOOT_SUPPLIERS": "custom",
-        "BITLOOT_NOWPAYMENTS_API_KEY": "np-5c1e9a7b-2f4d-4f0e",
-        "BITLOOT_NOWPAYMENTS_IPN_SECRET": "Wq3-ipn-8Ty5Ui2Op7As",
-        "BITLOOT_NOWPAYMENTS_BASE_URL": "http://127.0.0.1:1",
-        "BITLOOT_MAILER": "inbox",
-        "BITLOOT_KEY_VAULT": "local",
-        "BITLOOT_LOCAL_KEKS": BOTH_KEYS,
-        "BITLOOT_LOCAL_PEPPER": PEPPER,
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "bitloot_web.cli", "keys", "rotate"],
-        env={**outer, **settings},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
 async def test_the_command_rotates_past_damaged_rows_names_them_and_fails(
     shop_url: str, valkey_server: ValkeyStore, tmp_path: Path
 ) -> None:
@@ -204,8 +174,9 @@ async def test_the_command_rotates_past_damaged_rows_names_them_and_fails(
         order = await it.buy("own-game", 2)
         before = await read(it, *order)
     bad = await damaged(shop_url)
+    shop = Commands(shop_url, valkey_server.url, tmp_path)
     for rotated_now in (127, 0):
-        ended = await asyncio.to_thread(rotated_by_command, shop_url, valkey_server.url, tmp_path)
+        ended = await asyncio.to_thread(shop.run, "keys", "rotate", keks=BOTH_KEYS)
         assert ended.returncode == 1, ended.stderr
         assert ended.stdout == f"{rotated_now} keys rotated\n"
         assert "3 keys do not open" in ended.stderr

@@ -250,7 +250,7 @@ async def test_dead_jobs_are_counted_and_the_doctor_says_so() -> None:
         assert invariant_findings(await watch.look()) == [
             Finding("invariants", "ok"),
             Finding("reconciliation", "ok"),
-            Finding("jobs", "warning", "2 dead: each waits for a person"),
+            Finding("jobs", "warning", "2 dead: see `bitloot jobs dead`"),
         ]
 
 

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "config": ("config", "Check the settings and show them without secrets."),
     "keys": ("keys", "Import keys of your own; rotate the key-encryption key."),
     "orders": ("orders", "Look into orders; rebuild one from its events."),
+    "jobs": ("jobs", "See jobs that were given up on; have them tried once more."),
     "states": ("states", "Print the state tables as Markdown."),
     "openapi": ("openapi", "Print the OpenAPI description."),
     "version": ("version", "Print the version."),

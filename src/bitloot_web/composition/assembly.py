@@ -11,6 +11,7 @@ from typing import TypeVar
 from bitloot.domain.reactions import JobKind
 from bitloot.usecases.aftercare import Aftercare
 from bitloot.usecases.checkout import Checkout
+from bitloot.usecases.dead_letters import DeadLetters
 from bitloot.usecases.emails import Emails
 from bitloot.usecases.fulfilment import Desk, FulfilmentJob
 from bitloot.usecases.housekeeping import Housekeeping
@@ -108,6 +109,7 @@ def build_shop(
         reconciliation=over(Reconciliation, near, desk=near.views.desk, alert=alert),
         inventory=over(Inventory, near),
         repeats=over(Repeats, near),
+        dead_letters=over(DeadLetters, near),
         sessions=made.sessions,
         rate_limiter=near.rate_limiter,
         captcha=near.captcha,
