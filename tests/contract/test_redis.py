@@ -149,6 +149,29 @@ async def test_a_limit_is_exact_under_concurrency(redis: Redis) -> None:
     assert all(59 < verdict.retry_after <= 60 for verdict in refused)
 
 
+async def test_hits_that_come_at_once_are_one_question(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, pepper=PEPPER)
+    await limiter.hit(quota(3), "first")  # the server knows the script now
+    await redis.config_resetstat()
+    who = [f"{number}" for number in range(40)]
+    verdicts = await asyncio.gather(
+        *(limiter.hit(quota(3), each, mark=each) for each in who),
+        *(limiter.hit(quota(3), each, mark=each) for each in who),
+    )
+    assert [verdict.repeated for verdict in verdicts] == [False] * 40 + [True] * 40
+    assert {verdict.remaining for verdict in verdicts} == {2}
+    asked = await redis.info("commandstats")
+    assert asked["cmdstat_evalsha"]["calls"] == 2  # each of 64 hits at most
+
+
+async def test_who_gives_up_takes_nobody_along(redis: Redis) -> None:
+    limiter = RedisRateLimiter(redis, pepper=PEPPER)
+    tasks = [asyncio.create_task(limiter.hit(quota(3), "203.0.113.9")) for _ in range(2)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    assert (await tasks[1]).allowed
+
+
 async def test_a_limit_that_was_lowered_waits_until_so_many_have_left(redis: Redis) -> None:
     limiter = RedisRateLimiter(redis, pepper=PEPPER)
     for _ in range(3):

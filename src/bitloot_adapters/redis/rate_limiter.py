@@ -1,4 +1,7 @@
-"""Exact moving windows in Redis, one round trip for each hit.
+"""Exact moving windows in Redis, one round trip for all hits that come at once.
+
+While a question is out, the hits that come meanwhile wait for each other and go together as the
+next: asking costs several times more than counting. Limits that fail closed are asked for alone.
 
 Why not the library `limits` (5.8), whose moving window is otherwise the same idea:
 
@@ -12,9 +15,14 @@ counts: while it is there, the same mark is no further hit. Subjects (addresses,
 stored as keyed digests only.
 """
 
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextvars import Context
 from hashlib import blake2b
 from typing import Final
 
+import msgspec
 from redis.asyncio import Redis
 
 from bitloot.ports.errors import StoreUnavailable
@@ -25,33 +33,64 @@ PREFIX: Final = "bitloot:limit"
 DIGEST_BYTES: Final = 16
 PEPPER_MAX: Final = 64
 _MICRO: Final = 1_000_000
+# A script runs alone: everybody else's calls wait for the end of it.
+MAX_TOGETHER: Final = 64
 
-# The list holds the times of the hits that count, oldest first, in microseconds. A time ahead of
-# now was written before the server's clock was set back: it would block for too long.
-_HIT: Final = """
+# Two keys and two numbers for each hit; no mark is an empty key. A list holds the times of the hits
+# that count, oldest first, in microseconds. A time ahead of now was written before the server's
+# clock was set back: it would block for too long.
+_HITS: Final = """
 local moment = redis.call('TIME')
 local now = moment[1] * 1000000 + moment[2]
-local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local oldest = tonumber(redis.call('LINDEX', KEYS[1], 0))
-while oldest and (oldest <= now - window or oldest > now) do
-  redis.call('LPOP', KEYS[1])
-  oldest = tonumber(redis.call('LINDEX', KEYS[1], 0))
+local stamp = string.format('%.0f', now)
+
+local function hit(hits, mark, limit, window)
+  local oldest = tonumber(redis.call('LINDEX', hits, 0))
+  while oldest and (oldest <= now - window or oldest > now) do
+    redis.call('LPOP', hits)
+    oldest = tonumber(redis.call('LINDEX', hits, 0))
+  end
+  local count = redis.call('LLEN', hits)
+  if mark ~= '' and redis.call('EXISTS', mark) == 1 then
+    return 1, math.max(0, limit - count), 0, 1
+  end
+  if count >= limit then
+    local leaves = tonumber(redis.call('LINDEX', hits, count - limit))
+    return 0, 0, leaves + window - now, 0
+  end
+  redis.call('RPUSH', hits, stamp)
+  redis.call('PEXPIRE', hits, math.ceil(window / 1000))
+  if mark ~= '' then
+    redis.call('SET', mark, '1', 'PX', math.max(1, math.floor(window / 1000)))
+  end
+  return 1, limit - count - 1, 0, 0
 end
-local count = redis.call('LLEN', KEYS[1])
-if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 1 then
-  return {1, math.max(0, limit - count), '0', 1}
+
+local answers = {}
+for place = 1, #KEYS, 2 do
+  local limit, window = tonumber(ARGV[place]), tonumber(ARGV[place + 1])
+  for _, number in ipairs({hit(KEYS[place], KEYS[place + 1], limit, window)}) do
+    answers[#answers + 1] = number
+  end
 end
-if count >= limit then
-  local leaves = tonumber(redis.call('LINDEX', KEYS[1], count - limit))
-  return {0, 0, string.format('%.0f', leaves + window - now), 0}
-end
-redis.call('RPUSH', KEYS[1], string.format('%.0f', now))
-redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
-if KEYS[2] then
-  redis.call('SET', KEYS[2], '1', 'PX', math.max(1, math.floor(window / 1000)))
-end
-return {1, limit - count - 1, '0', 0}
+return answers
 """
+
+
+class _Hit(msgspec.Struct, frozen=True):
+    """What the script is told of one hit. `window` in microseconds."""
+
+    key: str
+    mark: str
+    limit: int
+    window: int
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    """A hit on its way, and where its verdict is awaited."""
+
+    hit: _Hit
+    verdict: "asyncio.Future[Verdict]"
 
 
 class RedisRateLimiter:
@@ -59,29 +98,75 @@ class RedisRateLimiter:
 
     def __init__(self, redis: Redis, *, pepper: bytes) -> None:
         self._pepper = pepper[:PEPPER_MAX]
-        self._hit = redis.register_script(_HIT)
+        self._hits = redis.register_script(_HITS)
+        self._waiting: deque[_Waiting] = deque()
+        self._asking: asyncio.Task[None] | None = None
 
     async def hit(self, quota: Quota, subject: str, *, mark: str | None = None) -> Verdict:
         """Count one hit. Raises StoreUnavailable, if the quota fails closed; else it is allowed."""
-        keys = [self._key(quota.scope, subject)]
-        if mark is not None:
-            keys.append(self._key(f"{quota.scope}:mark", f"{len(subject)}|{subject}|{mark}"))
-        window = round(quota.window.total_seconds() * _MICRO)
-        try:
-            async with reached(CALL_SECONDS if quota.fails_closed else HINT_SECONDS):
-                allowed, remaining, wait, repeated = await self._hit(
-                    keys=keys, args=[quota.limit, window]
-                )
-        except StoreUnavailable:
-            if quota.fails_closed:
-                raise
-            return Verdict(allowed=True, remaining=quota.limit, retry_after=0.0)
-        return Verdict(
-            allowed=bool(allowed),
-            remaining=int(remaining),
-            retry_after=int(wait) / _MICRO,
-            repeated=bool(repeated),
+        own = _Hit(
+            key=self._key(quota.scope, subject),
+            mark=""
+            if mark is None
+            else self._key(f"{quota.scope}:mark", f"{len(subject)}|{subject}|{mark}"),
+            limit=quota.limit,
+            window=round(quota.window.total_seconds() * _MICRO),
         )
+        if quota.fails_closed:
+            async with reached(CALL_SECONDS):
+                return (await self._ask([own]))[0]
+        try:
+            async with reached(HINT_SECONDS):
+                return await self._together(own)
+        except StoreUnavailable:
+            return Verdict(allowed=True, remaining=quota.limit, retry_after=0.0)
+
+    def _together(self, hit: _Hit) -> "asyncio.Future[Verdict]":
+        """Its verdict, when it comes: with all others that wait."""
+        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(hit, verdict))
+        if self._asking is None or self._asking.done():
+            # Nothing of the request that happens to be first belongs to the others.
+            self._asking = asyncio.create_task(self._ask_all(), context=Context())
+        return verdict
+
+    async def _ask_all(self) -> None:
+        """Until nobody waits. Each of those who do gives up at a time of their own."""
+        while self._waiting:
+            count = min(len(self._waiting), MAX_TOGETHER)
+            taken = [self._waiting.popleft() for _ in range(count)]
+            # Who gave up meanwhile is not counted.
+            still = [each for each in taken if not each.verdict.done()]
+            if still:
+                await self._answer(still)
+
+    async def _answer(self, waiting: Sequence[_Waiting]) -> None:
+        try:
+            async with reached(HINT_SECONDS):
+                verdicts = await self._ask([each.hit for each in waiting])
+        except StoreUnavailable as lost:
+            for each in waiting:
+                if not each.verdict.done():
+                    each.verdict.set_exception(StoreUnavailable(*lost.args))
+            return
+        for each, verdict in zip(waiting, verdicts, strict=True):
+            if not each.verdict.done():
+                each.verdict.set_result(verdict)
+
+    async def _ask(self, hits: Sequence[_Hit]) -> list[Verdict]:
+        """One round trip. Raises what redis-py raises."""
+        keys = [key for hit in hits for key in (hit.key, hit.mark)]
+        numbers = [number for hit in hits for number in (hit.limit, hit.window)]
+        told = iter(await self._hits(keys=keys, args=numbers))
+        return [
+            Verdict(
+                allowed=bool(allowed),
+                remaining=remaining,
+                retry_after=wait / _MICRO,
+                repeated=bool(repeated),
+            )
+            for allowed, remaining, wait, repeated in zip(told, told, told, told, strict=True)
+        ]
 
     def _key(self, scope: str, subject: str) -> str:
         digest = blake2b(subject.encode(), key=self._pepper, digest_size=DIGEST_BYTES)
