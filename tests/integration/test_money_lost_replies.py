@@ -1,11 +1,13 @@
 """A commit whose reply is lost: the server did it, the shop was never told, nothing happens twice.
 
-Between shop and server stands a relay that reads along. Once the server has answered to a commit,
-the relay ends both connections instead of passing the answer on.
+Between shop and server stands a proxy that reads along. Once the server has answered to a commit,
+it ends both connections instead of passing the answer on.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,81 +15,55 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from tests.integration.till import Till, fresh_key, open_till
+from tests.promises.proxy import Proxy, open_proxies
 
 from bitloot.domain.errors import Refused
 from bitloot.ports.errors import StoreUnavailable
 
-# PostgreSQL manual, "Message Formats": CommandComplete with the tag of a commit.
-COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
-CHUNK = 65536
+OF_MONEY = re.compile(r"\b(INTO|UPDATE) (orders|payments|webhook_logs)\b")
 
 
-class Relay:
-    """Passes everything on, but the answer to the commit after `spared` others once `armed`."""
+@dataclass
+class LossyTill:
+    """A shop behind the proxy."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._server = conninfo_to_dict(url)
-        self._folder = folder
-        self.url = psycopg.conninfo.make_conninfo(url, host=str(folder), port=5432)
-        self.spared = -1
-        self.lost = 0
+    till: Till
+    proxy: Proxy
 
     def arm(self, spared: int) -> None:
-        self.spared = spared
+        """Lose the answer to the commit after `spared` others, and to that one alone.
 
-    async def open(self) -> asyncio.Server:
-        path = self._folder / ".s.PGSQL.5432"
-        return await asyncio.start_unix_server(self._serve, path)
+        Leases of jobs and running idempotency keys are no commits of money.
+        """
+        left = spared
 
-    async def _upstream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        host, port = str(self._server.get("host")), self._server.get("port") or 5432
-        if host.startswith("/"):
-            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
-        return await asyncio.open_connection(host, int(port))
+        def is_lost(statements: str) -> bool:
+            nonlocal left
+            if OF_MONEY.search(statements):
+                left -= 1
+                return left == -1
+            return False
 
-    async def _serve(self, shop: asyncio.StreamReader, to_shop: asyncio.StreamWriter) -> None:
-        server, to_server = await self._upstream()
-        asking = asyncio.create_task(self._pass_on(shop, to_server, answers=False))
-        try:
-            await self._pass_on(server, to_shop, answers=True)
-        finally:
-            to_shop.close()
-            to_server.close()
-            await asking
+        self.proxy.lose_commits(is_lost)
 
-    async def _pass_on(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool
-    ) -> None:
-        try:
-            while chunk := await source.read(CHUNK):
-                if answers and self.spared >= 0 and COMMITTED in chunk:
-                    self.spared -= 1
-                    if self.spared < 0:
-                        self.lost += 1
-                        break
-                sink.write(chunk)
-                await sink.drain()
-        except ConnectionError:
-            pass
-        finally:
-            sink.close()
-
-
-class LossyTill:
-    """A shop behind the relay."""
-
-    def __init__(self, till: Till, relay: Relay) -> None:
-        self.till = till
-        self.relay = relay
+    @property
+    def lost(self) -> int:
+        return len(self.proxy.lost)
 
 
 @pytest.fixture
-async def lossy(shop_url: str, services_folder: Path) -> AsyncIterator[LossyTill]:
-    folder = services_folder / "relay"
-    folder.mkdir(exist_ok=True)
-    relay = Relay(shop_url, folder)
-    async with await relay.open(), open_till(shop_url, through=relay.url) as till:
-        yield LossyTill(till, relay)
+async def lossy(shop_url: str) -> AsyncIterator[LossyTill]:
+    server = conninfo_to_dict(shop_url)
+    port = int(server.get("port") or 5432)
+    host = str(server["host"])
+    where = Path(host) / f".s.PGSQL.{port}" if host.startswith("/") else port
+    with open_proxies() as proxies:
+        proxy = proxies.open(where, reads_commits=True)
+        through = psycopg.conninfo.make_conninfo(
+            shop_url, host="127.0.0.1", port=proxy.port, sslmode="disable", gssencmode="disable"
+        )
+        async with open_till(shop_url, through=through) as till:
+            yield LossyTill(till, proxy)
 
 
 @pytest.fixture
@@ -99,10 +75,10 @@ async def told_nothing(
     lossy: LossyTill, act: Callable[[], Awaitable[object]], *, spared: int = 0
 ) -> None:
     """Do it, with the reply to that commit lost: the shop says that it does not know."""
-    lossy.relay.arm(spared)
+    lossy.arm(spared)
     with pytest.raises(StoreUnavailable):
         await act()
-    assert lossy.relay.lost == 1
+    assert lossy.lost == 1
 
 
 async def test_an_order_whose_commit_was_not_confirmed_is_placed_once_by_its_key(
@@ -164,9 +140,9 @@ async def test_a_settlement_that_was_not_confirmed_happened_once(
     till.gateway.pay(there)
     await till.call_back(there)
     jobs = await till.callback_jobs(there)
-    lossy.relay.arm(0)
+    lossy.arm(0)
     await till.run(*jobs)
-    assert lossy.relay.lost == 1
+    assert lossy.lost == 1
     file = await till.assert_in_order(placed.order_id)
     assert (file.order.status, len(file.fulfilments)) == ("paid", 1)
     assert await till.callback_jobs(there) == []
