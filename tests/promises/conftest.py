@@ -1,7 +1,8 @@
 """Figures of the promises, and the servers and programs that their tests hurt."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,24 @@ from bitloot_web.devservices import ValkeyStore
 from bitloot_web.logs import configure_logs
 
 GROUP = "promises"
+
+
+# Storms of many minutes, too long to be waited for at every change: `make promises` runs them.
+LONG = frozenset(
+    {
+        "test_r08_frozen_workers.py",
+        "test_r11_valkey_outages.py",
+        "test_r16_objects_away.py",
+        "test_r19_disk_full.py",
+        "test_r20_poison_jobs.py",
+        "test_r22_bounded.py",
+    }
+)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Those are left to `--full`; named on the command line they run in any case."""
+    return True if collection_path.name in LONG and not config.getoption("--full") else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,26 +65,61 @@ async def market(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One stage serves them all, so they run one after another where tests run side by side."""
     for item in items:
-        if "stage" in getattr(item, "fixturenames", ()):
+        if needs_stage(item):
             item.add_marker(pytest.mark.xdist_group(GROUP))
 
 
-@pytest.fixture(scope="session")
-def opened_stage(services_folder: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    folder = services_folder / "stage"
-    folder.mkdir()
-    is_full = bool(request.config.getoption("--full"))
-    # A short stream is full soon.
-    bounds = {} if is_full else {"stream_length": 60}
-    with open_stage(folder, is_full=is_full, **bounds) as opened:
-        yield opened
+class Theatre:
+    """Holds the one stage, from its first test to its last: nothing of it runs beside others."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._stage: Stage | None = None
+        self._times = 0
+
+    def stage(self, folder: Path, *, is_full: bool) -> Stage:
+        """The stage, opened where it is not."""
+        if self._stage is None:
+            self._times += 1
+            below = folder / f"stage-{self._times}"
+            below.mkdir()
+            # A short stream is full soon.
+            bounds = {} if is_full else {"stream_length": 60}
+            self._stage = self._open.enter_context(open_stage(below, is_full=is_full, **bounds))
+        return self._stage
+
+    def close(self) -> None:
+        """End all that runs on it."""
+        self._stage = None
+        self._open.close()
+
+
+THEATRE = Theatre()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """After the last test that needs the stage it is closed."""
+    try:
+        return (yield)
+    finally:
+        if needs_stage(item) and (nextitem is None or not needs_stage(nextitem)):
+            THEATRE.close()
+
+
+def needs_stage(item: pytest.Item) -> bool:
+    return "stage" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture
-async def stage(opened_stage: Stage) -> Stage:
+async def stage(services_folder: Path, request: pytest.FixtureRequest) -> Stage:
     """Everything runs and every connection is good when a test begins."""
-    await asyncio.to_thread(opened_stage.mend)
-    return opened_stage
+    is_full = bool(request.config.getoption("--full"))
+    opened = await asyncio.to_thread(THEATRE.stage, services_folder, is_full=is_full)
+    await asyncio.to_thread(opened.mend)
+    return opened
 
 
 @pytest.fixture
