@@ -9,7 +9,6 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Literal, TextIO, TypeAlias, cast
 
@@ -24,6 +23,8 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Format: TypeAlias = Literal["json", "console"]
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
+# Which moment a record tells is the log's own affair.
+STAMP: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 MAX_FRAMES: Final = 20
 # They tell of every request, with its whole address.
 QUIET: Final = ("httpx", "httpcore", "urllib3", "taskiq.receiver.receiver")
@@ -83,7 +84,7 @@ def configure_logs(
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        STAMP,
     ]
     handler = _Lines(stream or sys.stderr)
     redactor = Redactor(secrets)
@@ -178,7 +179,7 @@ def tell_request(
         status=status,
         ms=ms,
         logger=logger,
-        timestamp=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        timestamp=STAMP(None, "info", {})["timestamp"],
     )
     last = structlog.get_config()["processors"][-1]
     if not (isinstance(last, _Rendering) and last.request(line)):
