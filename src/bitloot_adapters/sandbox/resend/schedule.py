@@ -76,13 +76,13 @@ class Schedule:
         ]
         waiting += [
             (mail.scheduled_at, mail.number, mail)
-            for mail in self._state.mails
-            if not mail.released and mail.scheduled_at is not None
+            for mail in self._state.mails.waiting
+            if mail.scheduled_at is not None
         ]
         if not self._state.mode.paused:
             waiting += [
                 (notice.next_at, notice.number, notice)
-                for notice in self._state.notices
+                for notice in self._state.notices.waiting
                 if notice.next_at is not None
             ]
         if not waiting:

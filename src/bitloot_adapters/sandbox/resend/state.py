@@ -1,6 +1,6 @@
 """Everything one stand-in remembers, as tables of rows that are written through to the journal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, Generic, TypeVar
 
 from bitloot_adapters.sandbox.resend.journal import Journal
@@ -24,18 +24,35 @@ MAX_ROWS: Final = 100_000
 """Rows of one table; beyond it the oldest is forgotten."""
 
 
-class Table(Generic[R]):
-    """Rows of one type by id, oldest first."""
+def _never(_row: object) -> bool:
+    return False
 
-    def __init__(self, row_type: type[R], journal: Journal) -> None:
+
+class Table(Generic[R]):
+    """Rows of one type by id, oldest first; apart from the others those of which `waits` is true
+    when they are put.
+    """
+
+    def __init__(
+        self, row_type: type[R], journal: Journal, waits: Callable[[R], bool] = _never
+    ) -> None:
         self._journal = journal
+        self._waits: Callable[[R], bool] = waits
         self._rows: dict[str, R] = {row.id: row for row in journal.load(row_type)}
+        self._waiting: dict[str, R] = {
+            row_id: row for row_id, row in self._rows.items() if waits(row)
+        }
 
     def __iter__(self) -> Iterator[R]:
         return iter(list(self._rows.values()))
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def waiting(self) -> Collection[R]:
+        """Few of all that there ever were."""
+        return self._waiting.values()
 
     def get(self, row_id: str) -> R | None:
         return self._rows.get(row_id)
@@ -44,14 +61,20 @@ class Table(Generic[R]):
         if row.id not in self._rows and len(self._rows) >= MAX_ROWS:
             self.drop(next(iter(self._rows.values())))
         self._rows[row.id] = row
+        if self._waits(row):
+            self._waiting[row.id] = row
+        else:
+            self._waiting.pop(row.id, None)
         self._journal.put(row)
 
     def drop(self, row: R) -> None:
         self._rows.pop(row.id, None)
+        self._waiting.pop(row.id, None)
         self._journal.drop(row)
 
     def forget(self) -> None:
         self._rows.clear()
+        self._waiting.clear()
 
 
 class State:
@@ -59,10 +82,12 @@ class State:
 
     def __init__(self, state_dir: str | None) -> None:
         self._journal = Journal(state_dir)
-        self.mails = Table(Mail, self._journal)
+        self.mails = Table(
+            Mail, self._journal, lambda mail: not mail.released and mail.scheduled_at is not None
+        )
         self.planned = Table(PlannedEvent, self._journal)
         self.endpoints = Table(Endpoint, self._journal)
-        self.notices = Table(Notice, self._journal)
+        self.notices = Table(Notice, self._journal, lambda notice: notice.next_at is not None)
         self.suppressions = Table(Suppression, self._journal)
         self.remembered = Table(Remembered, self._journal)
         self.usage = Table(Usage, self._journal)
