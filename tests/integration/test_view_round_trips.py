@@ -15,7 +15,8 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.views.catalog import CatalogViews
 from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
-from bitloot_adapters.postgres.pool import Connection, Database, open_database
+from bitloot_adapters.postgres.lending import Connection
+from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.statements import Question, Rows
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_adapters.postgres.views.desk import PostgresDeskViews
@@ -194,7 +195,7 @@ async def shop(shop_url: str) -> AsyncIterator[Shop]:
         found = await ids.fetchone()
     assert found is not None
     async with open_database(shop_url, LIMITS) as opened:
-        database = WatchedDatabase(opened._pool, patience=60.0)
+        database = WatchedDatabase(opened._lending, patience=60.0)
         yield Shop(
             shop_url,
             database,

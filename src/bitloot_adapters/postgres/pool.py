@@ -8,11 +8,10 @@ nobody goes on with, and for a server that says nothing at all.
 import asyncio
 import contextlib
 import os
-import select
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Final
 
 import psycopg
 from psycopg.adapt import AdaptersMap
@@ -24,9 +23,8 @@ from psycopg_pool import AsyncConnectionPool
 from bitloot.domain.limits import Limits
 from bitloot.ports.errors import StoreUnavailable
 from bitloot_adapters.postgres.faults import translated, was_lost
+from bitloot_adapters.postgres.lending import Connection, Lending
 from bitloot_adapters.postgres.statements import Question, Rows
-
-Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
 
 CONNECT_SECONDS: Final = 3
 LIFETIME_SECONDS: Final = 1800
@@ -48,46 +46,39 @@ class Database:
     which ends after `patience` seconds at the latest, with a connection that is lost.
     """
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], *, patience: float) -> None:
-        self._pool = pool
+    def __init__(self, lending: Lending, *, patience: float) -> None:
+        self._lending = lending
         self._patience = patience
         self.round_trips = 0
 
     async def take(self) -> Connection:
-        """A connection that is not known to be dead. Raises StoreUnavailable.
-
-        An idle connection has nothing to tell us: if its socket can be read, the server closed it,
-        and it is replaced before anything is sent on it.
-        """
+        """A connection that is not known to be dead. Raises StoreUnavailable."""
         with translated():
-            for _ in range(self._pool.max_size + 1):
-                connection = await self._pool.getconn()
-                if not _is_stale(connection):
-                    return connection
-                await self.drop(connection)
-        raise StoreUnavailable("every connection was closed by the server")
+            connection = await self._lending.take()
+        if connection is None:
+            raise StoreUnavailable("every connection was closed by the server")
+        return connection
 
     async def give(self, connection: Connection) -> None:
         """Return a connection; a transaction left open is rolled back."""
-        if connection.closed:
-            await self._pool.putconn(connection)
-            return
-        status = connection.info.transaction_status
+        is_sound = False
         try:
-            if status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
-                self.round_trips += 1
-                await connection.rollback()
-            elif status != TransactionStatus.IDLE:
-                await connection.close()
+            if not connection.closed:
+                is_sound = await self._ended(connection)
         except psycopg.Error:
             await connection.close()
         finally:
-            await self._pool.putconn(connection)
+            await self._lending.give(connection, is_sound=is_sound)
 
-    async def drop(self, connection: Connection) -> None:
-        """Close a connection for good; the pool opens another when it needs one."""
-        await connection.close()
-        await self._pool.putconn(connection)
+    async def _ended(self, connection: Connection) -> bool:
+        """Whether it may be used again."""
+        status = connection.info.transaction_status
+        if status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
+            self.round_trips += 1
+            await connection.rollback()
+        elif status != TransactionStatus.IDLE:
+            await connection.close()
+        return not connection.closed
 
     async def send(self, connection: Connection, questions: Sequence[Question]) -> list[Rows]:
         """Run statements in one round trip; the rows of each. Raises errors of psycopg."""
@@ -162,14 +153,6 @@ def _hang_up(connection: Connection) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
-def _is_stale(connection: Connection) -> bool:
-    if connection.closed:
-        return True
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-    return bool(poll.poll(0))
-
-
 @asynccontextmanager
 async def open_database(
     url: str, limits: Limits, *, prepared_statements: bool = True
@@ -206,7 +189,11 @@ async def open_database(
     )
     async with pool:
         patience = limits.database_statement + limits.database_silence
-        yield Database(pool, patience=patience.total_seconds())
+        lending = Lending(pool)
+        try:
+            yield Database(lending, patience=patience.total_seconds())
+        finally:
+            await lending.close()
 
 
 def _milliseconds(seconds: float) -> str:

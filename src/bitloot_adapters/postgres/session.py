@@ -6,7 +6,8 @@ from typing import Final
 import psycopg
 
 from bitloot_adapters.postgres.faults import translated, was_lost
-from bitloot_adapters.postgres.pool import Connection, Database
+from bitloot_adapters.postgres.lending import Connection
+from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.statements import BEGIN, COMMIT, Question, Rows
 
 

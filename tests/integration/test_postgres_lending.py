@@ -1,0 +1,105 @@
+"""Connections go from hand to hand, and home to the pool within a second."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from bitloot_adapters.postgres.lending import HOME_AFTER_SECONDS, Connection, Lending
+
+
+@asynccontextmanager
+async def lending(
+    url: str, most: int, *, patience: float = 5.0
+) -> AsyncIterator[tuple[Lending, AsyncConnectionPool[Connection]]]:
+    pool = AsyncConnectionPool[Connection](
+        url,
+        min_size=0,
+        max_size=most,
+        timeout=patience,
+        kwargs={"autocommit": True},
+        open=False,
+    )
+    async with pool:
+        lent = Lending(pool)
+        try:
+            yield lent, pool
+        finally:
+            await lent.close()
+
+
+async def taken(lent: Lending) -> Connection:
+    connection = await lent.take()
+    assert connection is not None
+    return connection
+
+
+async def test_the_next_user_gets_what_the_last_one_gave_back_without_asking_the_pool(
+    shop_url: str,
+) -> None:
+    async with lending(shop_url, 2) as (lent, pool):
+        first = await taken(lent)
+        await lent.give(first, is_sound=True)
+        assert await taken(lent) is first
+        assert pool.get_stats()["requests_num"] == 1
+        await lent.give(first, is_sound=True)
+
+
+async def test_what_nobody_uses_goes_home_within_a_second(shop_url: str) -> None:
+    async with lending(shop_url, 2) as (lent, pool):
+        await lent.give(await taken(lent), is_sound=True)
+        assert pool.get_stats()["pool_available"] == 0
+        await asyncio.sleep(HOME_AFTER_SECONDS + 0.2)
+        assert pool.get_stats()["pool_available"] == 1
+
+
+async def test_what_is_used_all_the_time_goes_home_too(shop_url: str) -> None:
+    async with lending(shop_url, 2) as (lent, pool):
+        await lent.give(await taken(lent), is_sound=True)
+        busy = await taken(lent)
+        await asyncio.sleep(HOME_AFTER_SECONDS + 0.2)
+        await lent.give(busy, is_sound=True)
+        assert pool.get_stats()["pool_available"] == 1
+
+
+async def test_no_more_are_lent_than_the_pool_may_have(shop_url: str) -> None:
+    async with lending(shop_url, 1, patience=0.2) as (lent, _):
+        only = await taken(lent)
+        with pytest.raises(PoolTimeout):
+            await lent.take()
+        waiting = asyncio.create_task(taken(lent))
+        await asyncio.sleep(0)
+        await lent.give(only, is_sound=True)
+        assert await waiting is only
+        await lent.give(only, is_sound=True)
+
+
+async def test_who_gives_up_waiting_leaves_the_turn_to_the_next(
+    shop_url: str,
+) -> None:
+    async with lending(shop_url, 1) as (lent, _):
+        only = await taken(lent)
+        impatient = asyncio.create_task(taken(lent))
+        patient = asyncio.create_task(taken(lent))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await lent.give(only, is_sound=True)
+        assert await patient is only
+        await lent.give(only, is_sound=True)
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_not_lent(
+    shop_url: str,
+) -> None:
+    async with lending(shop_url, 1) as (lent, _):
+        first = await taken(lent)
+        await lent.give(first, is_sound=True)
+        with psycopg.connect(shop_url, autocommit=True) as other:
+            other.execute(b"SELECT pg_terminate_backend(%s)", (first.info.backend_pid,))
+        await asyncio.sleep(0.1)
+        second = await taken(lent)
+        assert second is not first
+        await lent.give(second, is_sound=True)
