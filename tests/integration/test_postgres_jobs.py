@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from msgspec.structs import replace
+from sqlalchemy import func, select
 
 from bitloot.domain.decision import Decision, JobRequest
 from bitloot.domain.limits import Limits
@@ -15,6 +17,7 @@ from bitloot_adapters.postgres.breakers import PostgresBreakers
 from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.listener import JobsListener, open_listener
 from bitloot_adapters.postgres.pool import Database, open_database
+from bitloot_adapters.postgres.statements import ask, compiled
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_web.devservices import Databases
 
@@ -66,6 +69,20 @@ async def test_a_claim_never_takes_more_than_its_limit_under_any_plan(
         assert len(await nested.claim_due(3)) == 3
         assert len(await nested.claim_due(7)) == 7
     assert len(await jobs.claim_due(1000)) == 190
+
+
+async def test_what_follows_a_claim_on_its_connection_waits_for_the_disk_again(
+    shop_url: str, uow: PostgresUnitOfWork
+) -> None:
+    await wish(uow, "a")
+    one_connection = replace(LIMITS, database_pool=1)
+    async with open_database(shop_url, one_connection) as db:
+        said = ask(compiled(select(func.current_setting("synchronous_commit"))))
+        (before,) = await db.read(said)
+        jobs = PostgresJobs(db, limits=LIMITS, new_id=new_id, boot_clock=boot_seconds)
+        assert len(await jobs.claim_due(1)) == 1
+        (after,) = await db.read(said)
+    assert before == after
 
 
 async def test_workers_that_claim_at_once_never_share_a_job(

@@ -78,7 +78,12 @@ _LEASE: Final = compiled(
 
 
 def _claim() -> Statement:
-    """At most `most` rows, whatever the planner does: the choice is made once, then joined."""
+    """At most `most` rows, whatever the planner does: the choice is made once, then joined.
+
+    The mark says only that somebody rang. It need not wait for the disk: where the server loses it
+    in a crash, the job is rung for once more (PostgreSQL documentation, "Asynchronous Commit").
+    """
+    unhurried = func.set_config("synchronous_commit", "off", literal_column("true"))
     ring_again = bindparam("ring_again", type_=Interval)
     chosen = (
         select(jobs.c.id, jobs.c.available_at)
@@ -97,7 +102,7 @@ def _claim() -> Statement:
         .cte("marked")
     )
     return compiled(
-        select(chosen.c.id)
+        select(chosen.c.id, unhurried)
         .join(marked, marked.c.id == chosen.c.id)
         .order_by(chosen.c.available_at, chosen.c.id)
     )
