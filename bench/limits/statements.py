@@ -44,7 +44,7 @@ ordered AS (
     SELECT $2, 1, $8, id, $9, $9, $9, $10, country, source, 'created', '{}', total, gateway_fee,
         now(), now() + interval '30 minutes', false, 1
     FROM quote
-    RETURNING created_at, window_ends_at, total
+    RETURNING *
 ),
 item AS (
     INSERT INTO order_items (id, version, order_id, item_no, product_id, title, source, supplier,
@@ -53,6 +53,7 @@ item AS (
     SELECT $3, 1, $2, 1, product_id, title, source, supplier, supplier_product_id, offer_id,
         quantity, unit_price, cost, unit_floor, is_preorder, is_wholesale, instructions
     FROM quote
+    RETURNING *
 ),
 kept AS (
     INSERT INTO reservations (id, version, order_id, order_item_id, product_id, supplier,
@@ -60,13 +61,16 @@ kept AS (
     SELECT $4, 1, $2, $3, product_id, supplier, offer_row_id, quantity, '{}', 'held',
         now() + interval '30 minutes', now()
     FROM quote
+    RETURNING *
 ),
 told AS (
     INSERT INTO events (order_id, seq, kind, at, subject, facts, due, changes)
     SELECT $2, 1, 'order_placed', now(), $2::text,
-        jsonb_build_object('items', 1, 'total', total::text), now() + interval '30 minutes',
-        jsonb_build_object('orders', to_jsonb(quote))
-    FROM quote
+        jsonb_build_object('items', 1, 'total', ordered.total::text),
+        now() + interval '30 minutes', jsonb_build_object('order/' || $2::text, to_jsonb(ordered),
+            'orderitem/' || $3::text, to_jsonb(item),
+            'reservation/' || $4::text, to_jsonb(kept))
+    FROM ordered, item, kept
 ),
 asked AS (
     INSERT INTO jobs (id, kind, ref, state, fence, attempts, max_attempts, wakes, available_at,
