@@ -35,6 +35,7 @@ PEPPER_MAX: Final = 64
 _MICRO: Final = 1_000_000
 # A script runs alone: everybody else's calls wait for the end of it.
 MAX_TOGETHER: Final = 64
+MAX_WAITING: Final = 1_024
 
 # Two keys and two numbers for each hit; no mark is an empty key. A list holds the times of the hits
 # that count, oldest first, in microseconds. A time ahead of now was written before the server's
@@ -99,7 +100,7 @@ class RedisRateLimiter:
     def __init__(self, redis: Redis, *, pepper: bytes) -> None:
         self._pepper = pepper[:PEPPER_MAX]
         self._hits = redis.register_script(_HITS)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Waiting] = deque(maxlen=MAX_WAITING)
         self._asking: asyncio.Task[None] | None = None
 
     async def hit(self, quota: Quota, subject: str, *, mark: str | None = None) -> Verdict:
@@ -122,7 +123,11 @@ class RedisRateLimiter:
             return Verdict(allowed=True, remaining=quota.limit, retry_after=0.0)
 
     def _together(self, hit: _Hit) -> "asyncio.Future[Verdict]":
-        """Its verdict, when it comes: with all others that wait."""
+        """Its verdict, when it comes: with all others that wait. Raises StoreUnavailable where
+        more wait than Valkey is likely to answer in time.
+        """
+        if len(self._waiting) == MAX_WAITING:
+            raise StoreUnavailable("too many wait for their counts")
         verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(hit, verdict))
         if self._asking is None or self._asking.done():
