@@ -28,6 +28,9 @@ from bitloot_adapters.postgres.statements import Question, Rows
 
 CONNECT_SECONDS: Final = 3
 LIFETIME_SECONDS: Final = 1800
+# Given up soon, so that whoever asks next has a new one opened at once: left alone the pool waits
+# twice as long after each failure, and would stay away for minutes after a long outage has ended.
+RECONNECT_SECONDS: Final = 1.0
 KEPT_OPEN: Final = 2
 PREPARE_AFTER: Final = 5
 KEEPALIVE: Final = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
@@ -185,6 +188,7 @@ async def open_database(
         max_size=limits.database_pool,
         timeout=limits.database_wait.total_seconds(),
         max_lifetime=LIFETIME_SECONDS,
+        reconnect_timeout=RECONNECT_SECONDS,
         open=False,
     )
     async with pool:
