@@ -3,12 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy import Integer, literal_column, select
+from tests.promises.proxy import open_proxies
 
+from bitloot.domain.limits import Limits
+from bitloot.ports.errors import StoreUnavailable
 from bitloot_adapters.postgres.lending import HOME_AFTER_SECONDS, Connection, Lending
+from bitloot_adapters.postgres.pool import open_database
+from bitloot_adapters.postgres.statements import ask, compiled
 
 
 @asynccontextmanager
@@ -103,3 +111,23 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_lent(
         second = await taken(lent)
         assert second is not first
         await lent.give(second, is_sound=True)
+
+
+async def test_after_an_outage_the_database_is_used_again_at_once(shop_url: str) -> None:
+    server = conninfo_to_dict(shop_url)
+    port, host = int(server.get("port") or 5432), str(server["host"])
+    question = ask(compiled(select(literal_column("1", Integer))))
+    with open_proxies() as proxies:
+        proxy = proxies.open(Path(host) / f".s.PGSQL.{port}" if host.startswith("/") else port)
+        through = psycopg.conninfo.make_conninfo(
+            shop_url, host="127.0.0.1", port=proxy.port, sslmode="disable", gssencmode="disable"
+        )
+        async with open_database(through, Limits()) as database:
+            await database.read(question)
+            proxy.turn("cut")
+            for _ in range(2):
+                # Each waits its two seconds in vain.
+                with pytest.raises(StoreUnavailable):
+                    await database.read(question)
+            proxy.turn("pass")
+            assert await database.read(question) == [[(1,)]]
