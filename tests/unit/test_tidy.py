@@ -24,7 +24,7 @@ FUNCTION_LINES = 60
 USECASE_METHODS = 12
 
 PACKAGES = ("src/",)
-PYTHON = ("src/", "tests/", "migrations/", "examples/")
+PYTHON = ("src/", "tests/", "migrations/", "examples/", "bench/")
 BANNED_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "base", "manager"})
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
