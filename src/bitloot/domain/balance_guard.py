@@ -1,13 +1,16 @@
 """Whether the balance at a supplier shows that an order of which nobody heard was never placed.
 
 The balance is one purse for every order of the shop, so a fall of it says little by itself. It is
-followed from a reading during which no other call was on its way: from there on, what was taken
-is what the orders answered since then cost. Money counts as somebody else's only where that is
-certain; what came back since then hides a fall and is added to it. In doubt money is missing.
+followed from each reading up to ours: what was taken since then is what the orders that were
+intended later cost, and nothing else, or money is missing. Money counts as somebody else's only
+where that is certain; what came back since then hides a fall and is added to it. A call that was
+on its way during a reading counts for nothing, so it can only raise a doubt; an earlier reading,
+from before that call, may end it. One reading that explains every cent is enough, because money of
+ours would be missing from each of them.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -57,49 +60,32 @@ def is_money_missing(
     if balance is None or not purchases.is_whole:
         return True
     others = [a for a in purchases.attempts if a.id != attempt.id and a.state not in _FREE]
-    start = _quiet_reading(attempt, others, purchases.since)
-    if start is None or start.balance_before is None:
-        return True
-    explained = _taken(others, since=start.intent_at, until=balance.at)
-    came_back = _given_back(others, since=_read_from(start))
-    return start.balance_before - balance.amount - explained + came_back >= CENT
+    return all(
+        _unexplained(reading, balance, others) >= CENT
+        for reading in _readings(attempt, others, purchases.since)
+    )
 
 
-def _quiet_reading(
+def _readings(
     attempt: SupplierAttempt, others: Sequence[SupplierAttempt], since: datetime
-) -> SupplierAttempt | None:
-    """The last attempt up to ours during whose reading of the balance no other call was open."""
-    readings = sorted(
-        (
-            a
-            for a in (attempt, *others)
-            if a.balance_before is not None
-            and since <= _read_from(a)
-            and (a.intent_at < attempt.intent_at or a.id == attempt.id)
-        ),
-        key=lambda a: a.intent_at,
-        reverse=True,
-    )
-    window = attempt.intent_at - since
-    return next(
-        (a for a in readings if not any(_overlaps(o, a, window) for o in others if o.id != a.id)),
-        None,
-    )
+) -> list[SupplierAttempt]:
+    """The attempts before which the balance was read, ours and those up to ours."""
+    return [
+        a
+        for a in (attempt, *others)
+        if a.balance_before is not None
+        and since <= _read_from(a)
+        and (a.intent_at < attempt.intent_at or a.id == attempt.id)
+    ]
 
 
-def _overlaps(other: SupplierAttempt, reading: SupplierAttempt, window: timedelta) -> bool:
-    """Whether the other's money may have been taken while the balance was read.
-
-    A call is over long before the settle `window` is: what nobody ever found out about was paid
-    for by then, or never, and disturbs no later reading.
-    """
-    if other.state in _OPEN and _read_from(reading) - other.intent_at >= window:
-        return False
-    if other.refusal == "surplus":
-        # Found without having been intended: it was placed at some time before that.
-        return other.intent_at >= _read_from(reading)
-    is_over = other.state not in _OPEN and _known_from(other) < _read_from(reading)
-    return not is_over and other.intent_at <= reading.intent_at
+def _unexplained(
+    reading: SupplierAttempt, balance: BalanceReading, others: Sequence[SupplierAttempt]
+) -> Eur:
+    """What was taken since a reading beside what was certainly somebody else's, EUR."""
+    before = reading.balance_before or ZERO
+    explained = _taken(others, since=reading.intent_at, until=balance.at)
+    return before - balance.amount - explained + _given_back(others, since=_read_from(reading))
 
 
 def _taken(others: Iterable[SupplierAttempt], *, since: datetime, until: datetime) -> Eur:
