@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer (with venv), git and make; everything else is installed into .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate crash promises bench check format clean distclean
+.PHONY: help venv demo test variants simulate crash promises bench check format clean distclean
 
 UV_VERSION := 0.13.9
 # The oldest supported Python first, so that a check here holds everywhere.
@@ -48,6 +48,9 @@ promises: venv ## outages and floods at full scale, into docs/reliability.md; AR
 
 bench: venv ## measure every figure beside its limit; ROUNDS=5, ARGS="--only relay order-place"
 	$(BIN)/python -m bench --rounds $(or $(ROUNDS),5) $(ARGS)
+
+variants: venv ## plant every known bug in a copy of the tree: each turns its named test red
+	$(BIN)/pytest --numprocesses 2 tests/known_bad/test_each_is_caught.py $(ARGS)
 
 check: venv ## lint, format, types and the import contracts
 	$(BIN)/ruff check .

