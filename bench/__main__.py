@@ -66,7 +66,10 @@ def main() -> int:
     say(table(report.rows))
     if not asked.only:
         notes = tuple(note for each in found for note in each.notes)
-        command = f"make bench ROUNDS={asked.rounds}"
+        command = (
+            f"python -m bench --rounds {asked.rounds} --seconds {asked.seconds:g}"
+            f" --orders {asked.orders}"
+        )
         write(report, notes, command, results=RESULTS, page=PAGE)
     return 0 if all(row.holds for row in report.rows) else 1
 
