@@ -13,7 +13,7 @@ from bitloot.domain.goods import Today
 from bitloot.domain.hold_decision import decide_hold
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.limits import Limits
-from bitloot.domain.order import OrderFile, OrderStatus
+from bitloot.domain.order import Order, OrderFile, OrderStatus
 from bitloot.domain.override import overridable, override
 from bitloot.domain.payment import PaymentReport
 from bitloot.domain.reactions import all_jobs
@@ -32,15 +32,20 @@ def cases() -> OrderCases:
 # --- O22, O24, O25 -------------------------------------------------------------------------------
 
 
-def decided(
+def given_up(order: Order) -> Order:
+    return msgspec.structs.replace(order, status="failed", failure_reason="fulfilment_failed")
+
+
+def ruled(
     cases: OrderCases,
     file: OrderFile,
     *,
     accept: bool,
     signed_loss: bool = False,
     **today: Unpack[TodayFacts],
-) -> OrderFile:
-    decision = decide_hold(
+) -> Decision:
+    """What a person's word on the last hold comes to."""
+    return decide_hold(
         file,
         file.holds[-1].id,
         accept=accept,
@@ -53,6 +58,17 @@ def decided(
         held_keys=cases.keys,
         today=cases.today(**today),
     )
+
+
+def decided(
+    cases: OrderCases,
+    file: OrderFile,
+    *,
+    accept: bool,
+    signed_loss: bool = False,
+    **today: Unpack[TodayFacts],
+) -> OrderFile:
+    decision = ruled(cases, file, accept=accept, signed_loss=signed_loss, **today)
     assert [line.actor for line in decision.audit] == ["admin/1"]
     return applied(file, decision)
 
@@ -105,19 +121,7 @@ def test_each_rejection_of_an_order_is_told_to_its_buyer(cases: OrderCases) -> N
     earlier = cases.rows.hold(file.order, reason="paid_late", state="rejected", version=1)
     later = cases.rows.hold(file.order, reason="paid_after_end", version=1)
     file = msgspec.structs.replace(file, holds=(earlier, later))
-    told = decide_hold(
-        file,
-        later.id,
-        accept=False,
-        by="admin/1",
-        reason="looked at it",
-        expected_version=file.order.version,
-        signed_loss=False,
-        at=cases.at,
-        terms=cases.terms(),
-        held_keys=cases.keys,
-        today=None,
-    )
+    told = ruled(cases, file, accept=False)
     mails = [job.ref for job in all_jobs(told) if job.kind == "send_email"]
     assert mails == [f"hold-rejected/{file.order.id}/2"]
 
@@ -375,9 +379,7 @@ def test_o24_accepting_for_an_order_given_up_on_keeps_what_was_delivered(
 ) -> None:
     file, _ = cases.told(cases.with_payment(cases.order()), "finished")
     first, second = file.fulfilments
-    failed = msgspec.structs.replace(
-        file.order, status="failed", failure_reason="fulfilment_failed"
-    )
+    failed = given_up(file.order)
     file = msgspec.structs.replace(
         file,
         order=failed,
@@ -395,9 +397,7 @@ def test_o24_accepting_for_an_order_given_up_on_lets_what_was_open_go_on(
 ) -> None:
     file, _ = cases.told(cases.with_payment(cases.order()), "finished")
     first, second = file.fulfilments
-    failed = msgspec.structs.replace(
-        file.order, status="failed", failure_reason="fulfilment_failed"
-    )
+    failed = given_up(file.order)
     file = msgspec.structs.replace(
         file,
         order=failed,
@@ -407,17 +407,7 @@ def test_o24_accepting_for_an_order_given_up_on_lets_what_was_open_go_on(
             msgspec.structs.replace(second, state=state),
         ),
     )
-    decision = decide_hold(
-        file,
-        file.holds[0].id,
-        accept=True,
-        by="admin/1",
-        reason="looked at it",
-        expected_version=failed.version,
-        at=cases.at,
-        terms=cases.terms(),
-        today=cases.today(),
-    )
+    decision = ruled(cases, file, accept=True)
     jobs = [(job.kind, job.ref) for job in all_jobs(decision)]
     assert ("fulfil", second.id) in jobs
     assert ("fulfil", first.id) not in jobs
@@ -425,24 +415,12 @@ def test_o24_accepting_for_an_order_given_up_on_lets_what_was_open_go_on(
 
 def test_money_that_pays_an_order_once_more_is_booked_whole_as_surplus(cases: OrderCases) -> None:
     file, _ = cases.told(cases.with_payment(cases.order()), "finished")
-    failed = msgspec.structs.replace(
-        file.order, status="failed", failure_reason="fulfilment_failed"
-    )
+    failed = given_up(file.order)
     file = cases.with_payment(msgspec.structs.replace(file, order=failed), "finished")
     hold = cases.rows.hold(failed, reason="paid_after_end", version=1)
     held = msgspec.structs.replace(file, holds=(hold,))
     another = max(file.payments, key=lambda payment: payment.id != failed.settled_by)
-    decision = decide_hold(
-        held,
-        hold.id,
-        accept=True,
-        by="admin/1",
-        reason="looked at it",
-        expected_version=failed.version,
-        at=cases.at,
-        terms=cases.terms(),
-        today=cases.today(),
-    )
+    decision = ruled(cases, held, accept=True)
     written = [change.after for change in decision.save if isinstance(change.after, LedgerLine)]
     assert {line.entry for line in written} == {f"payment/{another.id}"}
     lines = {line.account: line.amount for line in written}

@@ -18,15 +18,8 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.jobs import Lease, Outcome
-from bitloot.ports.unit_of_work import (
-    Checkout,
-    Grants,
-    Inbox,
-    Keys,
-    Orders,
-    Transaction,
-    UnitOfWork,
-)
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+from bitloot.ports.wrapped import WrappedTransaction
 
 
 class AnsweredMeanwhile(Exception):
@@ -123,32 +116,12 @@ class AnsweringUnitOfWork:
         self.given = answer
 
 
-class _AnsweringTransaction:
+class _AnsweringTransaction(WrappedTransaction):
     def __init__(self, transaction: Transaction, uow: AnsweringUnitOfWork) -> None:
-        self._transaction = transaction
+        super().__init__(transaction)
         self._uow = uow
-
-    @property
-    def orders(self) -> Orders:
-        return self._transaction.orders
-
-    @property
-    def checkout(self) -> Checkout:
-        return self._transaction.checkout
-
-    @property
-    def keys(self) -> Keys:
-        return self._transaction.keys
-
-    @property
-    def grants(self) -> Grants:
-        return self._transaction.grants
-
-    @property
-    def inbox(self) -> Inbox:
-        return self._transaction.inbox
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
     ) -> None:
-        await self._uow.record(self._transaction, decision, lease, outcome)
+        await self._uow.record(self.inner, decision, lease, outcome)

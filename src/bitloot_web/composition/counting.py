@@ -12,15 +12,8 @@ from bitloot.domain.decision import Change, Decision
 from bitloot.domain.email import Email
 from bitloot.domain.order import Order
 from bitloot.ports.jobs import Lease, Outcome
-from bitloot.ports.unit_of_work import (
-    Checkout,
-    Grants,
-    Inbox,
-    Keys,
-    Orders,
-    Transaction,
-    UnitOfWork,
-)
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+from bitloot.ports.wrapped import WrappedTransaction
 from bitloot_web.metrics import Metrics
 
 Recorded: TypeAlias = Callable[[Decision], None]
@@ -29,43 +22,18 @@ Recorded: TypeAlias = Callable[[Decision], None]
 _NOT_ARRIVED: Final = frozenset({"bounced", "complained", "failed"})
 
 
-class CountedTransaction:
+class CountedTransaction(WrappedTransaction):
     """A transaction whose decision is told to `recorded` after its commit."""
 
     def __init__(self, transaction: Transaction, recorded: Recorded) -> None:
-        self._transaction = transaction
+        super().__init__(transaction)
         self._recorded = recorded
-
-    @property
-    def orders(self) -> Orders:
-        """Whole orders."""
-        return self._transaction.orders
-
-    @property
-    def checkout(self) -> Checkout:
-        """What placing reads."""
-        return self._transaction.checkout
-
-    @property
-    def keys(self) -> Keys:
-        """Sealed keys and own stock."""
-        return self._transaction.keys
-
-    @property
-    def grants(self) -> Grants:
-        """Permissions to download."""
-        return self._transaction.grants
-
-    @property
-    def inbox(self) -> Inbox:
-        """Webhooks and mails."""
-        return self._transaction.inbox
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
     ) -> None:
         """As the port says; then counted."""
-        await self._transaction.record(decision, lease=lease, outcome=outcome)
+        await super().record(decision, lease=lease, outcome=outcome)
         self._recorded(decision)
 
 

@@ -25,15 +25,8 @@ from bitloot.ports.payment_gateway import (
     RefreshedQuote,
 )
 from bitloot.ports.supplier import SuppliedKey, SupplierOffer, SupplierOrder, SupplierRequest
-from bitloot.ports.unit_of_work import (
-    Checkout,
-    Grants,
-    Inbox,
-    Keys,
-    Orders,
-    Transaction,
-    UnitOfWork,
-)
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+from bitloot.ports.wrapped import WrappedTransaction
 from bitloot_adapters.memory.key_vault import MemoryKeyVault
 from bitloot_adapters.memory.mailer import MemoryMailer
 from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
@@ -178,38 +171,18 @@ class FarMailer(MemoryMailer):
         )
 
 
-class FarTransaction:
+class FarTransaction(WrappedTransaction):
     """A transaction whose commit can be lost on either way. Reads stand for themselves."""
 
     def __init__(self, near: Transaction, weather: Weather, watch: Watch) -> None:
-        self._near = near
+        super().__init__(near)
         self._weather = weather
         self._watch = watch
-
-    @property
-    def orders(self) -> Orders:
-        return self._near.orders
-
-    @property
-    def checkout(self) -> Checkout:
-        return self._near.checkout
-
-    @property
-    def keys(self) -> Keys:
-        return self._near.keys
-
-    @property
-    def grants(self) -> Grants:
-        return self._near.grants
-
-    @property
-    def inbox(self) -> Inbox:
-        return self._near.inbox
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
     ) -> None:
-        await self._near.record(decision, lease=lease, outcome=outcome)
+        await super().record(decision, lease=lease, outcome=outcome)
         self._watch(decision)
         await self._weather.left_store("committed")
 
