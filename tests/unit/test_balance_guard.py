@@ -16,6 +16,7 @@ LIMITS = Limits()
 NEXT = count(1)
 ROWS = Rows(clock=lambda: START, new_id=lambda: f"id-{next(NEXT):06d}")
 SINCE = START - LIMITS.settle_window
+SETTLED = LIMITS.settle_window.total_seconds()
 
 
 def moment(second: float) -> datetime:
@@ -99,7 +100,8 @@ def test_a_reading_as_late_as_our_own_may_have_seen_our_money_go() -> None:
 
 
 def test_an_order_answered_after_the_balance_was_read_explains_nothing() -> None:
-    assert is_missing("91", other(990, answered=1001), at=1000)
+    late = other(990, answered=1001, balance_before=None)
+    assert is_missing("91", late, at=1000)
 
 
 def test_an_open_attempt_of_another_explains_nothing_and_hides_nothing() -> None:
@@ -128,9 +130,58 @@ def test_a_supplier_order_that_was_found_unasked_for_explains_nothing() -> None:
     assert is_missing("91", other(5, answered=7, refusal="surplus"))
 
 
+def later(second: float, *, answered: float, left: int, **fields: object) -> SupplierAttempt:
+    """A purchase long after ours, before which so much was left."""
+    return other(second, answered=answered, balance_before=Decimal(left), **fields)
+
+
+def test_an_earlier_moment_at_which_every_cent_was_explained_is_enough() -> None:
+    bought = other(5, answered=7)
+    quiet = later(SETTLED + 10, answered=SETTLED + 12, left=91)
+    at_work = attempt(SETTLED + 20, balance_before=None)
+    # What is on its way now lowers the balance and is nobody's for certain.
+    assert is_missing("70", bought, at_work)
+    assert not is_missing("70", bought, quiet, at_work)
+
+
+def test_a_moment_at_which_ours_may_not_have_been_paid_for_yet_shows_nothing() -> None:
+    early = later(SETTLED - 1, answered=SETTLED, left=100)
+    assert is_missing("70", early)
+
+
+def test_money_that_is_missing_is_missing_at_every_moment() -> None:
+    bought = other(5, answered=7)
+    moments = [
+        later(SETTLED + 2 * n, answered=SETTLED + 2 * n + 0.5, left=82 - n, cost=Decimal(1))
+        for n in range(40)
+    ]
+    assert is_missing("42", bought, *moments)
+    assert not is_missing("51", bought, *moments)
+
+
+def test_a_shop_that_never_rests_finds_the_moments_that_were_quiet() -> None:
+    """Each second something is bought, and each answer takes two and a half, but for one pause."""
+    at_work = later(SETTLED - 1, answered=SETTLED + 1.5, left=100, cost=Decimal("0.01"))
+    spent, busy = Decimal("99.99"), [at_work]
+    for n in range(300):
+        second = SETTLED + 1 + n + (60 if n >= 150 else 0)
+        price, spent = Decimal("0.01"), spent - Decimal("0.01")
+        busy.append(other(second, answered=second + 2.5, balance_before=spent + price, cost=price))
+    assert not is_missing("1", *busy)
+
+
+def test_of_more_purchases_than_are_looked_at_the_first_ones_are_enough() -> None:
+    reading = BalanceReading(amount=Decimal(1), at=moment(SETTLED + 500))
+    known = (later(SETTLED + 10, answered=SETTLED + 11, left=100), attempt(SETTLED + 20))
+    whole = Purchases(since=SINCE, attempts=known, known_until=moment(SETTLED + 20))
+    assert not is_money_missing(OURS, reading, whole)
+    cut = Purchases(since=SINCE, attempts=known, known_until=moment(SETTLED + 9))
+    assert is_money_missing(OURS, reading, cut)
+
+
 def test_without_a_balance_or_without_every_purchase_money_is_missing() -> None:
     reading = BalanceReading(amount=Decimal(100), at=moment(1000))
     assert is_money_missing(OURS, None, Purchases(since=SINCE))
-    assert is_money_missing(OURS, reading, Purchases(since=SINCE, is_whole=False))
+    assert is_money_missing(OURS, reading, Purchases(since=SINCE, known_until=moment(900)))
     never_read = attempt(0, balance_before=None)
     assert not is_money_missing(never_read, reading, Purchases(since=SINCE))

@@ -79,7 +79,7 @@ class Orders(Protocol):
     ) -> Sequence[SupplierAttempt]:
         """The attempts that were intended, answered or given money back since then, or are open.
 
-        At most `limit` of them, those intended last.
+        At most `limit` of them, those intended first.
         """
         ...
 

@@ -112,9 +112,9 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
         async with rig.uow.begin() as tx:
             ask = tx.orders.purchases_at
             found = await ask(SUPPLIER, since=since, limit=10)
-            assert [attempt.gen for attempt in found] == [5, 4, 3, 2]
-            assert list(found)[1] == insert(attempts[3]).after
-            assert [a.gen for a in await ask(SUPPLIER, since=since, limit=2)] == [5, 4]
+            assert [attempt.gen for attempt in found] == [2, 3, 4, 5]
+            assert list(found)[2] == insert(attempts[3]).after
+            assert [a.gen for a in await ask(SUPPLIER, since=since, limit=2)] == [2, 3]
             assert list(await ask("another", since=since, limit=10)) == []
 
     async def test_amounts_are_exact_to_the_last_digit(self, rig: StoreRig) -> None:

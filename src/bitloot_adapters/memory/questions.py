@@ -116,7 +116,7 @@ class MemoryOrders(msgspec.Struct, frozen=True):
                 or (attempt.back_at is not None and attempt.back_at >= since)
             )
         )
-        return sorted(found, key=lambda each: (each.intent_at, each.id), reverse=True)[:limit]
+        return sorted(found, key=lambda each: (each.intent_at, each.id))[:limit]
 
 
 class MemoryCheckout(msgspec.Struct, frozen=True):

@@ -135,7 +135,7 @@ _PURCHASES: Final = compiled(
             supplier_attempts.c.back_at >= bindparam("since", type_=MOMENT),
         ),
     )
-    .order_by(supplier_attempts.c.intent_at.desc(), supplier_attempts.c.id.desc())
+    .order_by(supplier_attempts.c.intent_at, supplier_attempts.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 

@@ -317,4 +317,7 @@ class Buying:
         most = self.desk.limits.balance_purchases
         since = looked_at_since(attempt, self.desk.limits)
         rows = await tx.orders.purchases_at(attempt.supplier, since=since, limit=most)
-        return Purchases(since=since, attempts=rows, is_whole=len(rows) < most)
+        is_cut = len(rows) == most
+        return Purchases(
+            since=since, attempts=rows, known_until=rows[-1].intent_at if is_cut else None
+        )
