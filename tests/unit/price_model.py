@@ -10,10 +10,26 @@ from bitloot.domain.pricing_rules import AppliedRule, Rounding
 
 FEE = Decimal("0.01")
 
-# Few and near each other as well as wide apart: caps, floors and costs must meet.
-COSTS = st.decimals("0", "20", places=4) | st.decimals("0", "99999", places=8)
-FEES = st.decimals("0", "0.20", places=3) | st.decimals("0", "0.9", places=8)
-CAPS = st.none() | st.decimals("0.01", "30", places=8) | st.decimals("0.01", "99999", places=2)
+# What lies on, just before and just behind a rounding point.
+TAILS = tuple(
+    Decimal(tail)
+    for tail in ("0", "0", "0.00000001", "0.0049", "0.005", "0.00500001", "0.00999999")
+)
+
+
+def amounts(lowest: str, highest: str) -> st.SearchStrategy[Decimal]:
+    """Amounts spread evenly over the whole range; those of eight decimals sit at the edges."""
+    return st.builds(
+        lambda cents, tail: cents + tail,
+        st.decimals(lowest, highest, places=2),
+        st.sampled_from(TAILS),
+    )
+
+
+# Mostly near each other, so that costs, caps and floors meet, and sometimes wide apart.
+COSTS = amounts("0", "20") | amounts("0", "20") | amounts("0", "99999")
+FEES = st.decimals("0", "0.20", places=3) | st.decimals("0", "0.9", places=6)
+CAPS = amounts("0.01", "30")
 ROUNDINGS: st.SearchStrategy[Rounding] = st.sampled_from(["cent", "99", "95", "whole"])
 PRICES = st.none() | st.decimals("0", "30", places=2)
 
@@ -26,13 +42,13 @@ def applied(**fields: object) -> AppliedRule:
 @st.composite
 def applied_rules(draw: st.DrawFn) -> AppliedRule:
     kind = draw(st.sampled_from(["margin", "fixed", "override"]))
-    lowest, highest = {"margin": ("0", "10"), "fixed": ("0", "20")}.get(kind, ("0.01", "30"))
+    lowest, highest = {"margin": ("0", "9.98"), "fixed": ("0", "20")}.get(kind, ("0.01", "30"))
     return applied(
         kind=kind,
-        value=draw(st.decimals(lowest, highest, places=draw(st.sampled_from([2, 8])))),
-        cap=draw(CAPS),
+        value=draw(amounts(lowest, highest)),
+        cap=draw(st.none() | CAPS),
         rounding=draw(ROUNDINGS),
-        loss_signed_by=draw(st.sampled_from([None, None, "ada"])) if kind == "override" else None,
+        loss_signed_by=draw(st.sampled_from([None, "ada"])) if kind == "override" else None,
     )
 
 

@@ -184,3 +184,5 @@ def test_after_ten_thousand_random_changes_every_record_explains_its_price() -> 
         last[record.product_id] = record.price
     assert last == {name: price for name, price in shelf.prices.items() if price is not None}
     assert {explain(record).decided_by for record in shelf.history} >= {"rule", "cap", "floor"}
+    assert any(record.price < record.floor for record in shelf.history)
+    assert any(record.rule is None for record in shelf.history)

@@ -10,14 +10,16 @@ from math import ceil, floor
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.price_model import (
+    CAPS,
     COSTS,
     FEE,
     FEES,
     PRICES,
     ROUNDINGS,
+    amounts,
     applied,
     applied_rules,
     price_of,
@@ -112,7 +114,7 @@ def test_a_derivation_tells_every_step() -> None:
     )
 
 
-@given(amount=st.decimals("0", "99999", places=8), rounding=ROUNDINGS)
+@given(amount=COSTS, rounding=ROUNDINGS)
 def test_rounding_goes_up_to_the_nearest_price_of_its_ending(
     amount: Decimal, rounding: Rounding
 ) -> None:
@@ -124,6 +126,7 @@ def test_rounding_goes_up_to_the_nearest_price_of_its_ending(
     assert rounded - step < amount
 
 
+@settings(max_examples=300)
 @given(cost=COSTS, fee=FEES, rule=applied_rules(), previous=PRICES)
 def test_the_price_is_that_of_a_slow_model_in_exact_fractions(
     cost: Decimal, fee: Decimal, rule: AppliedRule, previous: Decimal | None
@@ -133,6 +136,17 @@ def test_the_price_is_that_of_a_slow_model_in_exact_fractions(
     assert exact(made.floor) == Fraction(ceil(exact(cost) / (1 - exact(fee)) * 100), 100)
 
 
+@given(cost=COSTS, fee=FEES, value=amounts("0.01", "30"), previous=PRICES)
+def test_an_override_whose_loss_is_signed_sets_the_price_below_the_floor_too(
+    cost: Decimal, fee: Decimal, value: Decimal, previous: Decimal | None
+) -> None:
+    rule = applied(kind="override", value=value, loss_signed_by="ada")
+    made = derive(cost, fee, rule, previous)
+    assert made.price == rounded_up(value, "cent")
+    assert made.is_loss_signed
+
+
+@settings(max_examples=300)
 @given(cost=COSTS, fee=FEES, rule=st.none() | applied_rules(), previous=PRICES)
 def test_no_price_is_below_its_floor_or_leaves_less_than_its_cost_unless_a_loss_is_signed(
     cost: Decimal, fee: Decimal, rule: AppliedRule | None, previous: Decimal | None
@@ -153,6 +167,7 @@ def test_a_price_and_its_floor_are_whole_cents(
     assert made.price is None or exact(made.price) * 100 % 1 == 0
 
 
+@settings(max_examples=300)
 @given(low=COSTS, more=COSTS, fee=FEES, rule=st.none() | applied_rules(), previous=PRICES)
 def test_a_higher_cost_never_makes_a_lower_price(
     low: Decimal, more: Decimal, fee: Decimal, rule: AppliedRule | None, previous: Decimal | None
@@ -161,7 +176,8 @@ def test_a_higher_cost_never_makes_a_lower_price(
     assert price_of(dear) >= price_of(cheap)
 
 
-@given(cost=COSTS, fee=FEES, rule=applied_rules(), cap=st.decimals("0.01", "40", places=8))
+@settings(max_examples=300)
+@given(cost=COSTS, fee=FEES, rule=applied_rules(), cap=CAPS)
 def test_a_cap_is_kept_unless_the_floor_is_above_it(
     cost: Decimal, fee: Decimal, rule: AppliedRule, cap: Decimal
 ) -> None:

@@ -179,6 +179,21 @@ def test_a_rule_and_its_snapshot_are_kept_as_json_and_come_back_the_same() -> No
 def test_a_snapshot_keeps_every_field_of_the_rule_that_has_a_say_in_the_price() -> None:
     left_out = set(PricingRule.__struct_fields__) - set(AppliedRule.__struct_fields__)
     assert left_out == {"is_enabled", "created_at", "updated_at"}
+    full = rule(
+        "r1",
+        version=7,
+        scope="category",
+        subject="rpg",
+        kind="override",
+        value=Decimal(5),
+        cap=Decimal(6),
+        rounding="95",
+        priority=3,
+        loss_signed_by="ada",
+    )
+    snapshot = full.snapshot()
+    for name, value in msgspec.structs.asdict(snapshot).items():
+        assert value == getattr(full, name), name
 
 
 @pytest.mark.parametrize("kind", ["margin", "fixed"])
