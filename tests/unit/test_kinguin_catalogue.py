@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitloot.domain.product import WholesaleTier
-from bitloot.ports.supplier import SupplierProduct
+from bitloot.ports.supplier import RefusedProduct, SupplierProduct
 from bitloot_adapters.kinguin import catalogue
 from bitloot_adapters.kinguin.catalogue import KeyType
 from bitloot_adapters.kinguin.plain_text import line, prose
@@ -27,14 +27,16 @@ PLAIN: dict[str, object] = {
 OFFER: dict[str, object] = {"offerId": "of1", "price": 5.5, "qty": 9, "availableTextQty": 3}
 
 
-def product(changes: dict[str, object], key_type: KeyType = "text") -> SupplierProduct | None:
+def product(
+    changes: dict[str, object], key_type: KeyType = "text"
+) -> SupplierProduct | RefusedProduct:
     body = parse(json.dumps(PLAIN | changes).encode())
     return catalogue.product(body, key_type=key_type, preorders=True)
 
 
 def read(key_type: KeyType = "text", **changes: object) -> SupplierProduct:
     found = product(changes, key_type)
-    assert found is not None
+    assert isinstance(found, SupplierProduct), found
     return found
 
 
@@ -49,21 +51,41 @@ def test_a_product_with_nothing_but_its_required_fields_is_sold() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "reason"),
     [
-        {"productId": None},
-        {"productId": "a/b"},
-        {"name": None},
-        {"name": " \x00 "},
-        {"name": 5},
-        {"price": "free"},
-        {"price": 0},
-        {"price": -1},
-        {"updatedAt": "yesterday"},
+        ({"productId": None}, "productId is missing"),
+        ({"productId": "a/b"}, "productId is no id"),
+        ({"productId": ["5c9b"]}, "productId is no id"),
+        ({"name": None}, "name is missing"),
+        ({"name": " \x00 "}, "name is no text"),
+        ({"name": 5}, "name is no text"),
+        ({"price": None}, "price is missing"),
+        ({"price": "free"}, "price is no amount above zero"),
+        ({"price": 0}, "price is no amount above zero"),
+        ({"price": -1}, "price is no amount above zero"),
+        ({"price": [5.5]}, "price is no amount above zero"),
+        ({"updatedAt": "yesterday"}, "updatedAt is no time"),
+        ({"updatedAt": 1_772_445_600}, "updatedAt is no time"),
+        ({"qty": "many"}, "qty is no count"),
+        ({"qty": [9]}, "qty is no count"),
+        ({"qty": True}, "qty is no count"),
+        ({"isPreorder": "perhaps"}, "isPreorder is no yes or no"),
+        ({"isPreorder": {}}, "isPreorder is no yes or no"),
     ],
 )
-def test_a_product_that_cannot_be_told_apart_or_priced_is_none(broken: dict[str, object]) -> None:
-    assert product(broken) is None
+def test_a_product_that_cannot_be_told_apart_priced_or_counted_is_refused_with_the_field(
+    broken: dict[str, object], reason: str
+) -> None:
+    known = PLAIN["productId"] if "productId" not in broken else None
+    assert product(broken) == RefusedProduct(
+        supplier_product_id=None if known is None else str(known), reason=reason
+    )
+
+
+@pytest.mark.parametrize("entry", [b"null", b'"odd"', b"[]", b"5"])
+def test_an_entry_that_is_no_object_is_refused(entry: bytes) -> None:
+    read_entry = catalogue.product(parse(entry), key_type="text", preorders=True)
+    assert read_entry == RefusedProduct(supplier_product_id=None, reason="the entry is no object")
 
 
 @pytest.mark.parametrize(
@@ -78,14 +100,23 @@ def test_a_product_that_cannot_be_told_apart_or_priced_is_none(broken: dict[str,
         "images",
         "offers",
         "cheapestOfferId",
-        "isPreorder",
         "textQty",
-        "qty",
+        "originalName",
+        "genres",
+        "tags",
+        "languages",
+        "developers",
+        "publishers",
+        "ageRating",
+        "metacriticScore",
+        "steam",
+        "systemRequirements",
+        "videos",
     ],
 )
 @pytest.mark.parametrize("odd", [5, "text", True, [5, None], {"url": [1]}, [{"a": {}}], None])
 def test_an_optional_field_of_any_type_spoils_nothing(field: str, odd: object) -> None:
-    assert product({field: odd}) is not None
+    assert isinstance(product({field: odd}), SupplierProduct)
 
 
 @given(
@@ -94,7 +125,9 @@ def test_an_optional_field_of_any_type_spoils_nothing(field: str, odd: object) -
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
         max_leaves=6,
     ),
-    st.sampled_from([*PLAIN, "offers", "images", "countryLimitation", "description"]),
+    st.sampled_from(
+        [*PLAIN, "offers", "images", "videos", "genres", "systemRequirements", "steam"]
+    ),
 )
 def test_no_value_of_any_field_raises(odd: object, field: str) -> None:
     product({field: odd})

@@ -7,7 +7,6 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from bitloot.domain.money import Eur
-from bitloot.domain.product import WholesaleTier
 from bitloot.domain.supply import (
     SuppliedKey,
     SupplierKeyState,
@@ -16,19 +15,32 @@ from bitloot.domain.supply import (
     SupplierOrderState,
 )
 from bitloot.ports.payment_gateway import Forged, Malformed
+from bitloot.ports.supplier_catalogue import (
+    CataloguePage,
+    RefusedProduct,
+    SupplierMedia,
+    SupplierProduct,
+    SupplierWords,
+    SystemRequirements,
+)
 
 __all__ = [
+    "CataloguePage",
+    "RefusedProduct",
     "SuppliedKey",
     "Supplier",
     "SupplierCapabilities",
     "SupplierHint",
     "SupplierKeyState",
+    "SupplierMedia",
     "SupplierOffer",
     "SupplierOrder",
     "SupplierOrderState",
     "SupplierProduct",
     "SupplierRequest",
     "SupplierWebhook",
+    "SupplierWords",
+    "SystemRequirements",
 ]
 
 
@@ -36,33 +48,15 @@ class SupplierCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     """`own_stock`: keys are already ours and are bound in the transaction, never ordered.
 
     `returns_keys`: unclaimed keys can be given back. `wholesale_units` is the most in one order
-    of a wholesale offer, 0 where there is none.
+    of a wholesale offer, 0 where there is none. `search_letters` is how many letters of a name
+    its search asks for at least, 0 where it has no search.
     """
 
     own_stock: bool = False
     returns_keys: bool = False
     preorders: bool = False
     wholesale_units: int = 0
-
-
-class SupplierProduct(msgspec.Struct, frozen=True, kw_only=True):
-    """A product of the supplier's catalogue, cleaned. `stock` 0 where nothing can be sold."""
-
-    supplier_product_id: str
-    title: str
-    description: str
-    platform: str | None
-    region: str | None
-    excluded_countries: tuple[str, ...]
-    is_preorder: bool
-    release_date: str | None
-    instructions: str | None
-    cover_url: str | None
-    offer_id: str
-    price: Eur
-    stock: int
-    wholesale: tuple[WholesaleTier, ...]
-    updated_at: datetime
+    search_letters: int = 0
 
 
 class SupplierRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +88,8 @@ SupplierWebhook: TypeAlias = SupplierHint | Forged | Malformed
 class Supplier(Protocol):
     """Raises Unavailable, OutcomeUnknown (from `place` and `give_back`) and Rejected with one of
     `balance`, `credentials`, `unavailable` (no offer at this price and quantity), `rate_limited`
-    (as Unavailable), `invalid` (our bug), `not_found`, `nothing_to_return`.
+    (as Unavailable), `invalid` (our bug), `not_found`, `nothing_to_return`, and from `product`
+    `unreadable`: it is there, but what is said of it cannot be read.
     """
 
     @property
@@ -139,9 +134,37 @@ class Supplier(Protocol):
         ...
 
     def catalogue(
-        self, *, updated_since: datetime | None
-    ) -> AsyncIterator[Sequence[SupplierProduct]]:
-        """The catalogue page by page."""
+        self, *, updated_since: datetime | None, first_page: int = 1
+    ) -> AsyncIterator[CataloguePage]:
+        """The catalogue page by page, one page in memory at a time; at least one page comes.
+
+        A full read (`updated_since` None) goes by the age of the products and can be taken up
+        again at any page. An incremental one goes by the time of their last change and begins a
+        little earlier than asked for; `first_page` only numbers its pages, see
+        `CataloguePage.up_to`. A product that changes meanwhile is read, or is new enough for the
+        next incremental read; it may be read twice. Who is told `is_last` has seen everything;
+        when an answer is missing or contradicts itself, Unavailable is raised instead, and what
+        was read before stays true.
+        """
+        ...
+
+    async def product(self, supplier_product_id: str) -> SupplierProduct | None:
+        """One product as it is now; None when it is sold out, gone, or not for this shop.
+
+        None is no deletion: the caller sets the stock to 0 and asks again another time.
+        """
+        ...
+
+    async def search(self, name: str, *, limit: int) -> Sequence[SupplierProduct]:
+        """At most `limit` products whose name holds this text, in the supplier's order.
+
+        Raises Rejected `invalid` for a name shorter than `search_letters`, and always where the
+        supplier has no search.
+        """
+        ...
+
+    async def dictionaries(self) -> SupplierWords:
+        """The regions, platforms and genres that the supplier knows."""
         ...
 
     def orders_since(

@@ -11,10 +11,10 @@ from bitloot.domain.money import Eur
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.supplier import SupplierHint, SupplierOffer, SupplierOrder, SupplierRequest
-from bitloot.testing.contract import Contract, needs
+from bitloot.testing.contract import needs
 from bitloot.testing.provider_rigs import SupplierRig
+from bitloot.testing.supplier_catalogue import PRICE, SupplierCatalogueContract
 
-PRICE: Final = Decimal("9.99")
 MINE: Final = "BL7K2M9QXA-1-1-1"
 
 T = TypeVar("T")
@@ -56,8 +56,10 @@ async def offers_or_none(rig: SupplierRig, product: str) -> Sequence[SupplierOff
         return [] if refused.reason == "not_found" else pytest.fail(f"refused: {refused.reason}")
 
 
-class SupplierContract(Contract):
-    """Fixture `rig`: a `SupplierRig`. Levers that may be missing: `pass_time`, `limit_next`."""
+class SupplierContract(SupplierCatalogueContract):
+    """Fixture `rig`: a `SupplierRig`. Levers that may be missing: `pass_time`, `limit_next`, and
+    `search` where the supplier has none.
+    """
 
     # --- offers --------------------------------------------------------------------------
 
@@ -262,15 +264,7 @@ class SupplierContract(Contract):
             await rig.supplier.give_back(order.supplier_order_id)
         assert refused.value.reason == "nothing_to_return"
 
-    # --- the whole catalogue, all orders -------------------------------------------------
-
-    async def test_the_catalogue_is_read_to_its_end(self, rig: SupplierRig) -> None:
-        ours = {await rig.sell(PRICE, 3) for _ in range(3)}
-        found = await all_of(rig.supplier.catalogue(updated_since=None))
-        listed = {product.supplier_product_id: product for product in found}
-        assert ours <= listed.keys()
-        assert len(found) == len(listed)
-        assert {(listed[one].price, listed[one].stock) for one in ours} == {(PRICE, 3)}
+    # --- all orders -------------------------------------------------------------------
 
     async def test_all_orders_since_a_moment_are_read_for_reconciling(
         self, rig: SupplierRig

@@ -69,9 +69,9 @@ class Catalog:
         synced = Synced()
         async for page in found.catalogue(updated_since=None):
             counts = await self.writer.upsert(
-                supplier, page, price=self._price, new_id=self.new_id, at=self.clock()
+                supplier, page.products, price=self._price, new_id=self.new_id, at=self.clock()
             )
-            synced = _added(synced, len(page), counts)
+            synced = _added(synced, len(page.products), counts)
             told(synced)
         return synced
 

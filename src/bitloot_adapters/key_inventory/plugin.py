@@ -18,6 +18,7 @@ from bitloot.ports.errors import Rejected
 from bitloot.ports.payment_gateway import Forged
 from bitloot.ports.plugin import PluginContext
 from bitloot.ports.supplier import (
+    CataloguePage,
     SuppliedKey,
     Supplier,
     SupplierCapabilities,
@@ -26,6 +27,7 @@ from bitloot.ports.supplier import (
     SupplierProduct,
     SupplierRequest,
     SupplierWebhook,
+    SupplierWords,
 )
 
 NAME: Final = "custom"
@@ -75,13 +77,25 @@ class OwnStock:
         return ZERO
 
     async def catalogue(
-        self, *, updated_since: datetime | None
-    ) -> AsyncIterator[Sequence[SupplierProduct]]:
-        """Own products are made by the shop, not synchronised."""
+        self, *, updated_since: datetime | None, first_page: int = 1
+    ) -> AsyncIterator[CataloguePage]:
+        """Own products are made by the shop, not synchronised: one empty page."""
         del updated_since
-        none: tuple[Sequence[SupplierProduct], ...] = ()
-        for page in none:
-            yield page
+        yield CataloguePage(number=first_page, is_last=True)
+
+    async def product(self, supplier_product_id: str) -> SupplierProduct | None:
+        """None: nobody supplies them."""
+        del supplier_product_id
+        return None
+
+    async def search(self, name: str, *, limit: int) -> Sequence[SupplierProduct]:
+        """Always refused: own products are found in the shop."""
+        del name, limit
+        raise Rejected(NAME, "invalid", "own stock has no search")
+
+    async def dictionaries(self) -> SupplierWords:
+        """None."""
+        return SupplierWords()
 
     async def orders_since(
         self, since: datetime, *, first_page: int = 1

@@ -10,13 +10,15 @@ Source: Kinguin eCommerce API documentation, product v1 and v2, wholesale, produ
 import re
 from collections.abc import Mapping
 from datetime import date
+from itertools import islice
 from typing import Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 
+from bitloot.domain.money import Eur
 from bitloot.domain.product import WholesaleTier
 from bitloot.domain.supply import SupplierOffer
-from bitloot.ports.supplier import SupplierProduct
+from bitloot.ports.supplier import RefusedProduct, SupplierProduct
 from bitloot_adapters.kinguin import plain_text
+from bitloot_adapters.kinguin import product_facts as facts
 from bitloot_adapters.kinguin.values import (
     Json,
     count,
@@ -24,6 +26,7 @@ from bitloot_adapters.kinguin.values import (
     fields,
     flag,
     identifier,
+    is_flag,
     moment,
     price,
     word,
@@ -33,10 +36,9 @@ KeyType: TypeAlias = Literal["text", "any"]
 
 # Units from which a wholesale level holds.
 WHOLESALE_UNITS: Final[Mapping[int, int]] = {1: 10, 2: 50, 3: 100, 4: 500}
-MAX_TITLE: Final = 300
 MAX_DESCRIPTION: Final = 20_000
 MAX_INSTRUCTIONS: Final = 10_000
-MAX_URL: Final = 2_000
+MAX_WORDS: Final = 1_000
 MAX_COUNTRIES: Final = 250
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
@@ -129,46 +131,122 @@ def _wholesale(value: Json) -> tuple[WholesaleTier, ...]:
     return tuple(tiers[units] for units in sorted(tiers))
 
 
-def product(value: Json, *, key_type: KeyType, preorders: bool) -> SupplierProduct | None:
-    """A product of the catalogue, None where it cannot be told which, what, when or for how much.
+def product(value: Json, *, key_type: KeyType, preorders: bool) -> SupplierProduct | RefusedProduct:
+    """A product of the catalogue, or why it is none of those that can be sold or kept.
 
-    Without anything to sell it keeps its cheapest price and has stock 0.
+    Without anything to sell it has stock 0 and the price of its cheapest offer of text keys, or
+    the product's own where no offer says that it has any.
     """
-    body = fields(value)
-    product_id, updated_at = identifier(body.get("productId")), moment(body.get("updatedAt"))
-    name, asked = body.get("name"), price(body.get("price"))
-    title = plain_text.line(name, MAX_TITLE) if isinstance(name, str) else ""
+    if not isinstance(value, dict):
+        return RefusedProduct(supplier_product_id=None, reason="the entry is no object")
+    product_id, updated_at = identifier(value.get("productId")), moment(value.get("updatedAt"))
+    title = facts.name(value.get("name"))
     able = offers(value, key_type=key_type, preorders=True)
     best = able[0] if able else None
-    unit_price = best.price if best is not None else asked
-    if product_id is None or updated_at is None or not title or unit_price is None:
-        return None
-    is_preorder = flag(body.get("isPreorder")) if best is None else best.is_preorder
+    unit_price = best.price if best is not None else _price_of_nothing(value, key_type)
+    if product_id is None or updated_at is None or title is None or unit_price is None:
+        return RefusedProduct(supplier_product_id=product_id, reason=_fault(value))
+    if (reason := _wrong_type(value)) is not None:
+        return RefusedProduct(supplier_product_id=product_id, reason=reason)
+    is_preorder = flag(value.get("isPreorder")) if best is None else best.is_preorder
+    media = facts.media(value.get("images"), value.get("videos"))
     return SupplierProduct(
         supplier_product_id=product_id,
         title=title,
-        description=_prose(body.get("description"), MAX_DESCRIPTION) or "",
-        platform=_name(body.get("platform")),
-        region=_name(body.get("regionalLimitations")),
-        excluded_countries=_countries(body.get("countryLimitation")),
+        description=_prose(value.get("description"), MAX_DESCRIPTION) or "",
+        platform=facts.name(value.get("platform")),
+        region=facts.name(value.get("regionalLimitations")),
+        excluded_countries=_countries(value.get("countryLimitation")),
         is_preorder=is_preorder,
-        release_date=_day(body.get("releaseDate")),
-        instructions=_prose(body.get("activationDetails"), MAX_INSTRUCTIONS),
-        cover_url=_cover(body.get("images")),
-        offer_id=_only_offer(body) if best is None else best.offer_id,
+        release_date=_day(value.get("releaseDate")),
+        instructions=_prose(value.get("activationDetails"), MAX_INSTRUCTIONS),
+        cover_url=facts.cover_url(media),
+        offer_id=_only_offer(value) if best is None else best.offer_id,
         price=unit_price,
         stock=0 if best is None or (is_preorder and not preorders) else best.stock,
         wholesale=() if best is None else best.wholesale,
         updated_at=updated_at,
+        original_name=facts.name(value.get("originalName")),
+        genres=facts.labels(value.get("genres")),
+        tags=facts.labels(value.get("tags")),
+        languages=facts.labels(value.get("languages")),
+        developers=facts.labels(value.get("developers")),
+        publishers=facts.labels(value.get("publishers")),
+        age_rating=facts.name(value.get("ageRating"), facts.MAX_LABEL),
+        metacritic=facts.metacritic(value.get("metacriticScore")),
+        steam_app=facts.steam_app(value.get("steam")),
+        system_requirements=facts.system_requirements(value.get("systemRequirements")),
+        media=media,
+        has_text=_has_text(value),
     )
+
+
+def dictionary(value: Json) -> tuple[str, ...]:
+    """A dictionary of names, or of objects with a name: trimmed, each once, at most a thousand."""
+    listed = (
+        fields(each).get("name") if isinstance(each, dict) else each for each in elements(value)
+    )
+    read = (facts.name(each, facts.MAX_LABEL) for each in listed)
+    return tuple(islice(facts.once(each for each in read if each is not None), MAX_WORDS))
+
+
+def _fault(body: Mapping[str, Json]) -> str:
+    """Which required field is missing or useless; the price comes last, offers may have one."""
+    readers: tuple[tuple[str, str, bool], ...] = (
+        ("productId", "id", identifier(body.get("productId")) is not None),
+        ("name", "text", facts.name(body.get("name")) is not None),
+        ("updatedAt", "time", moment(body.get("updatedAt")) is not None),
+    )
+    for field, kind, is_good in readers:
+        if not is_good:
+            return _missing(body, field, kind)
+    return _missing(body, "price", "amount above zero")
+
+
+def _missing(body: Mapping[str, Json], field: str, kind: str) -> str:
+    return f"{field} is missing" if body.get(field) is None else f"{field} is no {kind}"
+
+
+def _wrong_type(body: Mapping[str, Json]) -> str | None:
+    """What is required and decides whether units are sold must not be guessed from nonsense."""
+    if body.get("qty") is not None and count(body.get("qty")) is None:
+        return "qty is no count"
+    if body.get("isPreorder") is not None and not is_flag(body.get("isPreorder")):
+        return "isPreorder is no yes or no"
+    return None
+
+
+def _price_of_nothing(body: Mapping[str, Json], key_type: KeyType) -> Eur | None:
+    """The price of a product that cannot be had now.
+
+    The product's own price may be that of an image: an offer that says it has text keys, sold out
+    or not, is nearer to what a text key will cost.
+    """
+    if key_type == "text":
+        asked = [
+            price(fields(each).get("price"))
+            for each in elements(body.get("offers"))
+            if count(fields(each).get("textQty"))
+        ]
+        known = [each for each in asked if each is not None]
+        if known:
+            return min(known)
+    return price(body.get("price"))
+
+
+def _has_text(body: Mapping[str, Json]) -> bool:
+    """False where there are keys and every count of text keys is 0: then all are images."""
+    counted = [body, *(fields(each) for each in elements(body.get("offers")))]
+    has_keys = any(count(each.get("qty")) for each in counted)
+    texts = [
+        count(each.get(field)) for each in counted for field in ("textQty", "availableTextQty")
+    ]
+    told = [each for each in texts if each is not None]
+    return not (has_keys and told and not any(told))
 
 
 def _prose(value: Json, limit: int) -> str | None:
     return (plain_text.prose(value, limit) or None) if isinstance(value, str) else None
-
-
-def _name(value: Json) -> str | None:
-    return (plain_text.line(value, MAX_TITLE) or None) if isinstance(value, str) else None
 
 
 def _countries(value: Json) -> tuple[str, ...]:
@@ -182,31 +260,3 @@ def _day(value: Json) -> str | None:
         return date.fromisoformat(value.strip()).isoformat() if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def _cover(value: Json) -> str | None:
-    """The cover, an object or an array of one; else the first screenshot; web addresses only."""
-    body = fields(value)
-    for name in ("cover", "screenshots"):
-        found = body.get(name)
-        for each in found if isinstance(found, list) else [found]:
-            for size in ("url", "thumbnail"):
-                url = _web_address(fields(each).get(size))
-                if url is not None:
-                    return url
-    return None
-
-
-def _web_address(value: Json) -> str | None:
-    if not isinstance(value, str) or len(value) > MAX_URL:
-        return None
-    url = value.strip()
-    if not url.isprintable() or any(each in url for each in " \"'<>\\`"):
-        return None
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return None
-    is_web = parts.scheme.lower() in {"http", "https"} and "@" not in parts.netloc
-    return url if is_web and host else None

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -14,15 +14,19 @@ from bitloot.domain.supply import SuppliedKey, SupplierOffer, SupplierOrder
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.supplier import (
+    CataloguePage,
+    RefusedProduct,
     SupplierCapabilities,
     SupplierHint,
     SupplierProduct,
     SupplierRequest,
     SupplierWebhook,
+    SupplierWords,
 )
 from bitloot_adapters.http import Ambiguous, Answer, HttpClient, NotSent
-from bitloot_adapters.kinguin import catalogue, wire
+from bitloot_adapters.kinguin import catalogue, catalogue_reader, wire
 from bitloot_adapters.kinguin.catalogue import KeyType
+from bitloot_adapters.kinguin.catalogue_reader import PAGE, TOO_LARGE, CatalogueReader, second
 from bitloot_adapters.kinguin.values import (
     Json,
     Unreadable,
@@ -39,17 +43,14 @@ from bitloot_adapters.kinguin.values import (
 NAME: Final = "kinguin"
 AUTHENTICITY_HEADER: Final = "x-event-secret"
 EVENT_HEADER: Final = "x-event-name"
-PAGE: Final = 100
 # Images are large: where a page of them is more than an answer may be, fewer are asked for.
 KEY_PAGES: Final = (100, 10, 1)
-MAX_CATALOGUE_PAGES: Final = 10_000
 MAX_ORDER_PAGES: Final = 1_000
 MAX_SEARCH_PAGES: Final = 20
 MAX_KEYS: Final = 10_000
 WHOLESALE_UNITS: Final = 1_000
-# What changed while the last page was read, and clocks that differ, are asked for again.
-OVERLAP: Final = timedelta(minutes=5)
-TOO_LARGE: Final = "answer_too_large"
+SEARCH_LETTERS: Final = 3
+MAX_SEARCH_LETTERS: Final = 200
 
 # What the documented error kinds mean to the port; the HTTP status alone is never enough.
 _REJECTIONS: Final = {
@@ -70,11 +71,7 @@ _EVENTS: Final = {"order.status": "order", "order.complete": "order", "product.u
 
 
 class Kinguin:
-    """`Supplier` over the ESA REST API. Opened by the plugin; products go by their `productId`.
-
-    `unreadable_products` counts what was left out of the catalogue so far because it could not be
-    read.
-    """
+    """`Supplier` over the ESA REST API. Opened by the plugin; products go by their `productId`."""
 
     def __init__(
         self,
@@ -93,8 +90,8 @@ class Kinguin:
             returns_keys=True,
             preorders=preorders,
             wholesale_units=min(limits.wholesale_units, WHOLESALE_UNITS),
+            search_letters=SEARCH_LETTERS,
         )
-        self.unreadable_products = 0
 
     @property
     def name(self) -> str:
@@ -108,16 +105,26 @@ class Kinguin:
 
     async def offers(self, supplier_product_id: str) -> Sequence[SupplierOffer]:
         """`GET /v2/products/{productId}`; 404 of kind `HttpClient` means sold out, not deleted."""
+        body = await self._product_body(supplier_product_id)
+        if body is None:
+            return ()
+        return catalogue.offers(body, key_type=self._key_type, preorders=self._preorders)
+
+    async def _product_body(self, supplier_product_id: str) -> Json:
+        """What is said of a product, None when it cannot be had."""
         answer = await self._send("GET", f"/v2/products/{_id(supplier_product_id)}")
         if answer.status != 200:
             kind = _error(answer).kind
             if (answer.status == 404 and kind == "HttpClient") or kind == "ProductUnavailable":
-                return ()
+                return None
             raise _refusal(answer)
         body = _read(answer, is_prose=True)
         if identifier(fields(body).get("productId")) != supplier_product_id:
             raise Unavailable(NAME, "unreadable_answer")
-        return catalogue.offers(body, key_type=self._key_type, preorders=self._preorders)
+        return body
+
+    def _cleaned(self, value: Json) -> SupplierProduct | RefusedProduct:
+        return catalogue.product(value, key_type=self._key_type, preorders=self._preorders)
 
     async def place(self, request: SupplierRequest) -> SupplierOrder:
         """`POST /v2/order`. `price` is a ceiling; a pre-order must not name a key type.
@@ -243,39 +250,54 @@ class Kinguin:
             raise Unavailable(NAME, "unreadable_answer")
         return amount
 
-    async def catalogue(
-        self, *, updated_since: datetime | None
-    ) -> AsyncIterator[Sequence[SupplierProduct]]:
-        """`GET /v1/products`, the latest change first.
+    def catalogue(
+        self, *, updated_since: datetime | None, first_page: int = 1
+    ) -> AsyncIterator[CataloguePage]:
+        """`GET /v1/products`; how it stays whole while it changes: `CatalogueReader`."""
+        reader = CatalogueReader(NAME, self._page, self._cleaned, preorders=self._preorders)
+        if updated_since is None:
+            return reader.everything(first_page)
+        return reader.changes(updated_since, first_page)
 
-        In that order a product that changes while the pages are read is met twice or at the next
-        reading, but never pushes another one past the reader.
+    async def product(self, supplier_product_id: str) -> SupplierProduct | None:
+        """`GET /v2/products/{productId}`; None for 404 of kind `HttpClient`: no deletion."""
+        body = await self._product_body(supplier_product_id)
+        if body is None:
+            return None
+        read = self._cleaned(body)
+        if isinstance(read, RefusedProduct):
+            raise Rejected(NAME, "unreadable", read.reason)
+        return None if read.is_preorder and not self._preorders else read
+
+    async def search(self, name: str, *, limit: int) -> Sequence[SupplierProduct]:
+        """`GET /v1/products?name=`, one page. What cannot be read or sold is left out."""
+        wanted = " ".join(name.split())
+        if not SEARCH_LETTERS <= len(wanted) <= MAX_SEARCH_LETTERS or not wanted.isprintable():
+            raise Rejected(NAME, "invalid", "name")
+        asked = min(max(limit, 1), PAGE)
+        listed, _ = await self._page(catalogue_reader.PATH, {"name": wanted, "limit": str(asked)})
+        read = [self._cleaned(each) for each in listed[:asked]]
+        found = [each for each in read if isinstance(each, SupplierProduct)]
+        return tuple(each for each in found if self._preorders or not each.is_preorder)
+
+    async def dictionaries(self) -> SupplierWords:
+        """`GET /v1/regions`, `/v1/platforms`, `/v1/genres`; some names have leading blanks, some
+        come twice.
         """
-        query = {"limit": str(PAGE), "sortBy": "updatedAt", "sortType": "desc"}
-        if updated_since is not None:
-            query["updatedSince"] = _second(updated_since - OVERLAP)
-        seen = 0
-        for page in range(1, MAX_CATALOGUE_PAGES + 1):
-            listed, total = await self._page("/v1/products", {**query, "page": str(page)})
-            seen += len(listed)
-            cleaned = [
-                catalogue.product(each, key_type=self._key_type, preorders=self._preorders)
-                for each in listed
-            ]
-            readable = [each for each in cleaned if each is not None]
-            self.unreadable_products += len(cleaned) - len(readable)
-            wanted = tuple(each for each in readable if self._preorders or not each.is_preorder)
-            if wanted:
-                yield wanted
-            if len(listed) < PAGE or (total is not None and seen >= total):
-                return
-        raise Unavailable(NAME, "too_many_pages")
+        words: list[tuple[str, ...]] = []
+        for path in ("/v1/regions", "/v1/platforms", "/v1/genres"):
+            body = _read(await self._get(path), is_prose=True)
+            if not isinstance(body, list):
+                raise Unavailable(NAME, "unreadable_answer")
+            words.append(catalogue.dictionary(body))
+        regions, platforms, genres = words
+        return SupplierWords(regions=regions, platforms=platforms, genres=genres)
 
     async def orders_since(
         self, since: datetime, *, first_page: int = 1
     ) -> AsyncIterator[Sequence[SupplierOrder]]:
         """`GET /v1/order?createdAtFrom=`. An unreadable order is left out."""
-        query = {"limit": str(PAGE), "createdAtFrom": _second(since)}
+        query = {"limit": str(PAGE), "createdAtFrom": second(since)}
         for page in range(first_page, MAX_ORDER_PAGES + 1):
             listed, _ = await self._page("/v1/order", {**query, "page": str(page)})
             yield tuple(order for each in listed if (order := wire.order(each)) is not None)
@@ -371,11 +393,6 @@ def _id(identity: str) -> str:
     if identifier(identity) != identity:
         raise Rejected(NAME, "not_found", "not an id of this supplier")
     return identity
-
-
-def _second(at: datetime) -> str:
-    """`Y-m-dTH:i:sP`; the client writes the plus sign as `%2B`."""
-    return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _age(order: SupplierOrder) -> tuple[datetime, str]:

@@ -8,15 +8,23 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final, NoReturn, TypeAlias
 
-from bitloot.domain.money import MAX_MONEY_TEXT, BadMoney, Eur, eur_number, ledger_amount
+from bitloot.domain.money import (
+    MAX_MONEY_TEXT,
+    BadMoney,
+    Eur,
+    eur_number,
+    ledger_amount,
+    money_context,
+)
 
 Json: TypeAlias = "str | bool | Decimal | list[Json] | dict[str, Json] | None"
 
 MAX_ID: Final = 128
 MAX_COUNT: Final = 2**31 - 1
+_HUNDREDTH: Final = Decimal("0.01")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?")
 
@@ -96,6 +104,13 @@ def flag(value: Json) -> bool:
     return value is True or value == Decimal(1)
 
 
+def is_flag(value: Json) -> bool:
+    """Whether it says yes or no in one of the ways that `flag` reads."""
+    if isinstance(value, str):
+        return value.strip().lower() in {"true", "1", "yes", "false", "0", "no"}
+    return isinstance(value, bool) or (isinstance(value, Decimal) and value in (0, 1))
+
+
 def eur(value: Json) -> Eur | None:
     """An EUR amount, zero or more, from a number or a text of one.
 
@@ -115,6 +130,14 @@ def price(value: Json) -> Eur | None:
     """An EUR price: an amount above zero. Nothing is for nothing: a price of 0 is a fault."""
     read = eur(value)
     return read or None
+
+
+def percent(value: Json) -> Decimal | None:
+    """A share of 100 with at most two decimals, None outside 0 to 100."""
+    read = _decimal(value)
+    if read is None or not 0 <= read <= 100:
+        return None
+    return read.quantize(_HUNDREDTH, ROUND_HALF_EVEN, money_context())
 
 
 def _decimal(value: Json) -> Decimal | None:

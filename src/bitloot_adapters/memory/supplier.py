@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hmac import compare_digest
+from itertools import islice
 from typing import Final, TypeVar
 
 import msgspec
@@ -15,6 +16,8 @@ from bitloot.ports.clock import Clock, RandomBytes
 from bitloot.ports.errors import Rejected
 from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.supplier import (
+    CataloguePage,
+    RefusedProduct,
     SuppliedKey,
     SupplierCapabilities,
     SupplierHint,
@@ -25,6 +28,7 @@ from bitloot.ports.supplier import (
     SupplierProduct,
     SupplierRequest,
     SupplierWebhook,
+    SupplierWords,
 )
 from bitloot_adapters.memory.faults import Faults, never_in_transaction
 from bitloot_adapters.memory.signed_json import Unreadable, digest, read_object, text
@@ -34,6 +38,7 @@ MOST_UNITS: Final = 9
 WHOLESALE_UNITS: Final = 1000
 RETURN_WINDOW: Final = timedelta(hours=24)
 PAGE: Final = 25
+SEARCH_LETTERS: Final = 3
 
 T = TypeVar("T")
 
@@ -98,6 +103,7 @@ class MemorySupplier:
         self._orders: dict[str, _Order] = {}
         self._script: deque[NextOrder] = deque()
         self._hidden: set[str] = set()
+        self._unreadable: list[RefusedProduct] = []
         self.faults: Final = Faults(name, in_transaction=in_transaction)
 
     @property
@@ -109,7 +115,10 @@ class MemorySupplier:
     def capabilities(self) -> SupplierCapabilities:
         """Everything but own stock."""
         return SupplierCapabilities(
-            returns_keys=True, preorders=True, wholesale_units=WHOLESALE_UNITS
+            returns_keys=True,
+            preorders=True,
+            wholesale_units=WHOLESALE_UNITS,
+            search_letters=SEARCH_LETTERS,
         )
 
     # --- the port ------------------------------------------------------------------------
@@ -184,17 +193,51 @@ class MemorySupplier:
         return self._balance
 
     async def catalogue(
-        self, *, updated_since: datetime | None
-    ) -> AsyncIterator[Sequence[SupplierProduct]]:
+        self, *, updated_since: datetime | None, first_page: int = 1
+    ) -> AsyncIterator[CataloguePage]:
         """The catalogue, page by page, with today's price and stock."""
+        if updated_since is not None:
+            changed = (p for p in self._catalogue.values() if p.updated_at >= updated_since)
+            found, skipped = sorted(changed, key=lambda p: p.updated_at), first_page - 1
+        else:
+            found, skipped = list(self._catalogue.values()), 0
+        pages = max(1, -(-len(found) // PAGE))
+        for number in range(first_page, max(pages + skipped, first_page) + 1):
+            self.faults.arrive()
+            start = (number - 1 - skipped) * PAGE
+            products = tuple(self._today(each) for each in found[start : start + PAGE])
+            yield CataloguePage(
+                number=number,
+                products=products,
+                refused=tuple(self._unreadable) if number == first_page else (),
+                is_last=number >= pages + skipped,
+                up_to=products[-1].updated_at if products and updated_since else updated_since,
+            )
+
+    async def product(self, supplier_product_id: str) -> SupplierProduct | None:
+        """One product with today's price and stock."""
         self.faults.arrive()
-        found = [
-            self._today(product)
-            for product in self._catalogue.values()
-            if updated_since is None or product.updated_at > updated_since
-        ]
-        for page in _pages(found):
-            yield page
+        found = self._catalogue.get(supplier_product_id)
+        return None if found is None else self._today(found)
+
+    async def search(self, name: str, *, limit: int) -> Sequence[SupplierProduct]:
+        """Products whose title holds this text, in any case."""
+        self.faults.arrive()
+        if len(name.strip()) < SEARCH_LETTERS:
+            raise Rejected(self._name, "invalid", "name")
+        wanted = name.strip().casefold()
+        found = (p for p in self._catalogue.values() if wanted in p.title.casefold())
+        return [self._today(each) for each in islice(found, limit)]
+
+    async def dictionaries(self) -> SupplierWords:
+        """The words that the products use."""
+        self.faults.arrive()
+        products = self._catalogue.values()
+        return SupplierWords(
+            regions=tuple(dict.fromkeys(p.region for p in products if p.region)),
+            platforms=tuple(dict.fromkeys(p.platform for p in products if p.platform)),
+            genres=tuple(dict.fromkeys(genre for p in products for genre in p.genres)),
+        )
 
     async def orders_since(
         self, since: datetime, *, first_page: int = 1
@@ -237,6 +280,16 @@ class MemorySupplier:
     def listed(self, supplier_product_id: str) -> SupplierProduct:
         """A product as it is on sale now."""
         return self._today(self._catalogue[supplier_product_id])
+
+    def withdraw(self, supplier_product_id: str) -> None:
+        """The product is not in the catalogue any more, and nothing of it can be bought."""
+        del self._catalogue[supplier_product_id]
+        for offer in self._cheapest(supplier_product_id):
+            del self._offers[offer.offer_id]
+
+    def list_unreadable(self, *refused: RefusedProduct) -> None:
+        """From now on the catalogue holds these entries that nobody can read, and no others."""
+        self._unreadable = list(refused)
 
     def change_offer(self, offer_id: str, **fields: object) -> None:
         """Another price or stock."""
