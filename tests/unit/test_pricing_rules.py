@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitloot.domain.decision import insert, logged
@@ -277,17 +277,14 @@ def test_of_very_many_rules_the_strongest_are_told_and_the_applied_one_always() 
     assert choice.applied == rules[2 * TRIED_LISTED].snapshot()
 
 
+# Mostly rules that concern the product asked for, and now and then one of another.
 SCOPES = st.sampled_from(
-    [
-        ("global", None),
-        ("category", "rpg"),
-        ("category", "fps"),
-        ("product", "p1"),
-        ("product", "p2"),
-    ]
+    [("global", None), ("category", "rpg"), ("product", "p1")] * 3
+    + [("category", "fps"), ("product", "p2")]
 )
 RULES = st.lists(
-    st.tuples(SCOPES, st.integers(-1, 1), st.integers(0, 2), st.booleans()), max_size=30
+    st.tuples(SCOPES, st.integers(-1, 1), st.integers(0, 2), st.sampled_from([True, True, False])),
+    max_size=30,
 ).map(
     lambda drawn: [
         rule(
@@ -317,10 +314,11 @@ def slowly(rules: list[PricingRule], category: str | None, product: str | None) 
     return None
 
 
+@settings(max_examples=300)
 @given(
     rules=RULES,
-    category=st.sampled_from([None, "rpg", "fps"]),
-    product=st.sampled_from([None, "p1", "p2", "p3"]),
+    category=st.sampled_from(["rpg", "rpg", "fps", None]),
+    product=st.sampled_from(["p1", "p1", "p2", "p3", None]),
 )
 def test_the_choice_is_that_of_a_slow_and_obvious_model_in_whatever_order_rules_come(
     rules: list[PricingRule], category: str | None, product: str | None
