@@ -11,6 +11,7 @@ PRODUCTS: Final = 100_000
 STOCK: Final = 1000
 COST: Final = Decimal("8.00")
 PRICE: Final = Decimal("9.99")
+FLOOR: Final = Decimal("8.09")
 # Behind the goods that the stand-ins sell, so that those come first on every list.
 SLUG: Final = "z-game"
 
@@ -31,8 +32,9 @@ def fill(url: str, products: int = PRODUCTS) -> None:
     with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         with cursor.copy(
             "COPY products (id, version, slug, title, source, supplier_product_id, description,"
-            " platform, excluded_countries, is_preorder, price, is_published, created_at,"
-            " updated_at) FROM STDIN"
+            " platform, genres, tags, languages, developers, publishers, system_requirements,"
+            " excluded_countries, pinned, is_preorder, hides_when_sold_out, is_published,"
+            " created_at, updated_at) FROM STDIN"
         ) as rows:
             for n in range(products):
                 rows.write_row(
@@ -45,14 +47,20 @@ def fill(url: str, products: int = PRODUCTS) -> None:
                         f"z{n}",
                         "A game that is described in a sentence or two, as most of them are.",
                         "PC Steam",
-                        [],
-                        False,
-                        PRICE,
-                        True,
-                        at,
-                        at,
+                        *([], [], [], [], []),
+                        "[]",
+                        *([], []),
+                        *(False, False, True),
+                        *(at, at),
                     )
                 )
+        with cursor.copy(
+            "COPY listings (id, version, is_listed, is_available, price, floor, is_loss_signed,"
+            " rank, platform, source, updated_at) FROM STDIN"
+        ) as rows:
+            for n in range(products):
+                listed = (product_id(n), 1, True, True, PRICE, FLOOR, False, 0)
+                rows.write_row((*listed, "PC Steam", "kinguin", at))
         with cursor.copy(
             "COPY product_offers (id, version, product_id, supplier, supplier_product_id,"
             " offer_id, cost, stock, held, wholesale, updated_at) FROM STDIN"

@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.limits import Limits
+from bitloot.domain.money import ZERO
 from bitloot.domain.own_stock import Batch
-from bitloot.domain.product import Offer, Product
+from bitloot.domain.product import Offer, Product, new_listing
 from bitloot.ports.plugin import PluginContext
 from bitloot.ports.supplier import SupplierProduct
 from bitloot_adapters import clock
@@ -107,7 +108,6 @@ class GoodsShop:
             title=slug.title(),
             source=source,
             supplier_product_id=None if is_own else f"sp-{slug}",
-            price=Decimal("12.50"),
             created_at=at,
             updated_at=at,
         )
@@ -121,7 +121,10 @@ class GoodsShop:
             stock=500,
             updated_at=at,
         )
-        rows = (product,) if is_own else (product, offer)
+        listing = new_listing(
+            product, price=Decimal("12.50"), floor=ZERO, is_available=not is_own, at=at
+        )
+        rows = (product, listing) if is_own else (product, listing, offer)
         async with self.near.uow.begin() as tx:
             await tx.record(Decision(save=tuple(insert(row) for row in rows)))
         if not is_own:

@@ -73,7 +73,7 @@ async def test_a_new_page_is_on_sale_as_it_was_told(database: Database) -> None:
     assert sellable.product.title == page[0].title
     assert sellable.product.description == page[0].description
     assert sellable.product.excluded_countries == ("DE", "AT")
-    assert sellable.product.price == Decimal("8.40")
+    assert sellable.price == Decimal("8.40")
     assert sellable.offer.wholesale == page[0].wholesale
     assert (sellable.available, sellable.unit_cost) == (7, Decimal("4.20"))
 

@@ -108,7 +108,7 @@ def test_every_foreign_key_has_an_index(shop_url: str) -> None:
     assert answers(shop_url, UNINDEXED) == set()
 
 
-@pytest.mark.parametrize("table", ["events", "audit_logs", "ledger_lines"])
+@pytest.mark.parametrize("table", ["events", "audit_logs", "ledger_lines", "price_history"])
 @pytest.mark.parametrize("doing", ["DELETE FROM", "TRUNCATE"])
 def test_what_is_append_only_cannot_be_taken_away(shop_url: str, table: str, doing: str) -> None:
     with psycopg.connect(shop_url) as connection, pytest.raises(psycopg.Error) as refused:
@@ -122,6 +122,7 @@ def test_what_is_append_only_cannot_be_taken_away(shop_url: str, table: str, doi
         "UPDATE events SET kind = 'x'",
         "UPDATE audit_logs SET reason = 'x'",
         "UPDATE ledger_lines SET amount = 0",
+        "UPDATE price_history SET price = 0",
     ],
 )
 def test_what_is_append_only_cannot_be_changed(shop_url: str, doing: str) -> None:

@@ -28,9 +28,17 @@ FEWER = 5_000
 FILLED = (
     """
     INSERT INTO products (id, version, slug, title, source, description, excluded_countries,
-        is_preorder, price, is_published, created_at, updated_at)
+        genres, tags, languages, developers, publishers, system_requirements, pinned,
+        is_preorder, hides_when_sold_out, is_published, created_at, updated_at)
     SELECT md5('product' || n)::uuid, 1, 'product-' || lpad(n::text, 6, '0'), 'A game', 'supplier',
-        '', '{}', false, 12.5, true, now(), now() FROM generate_series(1, %(fewer)s) n
+        '', '{}', '{}', '{}', '{}', '{}', '{}', '[]', '{}', false, false, true, now(), now()
+    FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO listings (id, version, is_listed, is_available, price, floor, is_loss_signed, rank,
+        source, updated_at)
+    SELECT md5('product' || n)::uuid, 1, true, true, 12.5, 9.1, false, 0, 'supplier', now()
+    FROM generate_series(1, %(fewer)s) n
     """,
     """
     INSERT INTO product_offers (id, version, product_id, supplier, supplier_product_id, offer_id,

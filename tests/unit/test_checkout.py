@@ -9,11 +9,12 @@ import pytest
 
 from bitloot.domain.decision import Decision, update
 from bitloot.domain.errors import Refused
+from bitloot.domain.fulfilment_plan import plan
 from bitloot.domain.idempotency import IdempotencyRecord
 from bitloot.domain.key_inventory import InventoryKey
 from bitloot.domain.limits import Limits
-from bitloot.domain.order import Order
-from bitloot.domain.product import Offer, Product
+from bitloot.domain.order import Order, OrderItem
+from bitloot.domain.product import Listing, Offer, Product
 from bitloot.domain.quote import Wanted
 from bitloot.domain.reservation import Reservation
 from bitloot.testing.rows import Goods
@@ -32,7 +33,7 @@ async def quoted(shop: UnpaidOrders, goods: Goods, quantity: int = 1) -> str:
     return (await shop.checkout.quote(wanted, country=None, asset=None)).quote.id
 
 
-async def changed(shop: UnpaidOrders, row: Product | Offer, **fields: object) -> None:
+async def changed(shop: UnpaidOrders, row: Product | Offer | Listing, **fields: object) -> None:
     now = shop.store.tables.get(type(row), row.id)
     assert now is not None
     async with shop.uow.begin() as tx:
@@ -123,16 +124,61 @@ async def test_a_quote_is_used_once_and_only_while_it_is_frozen(shop: UnpaidOrde
         await place(shop, "no-such-quote")
 
 
+async def test_a_loss_that_was_signed_is_sold_at_and_the_purchase_may_cost_what_it_does(
+    shop: UnpaidOrders,
+) -> None:
+    goods = await shop.stock()
+    await changed(
+        shop, goods.listing, price=Decimal("5.00"), floor=Decimal("9.10"), is_loss_signed=True
+    )
+    placed = await shop.order(goods)
+    assert placed.total == Decimal("5.00")
+    (item,) = shop.store.rows(OrderItem)
+    assert (item.unit_price, item.unit_floor) == (Decimal("5.00"), Decimal("5.00"))
+    async with shop.uow.begin() as tx:
+        file = await tx.orders.file(placed.order_id)
+    assert file is not None
+    (part,) = plan(
+        file, at=shop.clock.now(), new_id=shop.new_id, limits=Limits(), wholesale_units={}
+    )
+    assert part.max_unit_price == item.unit_cost == Decimal("9.00")
+
+
+async def test_a_price_that_fell_below_its_floor_unsigned_is_asked_at_the_floor(
+    shop: UnpaidOrders,
+) -> None:
+    goods = await shop.stock()
+    assert goods.offer is not None
+    await changed(shop, goods.offer, cost=Decimal("20.00"))
+    placed = await shop.order(goods)
+    assert placed.total == Decimal("20.21")
+
+
+async def test_where_one_line_got_dearer_and_another_cheaper_no_line_is_below_its_floor(
+    shop: UnpaidOrders,
+) -> None:
+    one, other = await shop.stock(), await shop.stock()
+    wanted = [Wanted(product=each.product.id, quantity=1) for each in (one, other)]
+    quote_id = (await shop.checkout.quote(wanted, country=None, asset=None)).quote.id
+    assert one.offer is not None
+    assert other.offer is not None
+    await changed(shop, one.offer, cost=Decimal("13.00"))
+    await changed(shop, other.offer, cost=Decimal("1.00"))
+    await place(shop, quote_id)
+    for item in shop.store.rows(OrderItem):
+        assert item.unit_price >= item.unit_floor
+
+
 async def test_the_price_asked_is_the_lower_of_the_frozen_and_todays(shop: UnpaidOrders) -> None:
     goods = await shop.stock()
     quote_id = await quoted(shop, goods)
-    await changed(shop, goods.product, price=Decimal("11.00"))
+    await changed(shop, goods.listing, price=Decimal("11.00"))
     placed = await shop.checkout.place(
         quote_id, email=EMAIL, placed_from=IP, once=shop.once("orders")
     )
     assert placed.total == Decimal("11.00")
     quote_id = await quoted(shop, goods)
-    await changed(shop, goods.product, price=Decimal("15.00"))
+    await changed(shop, goods.listing, price=Decimal("15.00"))
     placed = await shop.checkout.place(
         quote_id, email=EMAIL, placed_from=IP, once=shop.once("orders")
     )

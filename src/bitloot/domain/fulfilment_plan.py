@@ -7,11 +7,12 @@ its own limit and is named in the order (Kinguin eCommerce API, "Wholesale").
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import Eur, price_ceiling
+from bitloot.domain.money import Eur, cost_floor, price_ceiling
 from bitloot.domain.order import OrderFile, OrderItem
 
 OWN_STOCK: Final = "custom"
@@ -49,7 +50,7 @@ def plan(
             supplier_product_id=item.supplier_product_id,
             offer_id=item.offer_id,
             max_unit_price=signed_ceilings.get(
-                item.id, price_ceiling(item.unit_price, file.order.gateway_fee)
+                item.id, purchase_ceiling(item, file.order.gateway_fee)
             ),
             created_at=at,
             updated_at=at,
@@ -58,6 +59,17 @@ def plan(
         if item.id not in planned
         for part, slots in enumerate(parts(item, limits, wholesale_units), start=1)
     )
+
+
+def purchase_ceiling(item: OrderItem, gateway_fee: Decimal) -> Eur:
+    """The most that a unit may cost us: what is left of its price after the gateway's fee.
+
+    An item that was knowingly sold below the floor of its cost may cost what it did then, no more.
+    """
+    ceiling = price_ceiling(item.unit_price, gateway_fee)
+    if item.unit_price < cost_floor(item.unit_cost, gateway_fee):
+        return max(ceiling, item.unit_cost)
+    return ceiling
 
 
 def is_own_stock(item: OrderItem) -> bool:

@@ -7,11 +7,11 @@ import msgspec
 
 from bitloot.domain.delivery import is_delivered
 from bitloot.domain.draft import Draft
-from bitloot.domain.fulfilment_plan import plan
+from bitloot.domain.fulfilment_plan import plan, purchase_ceiling
 from bitloot.domain.goods import Today, take
 from bitloot.domain.ledger import Account
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import CENT, ZERO, Eur, money_context, price_ceiling, shortage, surplus
+from bitloot.domain.money import CENT, ZERO, Eur, money_context, shortage, surplus
 from bitloot.domain.order import Order, Remark
 from bitloot.domain.payment import Payment
 
@@ -142,7 +142,7 @@ def _plan_fulfilments(draft: Draft, terms: Terms, today: Today | None) -> None:
 def _ceilings(draft: Draft, today: Today) -> dict[str, Eur]:
     ceilings = {}
     for item in draft.file.items:
-        own = price_ceiling(item.unit_price, draft.order.gateway_fee)
+        own = purchase_ceiling(item, draft.order.gateway_fee)
         sellable = today.sellable(item)
         cost = sellable.unit_cost if sellable else None
         ceilings[item.id] = max(own, cost or ZERO)

@@ -11,9 +11,9 @@ from bitloot.domain.decision import Change, Decision, Event, insert, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.key_inventory import InventoryKey
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import ZERO, Eur, cost_floor
+from bitloot.domain.money import ZERO, Eur
 from bitloot.domain.order import Order, OrderItem
-from bitloot.domain.pricing import price_today
+from bitloot.domain.pricing import floor_today, price_today
 from bitloot.domain.product import Sellable
 from bitloot.domain.quote import Quote, QuoteLine
 from bitloot.domain.reservation import Reservation
@@ -165,7 +165,7 @@ def _asked(
     fee = limits.gateway_fee
     frozen = tuple(line.unit_price for line, _ in lines)
     today = tuple(price_today(sellable, fee) or ZERO for _, sellable in lines)
-    floors = tuple(cost_floor(sellable.unit_cost or ZERO, fee) for _, sellable in lines)
+    floors = tuple(floor_today(sellable, fee) for _, sellable in lines)
 
     def total(prices: Sequence[Eur]) -> Eur:
         return sum((p * line.quantity for p, (line, _) in zip(prices, lines, strict=True)), ZERO)
@@ -181,7 +181,8 @@ def _asked(
 def _item(
     order: Order, line: QuoteLine, sellable: Sellable, price: Eur, *, item_no: int, item_id: str
 ) -> OrderItem:
-    cost = sellable.unit_cost or ZERO
+    # Where its line became dearer and another cheaper, the order as a whole carries the cost.
+    floor = min(floor_today(sellable, order.gateway_fee), price)
     return OrderItem(
         id=item_id,
         order_id=order.id,
@@ -194,8 +195,8 @@ def _item(
         offer_id=line.offer_id,
         quantity=line.quantity,
         unit_price=price,
-        unit_cost=cost,
-        unit_floor=cost_floor(cost, order.gateway_fee),
+        unit_cost=sellable.unit_cost or ZERO,
+        unit_floor=floor,
         is_preorder=line.is_preorder,
         is_wholesale=line.is_wholesale,
         instructions=line.instructions,

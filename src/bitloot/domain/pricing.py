@@ -18,6 +18,7 @@ from bitloot.domain.money import (
     money_context,
     up_to_cent,
 )
+from bitloot.domain.price_derivation import standing_price
 from bitloot.domain.product import Sellable
 
 _HUNDRED: Final = Decimal(100)
@@ -49,14 +50,30 @@ def unit_price(cost: Eur, margin: Decimal, gateway_fee: Decimal) -> Eur:
 
 
 def price_today(sellable: Sellable, gateway_fee: Decimal) -> Eur | None:
-    """What a unit is sold for now: the price set, or what its cost now asks for if that is more.
+    """What a unit is sold for now: the price listed, or the floor of today's cost if that is more.
 
-    None when there is no cost, because there is nothing to sell.
+    The price listed also where it is below, if a person signed that loss. None when there is no
+    price, or no cost, because there is nothing to sell.
     """
-    if sellable.unit_cost is None:
+    if sellable.unit_cost is None or sellable.price is None:
         return None
-    asked = unit_price(sellable.unit_cost, sellable.margin, gateway_fee)
-    return max(up_to_cent(sellable.product.price), asked)
+    return standing_price(
+        up_to_cent(sellable.price),
+        sellable.unit_cost,
+        gateway_fee,
+        is_loss_signed=sellable.is_loss_signed,
+    )
+
+
+def floor_today(sellable: Sellable, gateway_fee: Decimal) -> Eur:
+    """The lowest price of a unit now: its cost floor, or what a person let it be sold for below.
+
+    0 when there is no cost.
+    """
+    floor = cost_floor(sellable.unit_cost or ZERO, gateway_fee)
+    if not sellable.is_loss_signed or sellable.price is None:
+        return floor
+    return min(floor, up_to_cent(sellable.price))
 
 
 def percent_discounts(lines: Sequence[PricedLine], percent: Decimal) -> tuple[Eur, ...]:

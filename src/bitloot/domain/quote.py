@@ -9,8 +9,8 @@ import msgspec
 from bitloot.domain.decision import Row
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import ZERO, Eur, cost_floor
-from bitloot.domain.pricing import price_today
+from bitloot.domain.money import ZERO, Eur
+from bitloot.domain.pricing import floor_today, price_today
 from bitloot.domain.product import Sellable
 
 
@@ -143,6 +143,8 @@ def _priced(sellable: Sellable, quantity: int, country: str | None, limits: Limi
         raise Refused("not-for-sale", field="lines", facts=slug)
     if country is not None and country in product.excluded_countries:
         raise Refused("country-locked", field="country", facts=slug)
+    if sellable.price is None:
+        raise Refused("not-for-sale", "It has no price yet.", field="lines", facts=slug)
     price = price_today(sellable, limits.gateway_fee)
     if sellable.unit_cost is None or price is None or sellable.available < quantity:
         raise Refused(
@@ -161,7 +163,7 @@ def _priced(sellable: Sellable, quantity: int, country: str | None, limits: Limi
         quantity=quantity,
         unit_price=price,
         unit_cost=sellable.unit_cost,
-        unit_floor=cost_floor(sellable.unit_cost, limits.gateway_fee),
+        unit_floor=floor_today(sellable, limits.gateway_fee),
         is_preorder=product.is_preorder,
         is_wholesale=first_tier is not None and quantity >= first_tier,
         instructions=product.instructions,

@@ -20,7 +20,7 @@ from bitloot.domain.payment import GATEWAY_STATUS, Invoice, Payment, PaymentRepo
 from bitloot.domain.product import Sellable
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.settlement import settle
-from bitloot.testing.rows import COST, GATEWAY, Goods, Rows
+from bitloot.testing.rows import COST, GATEWAY, PRICE, Goods, Rows
 from bitloot.testing.virtual_time import START
 
 ASKED: Final = Decimal("0.000208333333333333")
@@ -198,8 +198,16 @@ class OrderCases:
         return Today(
             worth=worth,
             sellables=(
-                Sellable(product=supplied.product, offer=offer, available=stock, unit_cost=cost),
-                Sellable(product=own.product, offer=None, available=stock, unit_cost=cost),
+                Sellable(
+                    product=supplied.product,
+                    offer=offer,
+                    available=stock,
+                    unit_cost=cost,
+                    price=PRICE,
+                ),
+                Sellable(
+                    product=own.product, offer=None, available=stock, unit_cost=cost, price=PRICE
+                ),
             ),
             spare_keys=tuple(self._free() if spare is None else spare),
         )

@@ -16,10 +16,10 @@ from bitloot.domain.hold import Hold
 from bitloot.domain.idempotency import IdempotencyRecord
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.ledger import LedgerLine
-from bitloot.domain.money import Eur, cost_floor
+from bitloot.domain.money import ZERO, Eur, cost_floor
 from bitloot.domain.order import Order, OrderItem
 from bitloot.domain.payment import Invoice, Payment
-from bitloot.domain.product import Offer, Product
+from bitloot.domain.product import Listing, Offer, Product, new_listing
 from bitloot.domain.quote import Quote, QuoteLine
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
@@ -36,10 +36,11 @@ R = TypeVar("R", bound=Row)
 
 
 class Goods(msgspec.Struct, frozen=True):
-    """A product, and the supplier's offer of it unless it is own stock."""
+    """A product with its listing, and the supplier's offer of it unless it is own stock."""
 
     product: Product
     offer: Offer | None
+    listing: Listing
 
 
 class Purchase(msgspec.Struct, frozen=True):
@@ -92,12 +93,13 @@ class Rows:
             title="A game",
             source=OWN_STOCK if own else SUPPLIER,
             supplier_product_id=None if own else f"sp-{product_id}",
-            price=PRICE,
             created_at=at,
             updated_at=at,
         )
+        can_be_had = stock > 0 and not own
+        listing = new_listing(product, price=PRICE, floor=ZERO, is_available=can_be_had, at=at)
         if product.supplier_product_id is None:
-            return Goods(product, None)
+            return Goods(product, None, listing)
         offer = Offer(
             id=self.new_id(),
             product_id=product.id,
@@ -108,7 +110,7 @@ class Rows:
             stock=stock,
             updated_at=at,
         )
-        return Goods(product, offer)
+        return Goods(product, offer, listing)
 
     def purchase(
         self,
@@ -406,7 +408,9 @@ def inserts(*rows: Row | None) -> tuple[Change, ...]:
 
 def stocked(*goods: Goods) -> Decision:
     """The decision that puts goods on sale."""
-    return Decision(save=tuple(c for one in goods for c in inserts(one.product, one.offer)))
+    return Decision(
+        save=tuple(c for one in goods for c in inserts(one.product, one.offer, one.listing))
+    )
 
 
 def _with(row: R, fields: dict[str, object]) -> R:

@@ -370,6 +370,8 @@ class CatalogViewsContract(Contract):
 
 async def _on_sale(rig: ViewsRig, *, slug: str, stock: int = 5, cost: str = "9.00") -> Goods:
     goods = rows_of(rig).goods(stock=stock, cost=Decimal(cost))
-    named = Goods(msgspec.structs.replace(goods.product, slug=slug), goods.offer)
+    named = msgspec.structs.replace(
+        goods, product=msgspec.structs.replace(goods.product, slug=slug)
+    )
     await record(rig, stocked(named))
-    return Goods(msgspec.structs.replace(named.product, version=1), named.offer)
+    return msgspec.structs.replace(named, product=msgspec.structs.replace(named.product, version=1))

@@ -8,17 +8,18 @@ from typing import Final
 
 import msgspec
 
-from bitloot.domain.decision import AuditEntry, Decision, insert
 from bitloot.domain.errors import Refused
-from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import CENT, Eur
+from bitloot.domain.own_product import OwnProduct, put_on_shelf
 from bitloot.domain.pricing import unit_price
 from bitloot.domain.product import Product
 from bitloot.ports.catalogue_writer import CatalogueWriter, UpsertCounts
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.supplier import Supplier, SupplierProduct
 from bitloot.ports.unit_of_work import UnitOfWork
+
+__all__ = ["Catalog", "OwnProduct", "Synced"]
 
 SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_SLUG: Final = 80
@@ -32,17 +33,6 @@ class Synced(msgspec.Struct, frozen=True, kw_only=True):
     products: int = 0
     new: int = 0
     changed: int = 0
-
-
-class OwnProduct(msgspec.Struct, frozen=True, kw_only=True):
-    """A product of our own as it is put on the shelf. `price` in EUR a unit."""
-
-    slug: str
-    title: str
-    price: Eur
-    platform: str | None = None
-    description: str = ""
-    instructions: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,24 +75,15 @@ class Catalog:
             known = await tx.checkout.sellables((product.slug,))
             if known:
                 return known[0].product
-            at = self.clock()
-            row = Product(
-                id=self.new_id(),
-                slug=product.slug,
-                title=product.title,
-                source=OWN_STOCK,
-                description=product.description,
-                platform=product.platform,
-                instructions=product.instructions,
-                price=product.price,
-                created_at=at,
-                updated_at=at,
+            shelved = put_on_shelf(
+                product,
+                gateway_fee=self.limits.gateway_fee,
+                actor=actor,
+                at=self.clock(),
+                new_id=self.new_id,
             )
-            change = insert(row)
-            entry = AuditEntry(at=at, actor=actor, action="product.created", subject=row.id)
-            await tx.record(Decision(save=(change,), audit=(entry,)))
-        assert isinstance(change.after, Product)
-        return change.after
+            await tx.record(shelved.decision)
+        return shelved.product
 
     def _price(self, product: SupplierProduct) -> Eur:
         return unit_price(product.price, self.margin, self.limits.gateway_fee)

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final
 
 from bitloot.domain.decision import Change, insert, update
-from bitloot.domain.money import Eur
-from bitloot.domain.product import Offer, Product
+from bitloot.domain.money import ZERO, Eur
+from bitloot.domain.product import Listing, Offer, Product, new_listing
 from bitloot.ports.catalogue_writer import UpsertCounts
 from bitloot.ports.clock import NewId
 from bitloot.ports.supplier import SupplierProduct
@@ -42,10 +42,11 @@ class MemoryCatalogueWriter:
         changes: list[Change] = []
         for found in {each.supplier_product_id: each for each in page}.values():
             known = products.get(found.supplier_product_id)
-            product = _product(
-                known, found, supplier=supplier, price=price(found), new_id=new_id, at=at
-            )
+            product = _product(known, found, supplier=supplier, new_id=new_id, at=at)
             changes += _written(known, product)
+            changes += _listed(
+                self._store.tables.get(Listing, product.id), product, found, price(found), at
+            )
             offer = offers.get(product.id)
             changes += _written(
                 offer,
@@ -62,7 +63,6 @@ def _product(
     found: SupplierProduct,
     *,
     supplier: str,
-    price: Eur,
     new_id: NewId,
     at: datetime,
 ) -> Product:
@@ -82,7 +82,6 @@ def _product(
         release_date=found.release_date,
         instructions=found.instructions,
         cover_url=found.cover_url,
-        price=price,
         created_at=known.created_at if known else at,
         updated_at=known.updated_at if known else at,
     )
@@ -110,6 +109,17 @@ def _offer(
         wholesale=found.wholesale,
         updated_at=known.updated_at if known else at,
     )
+
+
+def _listed(
+    known: Listing | None, product: Product, found: SupplierProduct, price: Eur, at: datetime
+) -> list[Change]:
+    if known is None:
+        can_be_had = found.stock > 0
+        return [
+            insert(new_listing(product, price=price, floor=ZERO, is_available=can_be_had, at=at))
+        ]
+    return [] if known.price == price else [update(known, price=price, updated_at=at)]
 
 
 def _written(known: Product | Offer | None, row: Product | Offer) -> list[Change]:

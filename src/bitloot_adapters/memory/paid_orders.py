@@ -24,7 +24,7 @@ from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.intake import Intake
 from bitloot.ports.jobs import Done, Lease
 from bitloot.ports.supplier import Supplier, SupplierProduct
-from bitloot.testing.rows import COST, SUPPLIER, Goods, Rows
+from bitloot.testing.rows import COST, SUPPLIER, Goods, Rows, stocked
 from bitloot.testing.seeded import SeededBytes, SeededIds
 from bitloot.testing.virtual_time import VirtualClock
 from bitloot.usecases.aftercare import Aftercare
@@ -241,9 +241,8 @@ class PaidOrders:
         return goods
 
     async def _write(self, goods: Goods) -> None:
-        rows = [goods.product] if goods.offer is None else [goods.product, goods.offer]
         async with self.uow.begin() as tx:
-            await tx.record(Decision(save=tuple(insert(row) for row in rows)))
+            await tx.record(stocked(goods))
 
     async def paid(
         self, *goods: Goods, quantity: int = 1, email: str = "buyer@shop.example"

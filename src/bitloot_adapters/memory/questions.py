@@ -16,7 +16,7 @@ from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.order import BEFORE_PAYMENT, Order, OrderFile, OrderItem
 from bitloot.domain.payment import Invoice, Payment
-from bitloot.domain.product import Offer, Product, Sellable
+from bitloot.domain.product import Listing, Offer, Product, Sellable
 from bitloot.domain.quote import Quote, QuoteLine
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
@@ -171,6 +171,9 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
         return self._sellable(product, line.offer_row_id) if product else None
 
     def _sellable(self, product: Product, offer_row_id: str | None) -> Sellable:
+        listing = self.tables.get(Listing, product.id)
+        price = listing.price if listing else None
+        is_loss_signed = listing is not None and listing.is_loss_signed
         if product.source == OWN_STOCK:
             free = free_keys(self.tables, product.id, at=self.clock())
             return Sellable(
@@ -178,6 +181,8 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
                 offer=None,
                 available=len(free),
                 unit_cost=max((key.cost for key in free), default=None),
+                price=price,
+                is_loss_signed=is_loss_signed,
             )
         offer = (
             self.tables.get(Offer, offer_row_id)
@@ -189,6 +194,8 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
             offer=offer,
             available=_left(offer) if offer else 0,
             unit_cost=offer.cost if offer else None,
+            price=price,
+            is_loss_signed=is_loss_signed,
         )
 
     def _best_offer(self, product_id: str) -> Offer | None:

@@ -10,9 +10,10 @@ import msgspec
 from bitloot.domain.decision import Change, Row, changed_fields
 from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.order import Order
-from bitloot.domain.product import Offer
+from bitloot.domain.product import Listing, Offer
 from bitloot.domain.reservation import stock_move
 from bitloot.ports.errors import Conflict, Duplicate, NoStockLeft
+from bitloot_adapters.memory.listing_copies import out_of_step
 from bitloot_adapters.memory.unique_rules import TABLES, UNIQUE_RULES, AnyRule, UniqueKey
 
 R = TypeVar("R", bound=Row)
@@ -82,6 +83,9 @@ class Tables:
         for freed in draft.freed:
             del self._unique[freed]
         self._unique.update(draft.taken)
+        written = [
+            (self._rows[kind].get(row_id), row) for (kind, row_id), row in draft.rows.items()
+        ]
         for (row_type, row_id), row in draft.rows.items():
             was = getattr(self._rows[row_type].get(row_id), "order_id", None)
             self._rows[row_type][row_id] = row
@@ -90,6 +94,8 @@ class Tables:
                 del self._of_order[row_type, was][row_id]
             if order_id is not None:
                 self._of_order[row_type, order_id][row_id] = None
+        for listing in out_of_step(written, self):
+            self._rows[Listing][listing.id] = listing
 
     def held(self) -> Held:
         """All that is held now, for tables that begin with as much; rows never change."""

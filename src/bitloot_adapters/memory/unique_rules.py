@@ -5,6 +5,8 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
+from bitloot.domain.category import Category
 from bitloot.domain.decision import Row
 from bitloot.domain.email import Email, Suppression
 from bitloot.domain.fulfilment import LIVE_ATTEMPT, Fulfilment, SupplierAttempt
@@ -14,7 +16,11 @@ from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.order import Order, OrderItem
 from bitloot.domain.payment import Invoice, Payment
-from bitloot.domain.product import Offer, Product
+from bitloot.domain.price_derivation import PriceRecord
+from bitloot.domain.pricing_rules import PricingRule
+from bitloot.domain.product import Listing, Offer, Product
+from bitloot.domain.product_group import GroupMember, ProductGroup
+from bitloot.domain.product_media import ProductMedia
 from bitloot.domain.quote import Quote
 from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.reservation import Reservation
@@ -39,6 +45,15 @@ TABLES: Final[dict[type[Row], str]] = {
     Quote: "quotes",
     Product: "products",
     Offer: "product_offers",
+    Listing: "listings",
+    PriceRecord: "price_history",
+    PricingRule: "pricing_rules",
+    Category: "categories",
+    ProductMedia: "product_media",
+    ProductGroup: "product_groups",
+    GroupMember: "product_group_members",
+    CatalogueSync: "catalogue_syncs",
+    CatalogueRefusal: "catalogue_refusals",
     Email: "emails",
     Suppression: "suppressions",
     IdempotencyRecord: "idempotency_keys",
@@ -138,4 +153,13 @@ UNIQUE_RULES: Final[tuple[AnyRule, ...]] = (
     _rule("products_slug", Product, lambda r: (r.slug,)),
     _rule("products_source_product", Product, lambda r: _known(r.source, r.supplier_product_id)),
     _rule("product_offers_offer", Offer, lambda r: (r.supplier, r.offer_id)),
+    _rule("categories_slug", Category, lambda r: (r.slug,)),
+    _rule("product_media_url", ProductMedia, lambda r: (r.product_id, r.url)),
+    _rule("product_groups_slug", ProductGroup, lambda r: (r.slug,)),
+    _rule("product_group_members_product", GroupMember, lambda r: (r.group_id, r.product_id)),
+    _rule(
+        "catalogue_syncs_one_running",
+        CatalogueSync,
+        lambda r: (r.supplier,) if r.state == "running" else None,
+    ),
 )

@@ -146,7 +146,9 @@ class UnpaidOrders:
         """A product on sale: of the supplier, or of `units` own keys."""
         goods = self.rows.goods(stock=units, own=own)
         keys = [self.rows.stock_key(goods.product) for _ in range(units if own else 0)]
-        rows = inserts(goods.product, goods.offer, *(row for pair in keys for row in pair))
+        rows = inserts(
+            goods.product, goods.offer, goods.listing, *(row for pair in keys for row in pair)
+        )
         async with self.uow.begin() as tx:
             await tx.record(Decision(save=rows))
         return goods

@@ -44,7 +44,7 @@ from bitloot_adapters.postgres.statements import (
     ask,
     compiled,
 )
-from bitloot_adapters.postgres.tables import product_offers, products
+from bitloot_adapters.postgres.tables import listings, product_offers, products
 
 SLUG_LENGTH: Final = 80
 PAGE_STATEMENT_SECONDS: Final = 60
@@ -60,7 +60,6 @@ _TEXTS: Final = (
     "release_date",
     "instructions",
     "cover_url",
-    "price",
 )
 _FIGURES: Final = ("product_id", "supplier_product_id", "cost", "stock", "wholesale")
 _ONE: Final = literal_column("1", Integer)
@@ -75,6 +74,7 @@ _STAGED: Final = Table(
     Column("slug", Text),
     Column("supplier_product_id", Text),
     *(Column(name, products.c[name].type) for name in _TEXTS),
+    Column("price", listings.c.price.type),
     Column("offer_id", Text),
     Column("cost", product_offers.c.cost.type),
     Column("stock", product_offers.c.stock.type),
@@ -107,6 +107,16 @@ def _merged(fresh: Insert, table: Table, names: Sequence[str], key: Sequence[str
 
 def _products() -> Statement:
     names = ["id", "version", "slug", "source", "supplier_product_id", *_TEXTS]
+    unsaid = {
+        "genres": "'{}'::text[]",
+        "tags": "'{}'::text[]",
+        "languages": "'{}'::text[]",
+        "developers": "'{}'::text[]",
+        "publishers": "'{}'::text[]",
+        "pinned": "'{}'::text[]",
+        "system_requirements": "'[]'::jsonb",
+        "hides_when_sold_out": "false",
+    }
     rows = select(
         _STAGED.c.product_row_id,
         _ONE,
@@ -115,13 +125,42 @@ def _products() -> Statement:
         _STAGED.c.supplier_product_id,
         *(_STAGED.c[name] for name in _TEXTS),
         literal_column("true"),
+        *(literal_column(value) for value in unsaid.values()),
         _AT,
         _AT,
     )
-    fresh = insert(products).from_select(
-        [*names, "is_published", "created_at", "updated_at"], rows, include_defaults=False
-    )
+    names += ["is_published", *unsaid, "created_at", "updated_at"]
+    fresh = insert(products).from_select(names, rows, include_defaults=False)
     return _merged(fresh, products, _TEXTS, ("source", "supplier_product_id"))
+
+
+def _listings() -> Statement:
+    rows = select(
+        products.c.id,
+        _ONE,
+        products.c.is_published,
+        _STAGED.c.stock > literal_column("0"),
+        _STAGED.c.price,
+        literal_column("0"),
+        literal_column("false"),
+        literal_column("0"),
+        products.c.category,
+        products.c.platform,
+        products.c.region,
+        products.c.source,
+        _AT,
+    ).join_from(
+        _STAGED,
+        products,
+        and_(
+            products.c.source == _SUPPLIER,
+            products.c.supplier_product_id == _STAGED.c.supplier_product_id,
+        ),
+    )
+    names = ["id", "version", "is_listed", "is_available", "price", "floor", "is_loss_signed"]
+    names += ["rank", "category", "platform", "region", "source", "updated_at"]
+    fresh = insert(listings).from_select(names, rows, include_defaults=False)
+    return _merged(fresh, listings, ("price",), ("id",))
 
 
 def _offers() -> Statement:
@@ -184,6 +223,7 @@ _PATIENCE: Final = compiled(
 _COPY: Final = f"COPY {_STAGED.name} ({', '.join(_STAGED.c.keys())}) FROM STDIN".encode()
 _PRODUCTS: Final = _products()
 _OFFERS: Final = _offers()
+_LISTINGS: Final = _listings()
 _RETIRED: Final = _retired()
 
 
@@ -213,9 +253,15 @@ class CatalogueWriter:
             async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
                 for product in latest.values():
                     await copy.write_row(_staged(supplier, product, price(product), new_id))
-            merged, offered, retired, _ = await self._database.send(
+            merged, offered, _, retired, _ = await self._database.send(
                 connection,
-                (ask(_PRODUCTS, **named), ask(_OFFERS, **named), ask(_RETIRED, **named), COMMIT),
+                (
+                    ask(_PRODUCTS, **named),
+                    ask(_OFFERS, **named),
+                    ask(_LISTINGS, **named),
+                    ask(_RETIRED, **named),
+                    COMMIT,
+                ),
             )
         return UpsertCounts(
             products_new=_new(merged),

@@ -47,6 +47,7 @@ from bitloot_adapters.postgres.tables import (
     idempotency_keys,
     inventory_keys,
     jobs,
+    listings,
     orders,
     product_offers,
     products,
@@ -90,6 +91,17 @@ def best_offer() -> LateralFromClause:
     )
 
 
+def facts_of(offer: FromClause, stock: FromClause) -> tuple[ColumnElement[object], ...]:
+    """What `sellable` reads: a product, its price, its offer, its free keys."""
+    return (
+        *PRODUCT.columns,
+        listings.c.price,
+        listings.c.is_loss_signed,
+        *(offer.c[name] for name in OFFER.names),
+        *stock.c,
+    )
+
+
 def _facts(
     source: FromClause,
     offer: FromClause,
@@ -97,10 +109,8 @@ def _facts(
     only: ColumnElement[bool],
 ) -> Statement:
     stock = free_keys()
-    columns = (*PRODUCT.columns, *(offer.c[name] for name in OFFER.names), *stock.c)
-    return compiled(
-        select(*columns).select_from(source.outerjoin(stock, true())).where(only).order_by(place)
-    )
+    whole = source.outerjoin(stock, true()).outerjoin(listings, listings.c.id == products.c.id)
+    return compiled(select(*facts_of(offer, stock)).select_from(whole).where(only).order_by(place))
 
 
 def _of_quote() -> Statement:
@@ -268,18 +278,23 @@ def sellables_of(references: Sequence[str]) -> Question:
 def sellable(values: Values) -> Sellable:
     width = len(PRODUCT.names)
     product = PRODUCT.row(values[:width])
-    *offered, free, dearest = values[width:]
+    listed, is_loss_signed, *offered, free, dearest = values[width:]
+    offer: Offer | None = None
     if product.source == OWN_STOCK:
         cost = dearest if isinstance(dearest, Decimal) else None
-        return Sellable(product=product, offer=None, available=_whole(free), unit_cost=cost)
-    if offered[0] is None:
-        return Sellable(product=product, offer=None, available=0, unit_cost=None)
-    offer = OFFER.row(tuple(offered))
+        available = _whole(free)
+    elif offered[0] is None:
+        cost, available = None, 0
+    else:
+        offer = OFFER.row(tuple(offered))
+        cost, available = offer.cost, max(offer.stock - offer.held, 0)
     return Sellable(
         product=product,
         offer=offer,
-        available=max(offer.stock - offer.held, 0),
-        unit_cost=offer.cost,
+        available=available,
+        unit_cost=cost,
+        price=listed if isinstance(listed, Decimal) else None,
+        is_loss_signed=is_loss_signed is True,
     )
 
 

@@ -48,7 +48,7 @@ class Codec(Generic[R]):
 def _reader(column: Column[object], hint: object) -> Callable[[object], object] | None:
     if isinstance(column.type, JSONB):
         decoder: msgspec.json.Decoder[object] = msgspec.json.Decoder(hint)
-        return lambda text: decoder.decode(str(text))
+        return lambda text: None if text is None else decoder.decode(str(text))
     if isinstance(column.type, ARRAY):
         return _as_tuple
     return None

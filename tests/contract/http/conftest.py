@@ -16,7 +16,8 @@ from litestar import Litestar
 from tests import asgi
 
 from bitloot.domain.decision import Decision, insert
-from bitloot.domain.product import Offer, Product
+from bitloot.domain.money import ZERO
+from bitloot.domain.product import Offer, Product, new_listing
 from bitloot.ports.supplier import SupplierProduct
 from bitloot.testing.virtual_time import VirtualClock
 from bitloot_adapters.memory.jobs import MemoryJobs
@@ -205,16 +206,18 @@ async def _fill_shelves(stage: Stage) -> None:
     own, bought, offer = stage.near.new_id(), stage.near.new_id(), stage.near.new_id()
     stage.own_product, stage.bought_product = own, bought
     cost = Decimal("8.00")
+    ours = Product(
+        id=own, slug="own-game", title="Own Game", source="custom", created_at=at, updated_at=at,
+    )  # fmt: skip
+    theirs = Product(
+        id=bought, slug="bought-game", title="Bought Game", source="kinguin",
+        supplier_product_id="k-1", excluded_countries=("DE",), created_at=at, updated_at=at,
+    )  # fmt: skip
     rows = (
-        Product(
-            id=own, slug="own-game", title="Own Game", source="custom",
-            price=Decimal("12.50"), created_at=at, updated_at=at,
-        ),
-        Product(
-            id=bought, slug="bought-game", title="Bought Game", source="kinguin",
-            supplier_product_id="k-1", price=Decimal("10.00"),
-            excluded_countries=("DE",), created_at=at, updated_at=at,
-        ),
+        ours,
+        theirs,
+        new_listing(ours, price=Decimal("12.50"), floor=ZERO, is_available=False, at=at),
+        new_listing(theirs, price=Decimal("10.00"), floor=ZERO, is_available=True, at=at),
         Offer(
             id=offer, product_id=bought, supplier="kinguin", supplier_product_id="k-1",
             offer_id="o-1", cost=cost, stock=50, updated_at=at,

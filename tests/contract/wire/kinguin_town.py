@@ -141,7 +141,9 @@ class Town(PaidOrders):
             supplier_product_id=there["product_id"],
             offer_id=there["offers"][0]["offer_id"],
         )
-        sold = Goods(msgspec.structs.replace(product, is_preorder=is_preorder), offer)
+        sold = Goods(
+            msgspec.structs.replace(product, is_preorder=is_preorder), offer, goods.listing
+        )
         await self._write(sold)
         return sold
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from bitloot.domain.money import up_to_cent
+from bitloot.domain.money import ZERO, up_to_cent
 from bitloot.domain.pricing import price_today
 from bitloot.domain.product import Sellable
 from bitloot.ports.views.catalog import ProductView
@@ -21,7 +21,7 @@ def product_view(sellable: Sellable, gateway_fee: Decimal) -> ProductView:
         platform=product.platform,
         region=product.region,
         excluded_countries=product.excluded_countries,
-        price=up_to_cent(product.price) if price is None else price,
+        price=up_to_cent(sellable.price or ZERO) if price is None else price,
         available=sellable.available,
         is_preorder=product.is_preorder,
         release_date=product.release_date,

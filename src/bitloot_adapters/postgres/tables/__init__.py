@@ -5,6 +5,8 @@ from typing import Final
 
 from sqlalchemy import Table
 
+from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
+from bitloot.domain.category import Category
 from bitloot.domain.decision import Row
 from bitloot.domain.email import Email, Suppression
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
@@ -14,13 +16,33 @@ from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.order import Order, OrderItem
 from bitloot.domain.payment import Invoice, Payment
-from bitloot.domain.product import Offer, Product
+from bitloot.domain.price_derivation import PriceRecord
+from bitloot.domain.pricing_rules import PricingRule
+from bitloot.domain.product import Listing, Offer, Product
+from bitloot.domain.product_group import GroupMember, ProductGroup
+from bitloot.domain.product_media import ProductMedia
 from bitloot.domain.quote import Quote
 from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
-from bitloot_adapters.postgres.tables.catalogue import product_offers, products, quotes
+from bitloot_adapters.postgres.tables.assortment import (
+    catalogue_refusals,
+    catalogue_seen,
+    catalogue_syncs,
+    categories,
+    pricing_rules,
+    product_group_members,
+    product_groups,
+    product_media,
+)
+from bitloot_adapters.postgres.tables.catalogue import (
+    listings,
+    price_history,
+    product_offers,
+    products,
+    quotes,
+)
 from bitloot_adapters.postgres.tables.fulfilment import (
     fulfilments,
     grants,
@@ -69,6 +91,15 @@ TABLES: Final[Mapping[type[Row], Table]] = {
     LedgerLine: ledger_lines,
     Product: products,
     Offer: product_offers,
+    Listing: listings,
+    PriceRecord: price_history,
+    PricingRule: pricing_rules,
+    Category: categories,
+    ProductMedia: product_media,
+    ProductGroup: product_groups,
+    GroupMember: product_group_members,
+    CatalogueSync: catalogue_syncs,
+    CatalogueRefusal: catalogue_refusals,
     Webhook: webhook_logs,
     Email: emails,
     Suppression: suppressions,
@@ -82,6 +113,10 @@ __all__ = [
     "audit_head",
     "audit_logs",
     "breakers",
+    "catalogue_refusals",
+    "catalogue_seen",
+    "catalogue_syncs",
+    "categories",
     "emails",
     "events",
     "fulfilments",
@@ -92,9 +127,15 @@ __all__ = [
     "invoices",
     "jobs",
     "ledger_lines",
+    "listings",
     "order_items",
     "orders",
     "payments",
+    "price_history",
+    "pricing_rules",
+    "product_group_members",
+    "product_groups",
+    "product_media",
     "product_offers",
     "products",
     "quotes",

@@ -1,18 +1,30 @@
-"""What is sold: products, the offers of suppliers, and quotes."""
+"""What is sold: products, the offers of suppliers, what we ask for them, and quotes."""
 
-from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
+from typing import Final
+
+from sqlalchemy import (
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy import text as written
 
 from bitloot_adapters.postgres.tables.schema import (
     METADATA,
     check,
     document,
     eur,
+    exact,
     flag,
     ident,
     link,
     loose_id,
     moment,
     number,
+    one_of,
+    rating,
     text,
     texts,
     version,
@@ -25,24 +37,40 @@ products = Table(
     version(),
     text("slug"),
     text("title"),
+    text("original_name", optional=True),
     text("source"),
     text("supplier_product_id", optional=True),
     text("description"),
+    text("category", optional=True),
     text("platform", optional=True),
     text("region", optional=True),
+    texts("genres"),
+    texts("tags"),
+    texts("languages"),
+    texts("developers"),
+    texts("publishers"),
+    text("age_rating", optional=True),
+    rating("metacritic"),
+    text("steam_app", optional=True),
+    document("system_requirements"),
     texts("excluded_countries"),
     flag("is_preorder"),
     text("release_date", optional=True),
     text("instructions", optional=True),
     text("cover_url", optional=True),
-    eur("price"),
+    texts("pinned"),
+    number("low_stock_at", optional=True),
+    flag("hides_when_sold_out"),
     flag("is_published"),
+    text("facts_digest", optional=True),
+    moment("supplier_updated_at", optional=True),
     moment("created_at"),
     moment("updated_at"),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("slug", name="products_slug"),
     UniqueConstraint("source", "supplier_product_id", name="products_source_product"),
-    check("price", "price >= 0"),
+    check("metacritic", "metacritic >= 0"),
+    check("low_stock_at", "low_stock_at >= 0"),
 )
 
 # Price and stock stand apart from the searchable text, so that a price change touches no text
@@ -67,6 +95,71 @@ product_offers = Table(
     check("cost", "cost >= 0"),
     check("stock", "stock >= 0"),
     check("held", "held >= 0"),
+)
+
+# The narrow row that lists are read from. Its copies are kept by triggers.
+listings = Table(
+    "listings",
+    METADATA,
+    ident(),
+    version(),
+    flag("is_listed"),
+    flag("is_available"),
+    eur("price"),
+    eur("floor"),
+    flag("is_loss_signed"),
+    number("rank"),
+    text("category", optional=True),
+    text("platform", optional=True),
+    text("region", optional=True),
+    text("source"),
+    moment("updated_at"),
+    PrimaryKeyConstraint("id"),
+    ForeignKeyConstraint(["id"], ["products.id"]),
+    check("price", "price >= 0"),
+    check("floor", "floor >= 0"),
+    check("not_below_floor", "price >= floor OR is_loss_signed"),
+)
+
+_LISTED: Final = written("is_listed")
+for _by in (None, listings.c.category, listings.c.platform, listings.c.region):
+    Index(
+        "listings_rank" if _by is None else f"listings_{_by.name}_rank",
+        *(() if _by is None else (_by,)),
+        listings.c.rank.desc(),
+        listings.c.id.desc(),
+        postgresql_where=_LISTED,
+    )
+# Every index of prices is written whenever any price is: the other lists by price sort a few rows.
+Index("listings_price", listings.c.price, listings.c.id, postgresql_where=_LISTED)
+Index(
+    "listings_category_price",
+    listings.c.category,
+    listings.c.price,
+    listings.c.id,
+    postgresql_where=_LISTED,
+)
+
+# Every change of a price with what it was worked out from; never changed afterwards.
+price_history = Table(
+    "price_history",
+    METADATA,
+    ident(),
+    version(),
+    link("product_id", "products.id"),
+    moment("at"),
+    text("reason"),
+    eur("price"),
+    eur("previous", optional=True),
+    eur("floor"),
+    eur("cost", optional=True),
+    exact("gateway_fee"),
+    loose_id("offer_row_id"),
+    document("rule", optional=True),
+    document("tried"),
+    PrimaryKeyConstraint("id"),
+    Index("price_history_product_id", "product_id", "at"),
+    one_of("reason", ("sync", "rule", "import", "own", "manual")),
 )
 
 quotes = Table(

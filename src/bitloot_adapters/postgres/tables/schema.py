@@ -91,9 +91,19 @@ def raw(name: str, *, optional: bool = False) -> Column[bytes]:
     return Column(name, BYTEA, nullable=optional)
 
 
-def document(name: str) -> Column[object]:
+def document(name: str, *, optional: bool = False) -> Column[object]:
     """Structured data that is never searched by its inside."""
-    return Column(name, JSONB, nullable=False)
+    return Column(name, JSONB, nullable=optional)
+
+
+def exact(name: str) -> Column[Decimal]:
+    """A number with all the digits that it was given."""
+    return Column(name, Numeric, nullable=False)
+
+
+def rating(name: str) -> Column[Decimal]:
+    """A mark of 0 to 100, where there is one."""
+    return Column(name, Numeric(5, 2), nullable=True)
 
 
 def version() -> Column[int]:

@@ -13,16 +13,15 @@ from bitloot.ports.views.catalog import ProductView
 from bitloot.ports.views.paging import Page, page_of
 from bitloot.ports.views.shelf import product_view
 from bitloot_adapters.postgres.checkout_reads import (
-    OFFER,
-    PRODUCT,
     best_offer,
+    facts_of,
     free_keys,
     sellable,
     sellables_of,
 )
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.statements import Statement, ask, compiled
-from bitloot_adapters.postgres.tables import products
+from bitloot_adapters.postgres.tables import listings, products
 from bitloot_adapters.postgres.views.orders import word
 
 
@@ -35,8 +34,8 @@ def _shelf(*, one: bool, after: bool, source: bool, in_stock: bool) -> Statement
     """Published products with their best offer and free keys: one of them, or a page."""
     offer, stock = best_offer(), free_keys()
     found = (
-        select(*PRODUCT.columns, *(offer.c[name] for name in OFFER.names), *stock.c)
-        .select_from(products.outerjoin(offer, true()).outerjoin(stock, true()))
+        select(*facts_of(offer, stock))
+        .select_from(products.join(listings).outerjoin(offer, true()).outerjoin(stock, true()))
         .where(products.c.is_published)
     )
     if one:
