@@ -3,8 +3,10 @@
 The API has page numbers and no marks to go on from, so whatever goes into or out of the part that
 was read already moves the rest.
 
-- A full read goes by `kinguinId`. New products come at the end. Products that leave move others up
-  a page unseen, which the number of all products tells: then the pages before are read once more.
+- A full read goes by `kinguinId`. New products come at the end; products that leave or return move
+  others between pages. So each page begins inside the one before: where it does not begin with
+  something that was read already, products moved up unseen, and pages are read backwards until one
+  does.
 - An incremental read goes by the time of the last change and never turns a page where it need not:
   it asks for what changed since the last change that it saw. What changes meanwhile moves behind
   the reader's mark, nothing moves before it.
@@ -15,8 +17,9 @@ could not be told from one that was not read.
 Source: Kinguin eCommerce API documentation, product v1, "Search".
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 import msgspec
@@ -27,25 +30,65 @@ from bitloot_adapters.kinguin.values import Json, fields, moment
 
 PATH: Final = "/v1/products"
 PAGE: Final = 100
+# The sizes of pages that overlap: their pages begin at many places, and all can be cut in parts.
+SIZES: Final = (100, 99, 98, 96, 95, 92, 91, 90)
+# How many products of the page before each page of a full read holds at least.
+SHARED: Final = 3
 MAX_PAGES: Final = 10_000
-# More elements than this are no page, whatever the answer says.
-MAX_LISTED: Final = 1_000
-# Pages that are read once more when products left; more than that cannot be made good.
+# Pages that are read backwards at most; a catalogue that shrinks faster is not believed.
 MAX_STEPS_BACK: Final = 20
 # What changed while the last page was read, and clocks that differ, are asked for again.
 OVERLAP: Final = timedelta(minutes=5)
 TOO_LARGE: Final = "answer_too_large"
-# A page that is more than an answer may be is read in parts, down to one product.
-PART: Final = 10
+# A page that is more than an answer may be is read in parts of so many at most, then one by one.
+PART: Final = 14
 
+_BY_NUMBER: Final = {"sortBy": "kingiunId", "sortType": "asc"}
+Span: TypeAlias = tuple[Decimal, Decimal]
 Listed: TypeAlias = tuple[Sequence[Json], int | None]
 Fetch: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Listed]]
 Read: TypeAlias = Callable[[Json], SupplierProduct | RefusedProduct]
 
 
+class Window(msgspec.Struct, frozen=True):
+    """A page as the API counts: the `page`-th of those that have `limit` products."""
+
+    page: int
+    limit: int
+
+    @property
+    def start(self) -> int:
+        """How many products are before it."""
+        return (self.page - 1) * self.limit
+
+    @property
+    def end(self) -> int:
+        """How many there are up to its last."""
+        return self.page * self.limit
+
+    def parts(self) -> "list[Window]":
+        """The same products in smaller pages."""
+        size = max(n for n in range(1, min(PART, self.limit - 1) + 1) if self.limit % n == 0)
+        first = self.start // size + 1
+        return [Window(first + n, size) for n in range(self.limit // size)]
+
+
+def windows(first: int) -> Iterator[Window]:
+    """The pages of a full read from the `first`-th on, each as far on as it can be."""
+    window = Window(1, PAGE)
+    for number in range(1, MAX_PAGES + 1):
+        if number >= first:
+            yield window
+        inside = window.end - SHARED
+        window = max(
+            (Window(inside // size + 1, size) for size in SIZES), key=lambda each: each.end
+        )
+
+
 class _Page(msgspec.Struct, frozen=True):
     """One answer: what it lists, and how many there are in all."""
 
+    window: Window
     listed: Sequence[Json]
     total: int | None
     refused: tuple[RefusedProduct, ...] = ()
@@ -53,6 +96,18 @@ class _Page(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         return len(self.listed) + len(self.refused)
+
+    @property
+    def span(self) -> Span | None:
+        """The lowest and the highest number, None where there is none or they are not in order."""
+        told = [number for each in self.listed if (number := _number(each)) is not None]
+        return (told[0], told[-1]) if told and told == sorted(told) else None
+
+    def begins_after(self, reached: Decimal) -> bool:
+        """Whether something may lie between what was read and this page; an empty one tells
+        nothing, and one that is not in order cannot be compared.
+        """
+        return self.size == 0 if self.span is None else self.span[0] > reached
 
 
 class CatalogueReader:
@@ -72,35 +127,47 @@ class CatalogueReader:
         """All pages from that one on. Taken up later it begins one page earlier: what moved up
         since is there.
         """
-        query = {"sortBy": "kingiunId", "sortType": "asc"}
-        known: int | None = None
-        if first_page > 1:
-            page = await self._page(query, first_page - 1)
-            known = page.total
-            yield self._cleaned(page, first_page - 1)
-        seen = (first_page - 1) * PAGE
-        for number in range(first_page, MAX_PAGES + 1):
-            page = await self._page(query, number)
-            async for again in self._moved_up(query, number, known, page.total):
-                yield again
-            known = page.total
-            seen += page.size
-            is_last = self._is_last(page, number, seen)
-            yield self._cleaned(page, number, is_last=is_last, turned=number > 1)
+        reached: Decimal | None = None
+        begin = max(first_page - 1, 1)
+        for number, window in enumerate(windows(begin), begin):
+            page = await self._page(_BY_NUMBER, window)
+            if reached is not None and page.begins_after(reached):
+                async for again in self._backwards(number, reached, page.span):
+                    yield again
+            is_last = self._is_last(page)
+            yield self._cleaned(page, number, is_last=is_last, turned=number > begin)
             if is_last:
                 return
+            if page.span is not None:
+                reached = page.span[1] if reached is None else max(reached, page.span[1])
         raise self._unavailable("too_many_pages")
+
+    async def _backwards(
+        self, number: int, reached: Decimal, after: Span | None
+    ) -> AsyncIterator[CataloguePage]:
+        """The pages before that one, until one begins with what was read up to `reached`.
+
+        `after` is what the page after them holds: each must come up to there.
+        """
+        for earlier in range(number - 1, max(number - 1 - MAX_STEPS_BACK, 0), -1):
+            page = await self._page(_BY_NUMBER, next(windows(earlier)))
+            yield self._cleaned(page, earlier)
+            if page.span is not None and after is not None and page.span[1] < after[0]:
+                raise self._unavailable("incomplete_answer")
+            if not page.begins_after(reached) or (earlier == 1 and page.size):
+                return
+            after = page.span
+        raise self._unavailable("catalogue_shrank")
 
     async def changes(self, since: datetime, first_page: int) -> AsyncIterator[CataloguePage]:
         """What changed since then, oldest first; the pages are numbered from `first_page` on."""
         mark = _whole_second(since - OVERLAP)
-        turned, seen = 1, 0
+        turned = 1
         up_to: datetime | None = since
         for number in range(first_page, first_page + MAX_PAGES):
             query = {"sortBy": "updatedAt", "sortType": "asc", "updatedSince": second(mark)}
-            page = await self._page(query, turned)
-            seen += page.size
-            is_last = self._is_last(page, turned, seen)
+            page = await self._page(query, Window(turned, PAGE))
+            is_last = self._is_last(page)
             times = [moment(fields(each).get("updatedAt")) for each in page.listed]
             told = [each for each in times if each is not None]
             is_sorted = told == sorted(told)
@@ -110,35 +177,22 @@ class CatalogueReader:
                 return
             newest = _whole_second(told[-1]) if told and is_sorted else mark
             if newest > mark:
-                mark, turned, seen = newest, 1, 0
+                mark, turned = newest, 1
             else:
                 turned += 1
         raise self._unavailable("too_many_pages")
 
-    async def _moved_up(
-        self, query: Mapping[str, str], number: int, known: int | None, total: int | None
-    ) -> AsyncIterator[CataloguePage]:
-        """The pages that products may have moved up to, when there are fewer than there were."""
-        left = 0 if known is None or total is None else known - total
-        steps = min(-(-left // PAGE), number - 1)
-        if steps > MAX_STEPS_BACK:
-            raise self._unavailable("catalogue_shrank")
-        for earlier in range(number - steps, number):
-            yield self._cleaned(await self._page(query, earlier), earlier)
-
-    def _is_last(self, page: _Page, number: int, seen: int) -> bool:
+    def _is_last(self, page: _Page) -> bool:
         """Raises Unavailable where the answer is empty although there should be more.
 
         Not finding a product here sets its stock to 0, so the end must be certain: a short page
         alone is none when the number of matches says otherwise.
         """
-        if page.size == 0:
-            if page.total is not None and (number - 1) * PAGE < page.total and seen < page.total:
-                raise self._unavailable("incomplete_answer")
-            return True
         if page.total is None:
-            return page.size < PAGE
-        return seen == page.total or (page.size < PAGE and seen > page.total)
+            return page.size < page.window.limit
+        if page.size == 0 and page.window.start < page.total:
+            raise self._unavailable("incomplete_answer")
+        return page.size == 0 or page.window.start + page.size == page.total
 
     def _cleaned(
         self,
@@ -156,20 +210,20 @@ class CatalogueReader:
         """
         found: dict[str, SupplierProduct] = {}
         refused: list[RefusedProduct] = list(page.refused)
-        left_out: dict[str, None] = {}
+        left_out: dict[str, datetime] = {}
         for each in page.listed:
             read = self._read(each)
             if isinstance(read, RefusedProduct):
                 refused.append(read)
             elif read.is_preorder and not self._preorders:
-                left_out[read.supplier_product_id] = None
+                left_out[read.supplier_product_id] = read.updated_at
             else:
                 known = found.get(read.supplier_product_id)
                 if known is None or known.updated_at <= read.updated_at:
                     found[read.supplier_product_id] = read
-        ids = {key: each.updated_at for key, each in found.items()}
+        ids = {key: each.updated_at for key, each in found.items()} | left_out
         before, self._before = self._before, ids
-        if turned and not is_last and page.size >= PAGE and ids and ids == before:
+        if turned and not is_last and not refused and ids and ids.keys() <= before.keys():
             raise self._unavailable("repeated_page")
         return CataloguePage(
             number=number,
@@ -180,37 +234,34 @@ class CatalogueReader:
             up_to=up_to,
         )
 
-    async def _page(self, query: Mapping[str, str], number: int) -> _Page:
-        return await self._part(query, number, PAGE)
-
-    async def _part(self, query: Mapping[str, str], number: int, limit: int) -> _Page:
+    async def _page(self, query: Mapping[str, str], window: Window) -> _Page:
         """A page, or its parts where it is too large; one product that is too large is refused."""
-        asked = {**query, "page": str(number), "limit": str(limit)}
+        asked = {**query, "page": str(window.page), "limit": str(window.limit)}
         try:
             listed, total = await self._fetch(PATH, asked)
         except Unavailable as error:
             if error.reason != TOO_LARGE:
                 raise
-            if limit > 1:
-                return await self._in_parts(query, number, limit // PART)
+            if window.limit > 1:
+                return await self._in_parts(query, window)
             too_large = RefusedProduct(supplier_product_id=None, reason="the entry is too large")
-            return _Page((), None, (too_large,))
-        if len(listed) > MAX_LISTED:
+            return _Page(window, (), None, (too_large,))
+        if len(listed) > window.limit:
             raise self._unavailable("page_too_long")
-        return _Page(listed, total)
+        return _Page(window, listed, total)
 
-    async def _in_parts(self, query: Mapping[str, str], number: int, limit: int) -> _Page:
+    async def _in_parts(self, query: Mapping[str, str], window: Window) -> _Page:
         listed: list[Json] = []
         refused: tuple[RefusedProduct, ...] = ()
         total: int | None = None
-        for part in range((number - 1) * PART + 1, number * PART + 1):
-            page = await self._part(query, part, limit)
+        for part in window.parts():
+            page = await self._page(query, part)
             listed += page.listed
             refused += page.refused
             total = page.total if page.total is not None else total
-            if page.size < limit:
+            if page.size < part.limit:
                 break
-        return _Page(listed, total, refused)
+        return _Page(window, listed, total, refused)
 
     def _unavailable(self, reason: str) -> Unavailable:
         return Unavailable(self._provider, reason)
@@ -219,6 +270,11 @@ class CatalogueReader:
 def second(at: datetime) -> str:
     """`Y-m-dTH:i:sP`; the client writes the plus sign as `%2B`."""
     return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _number(value: Json) -> Decimal | None:
+    number = fields(value).get("kinguinId")
+    return number if isinstance(number, Decimal) and number.is_finite() else None
 
 
 def _whole_second(at: datetime) -> datetime:
