@@ -1,6 +1,7 @@
 """Adapters that are wrong on purpose: the suites find each of them, by the test named here."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -17,7 +18,7 @@ from bitloot.ports.payment_gateway import (
     VerifiedPayment,
     WebhookReading,
 )
-from bitloot.ports.supplier import SupplierOrder, SupplierRequest
+from bitloot.ports.supplier import CataloguePage, SupplierOrder, SupplierRequest
 from bitloot.testing.contract import Contract, needs
 from bitloot.testing.key_vault import KeyVaultContract
 from bitloot.testing.mailer import MailerContract
@@ -107,6 +108,27 @@ class BuysAgainAfterALostAnswer(MemorySupplier):
             return await super().place(request)
         except OutcomeUnknown:
             return await super().place(request)
+
+
+class LosesTheFirstOfEachPage(MemorySupplier):
+    """Begins each page one product too late."""
+
+    async def catalogue(
+        self, *, updated_since: datetime | None, first_page: int = 1
+    ) -> AsyncIterator[CataloguePage]:
+        async for page in super().catalogue(updated_since=updated_since, first_page=first_page):
+            yield msgspec.structs.replace(page, products=page.products[1:])
+
+
+class BeginsAgainWhereItStopped(MemorySupplier):
+    """Takes the page that is asked for as the one that was read."""
+
+    async def catalogue(
+        self, *, updated_since: datetime | None, first_page: int = 1
+    ) -> AsyncIterator[CataloguePage]:
+        begun = first_page + 1 if first_page > 1 else 1
+        async for page in super().catalogue(updated_since=updated_since, first_page=begun):
+            yield page
 
 
 def supplier_rig(broken: type[MemorySupplier]) -> MemorySupplierRig:
@@ -237,6 +259,20 @@ BROKEN: dict[str, tuple[Run, Run]] = {
             supplier_rig(BuysAgainAfterALostAnswer)
         ),
         lambda: SUPPLIERS.test_a_lost_answer_is_an_unknown_outcome_and_the_order_is_found(
+            MemorySupplierRig()
+        ),
+    ),
+    "a supplier that loses the first product of each page": (
+        lambda: SUPPLIERS.test_the_catalogue_is_read_to_its_end(
+            supplier_rig(LosesTheFirstOfEachPage)
+        ),
+        lambda: SUPPLIERS.test_the_catalogue_is_read_to_its_end(MemorySupplierRig()),
+    ),
+    "a supplier that goes on one page too late": (
+        lambda: SUPPLIERS.test_a_full_read_goes_on_from_any_page_as_if_it_had_not_stopped(
+            supplier_rig(BeginsAgainWhereItStopped)
+        ),
+        lambda: SUPPLIERS.test_a_full_read_goes_on_from_any_page_as_if_it_had_not_stopped(
             MemorySupplierRig()
         ),
     ),
