@@ -40,7 +40,8 @@ def adapters() -> AdaptersMap:
     """Ids are read as text, and JSON as the text that its own decoder reads."""
     own = AdaptersMap(psycopg.adapters)
     own.register_loader("uuid", TextLoader)
-    own.register_loader("jsonb", TextLoader)
+    for name in ("json", "jsonb"):
+        own.register_loader(name, TextLoader)
     return own
 
 

@@ -1,4 +1,7 @@
-"""What buyers see of orders. PostgreSQL gathers an order and all that hangs on it as one JSON."""
+"""What buyers see of orders. PostgreSQL gathers an order and all that hangs on it as one JSON.
+
+As `json`, which is text from the start: `jsonb` would be built as a tree only to be written out.
+"""
 
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -16,7 +19,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, aggregate_order_by
 
 from bitloot.domain.buyer_timeline import BUYER_EVENTS
 from bitloot.ports.views.order_facts import (
@@ -53,7 +56,7 @@ def word(text: str) -> ColumnElement[str]:
 def as_json(**parts: Part) -> ColumnElement[object]:
     """A JSON object of these parts."""
     flat = (each for name, part in parts.items() for each in (word(name), part))
-    return func.jsonb_build_object(*flat, type_=JSONB)
+    return func.json_build_object(*flat, type_=JSON)
 
 
 def array_of(
@@ -61,7 +64,7 @@ def array_of(
 ) -> ColumnElement[object]:
     """All of what a subquery finds as a JSON array, an empty one where it finds nothing."""
     found: ScalarSelect[object] = (
-        select(func.jsonb_agg(aggregate_order_by(one, *order)))
+        select(func.json_agg(aggregate_order_by(one, *order)))
         .where(only)
         .correlate(orders, order_items)
         .scalar_subquery()
@@ -70,13 +73,13 @@ def array_of(
 
 
 def _or_empty(array: ColumnElement[object]) -> ColumnElement[object]:
-    filled: ColumnElement[object] = func.coalesce(array, literal_column("'[]'::jsonb", JSONB))
+    filled: ColumnElement[object] = func.coalesce(array, literal_column("'[]'::json", JSON))
     return filled
 
 
 def whole(table: Table) -> ColumnElement[object]:
     """A whole row as JSON."""
-    row: ColumnElement[object] = func.to_jsonb(table.table_valued())
+    row: ColumnElement[object] = func.row_to_json(table.table_valued())
     return row
 
 
@@ -128,7 +131,7 @@ def _lines() -> ColumnElement[object]:
         is_held=open_hold("item", order_items.c.id),
     )
     found: ScalarSelect[object] = (
-        select(func.jsonb_agg(aggregate_order_by(line, order_items.c.item_no)))
+        select(func.json_agg(aggregate_order_by(line, order_items.c.item_no)))
         .where(order_items.c.order_id == orders.c.id)
         .correlate(orders)
         .scalar_subquery()
