@@ -426,3 +426,24 @@ def test_money_that_pays_an_order_once_more_is_booked_whole_as_surplus(cases: Or
     lines = {line.account: line.amount for line in written}
     assert lines["surplus"] == -file.order.total
     assert lines["gateway"] + lines["fee"] == file.order.total
+
+
+def test_money_that_comes_twice_leaves_the_first_payment_the_one_that_paid(
+    cases: OrderCases,
+) -> None:
+    file, _ = cases.told(cases.with_payment(cases.order()), "finished")
+    failed = given_up(file.order)
+    file = cases.with_payment(msgspec.structs.replace(file, order=failed), "finished")
+    second = max(file.payments, key=lambda payment: payment.id != failed.settled_by)
+    hold = cases.rows.hold(
+        failed, reason="duplicate_payment", subject="payment", subject_id=second.id, version=1
+    )
+    after = decided(cases, msgspec.structs.replace(file, holds=(hold,)), accept=True)
+    assert after.order.status == "paid"
+    assert after.order.settled_by == failed.settled_by
+    gone = [
+        msgspec.structs.replace(p, status="refunded") if p.id == failed.settled_by else p
+        for p in file.payments
+    ]
+    held = msgspec.structs.replace(file, holds=(hold,), payments=tuple(gone))
+    assert decided(cases, held, accept=True).order.settled_by == second.id

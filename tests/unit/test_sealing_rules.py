@@ -136,3 +136,22 @@ def test_a_key_on_its_way_shows_no_serial() -> None:
     [placed] = sealing.place_keys(row, (), [supplied("a", serial=b"SECRET")], new_id=ROWS.new_id)
     assert "SECRET" not in repr(placed)
     assert placed.bound(row).slot == 1
+
+
+@pytest.mark.parametrize("state", ["sealed", "vaulted", "delivered", "supplier_refunded"])
+def test_whoever_comes_late_with_nothing_new_changes_nothing(state: str) -> None:
+    file, row, attempt = case()
+    ahead = msgspec.structs.replace(row, state=state)
+    decision = sealing.seal(
+        msgspec.structs.replace(file, fulfilments=(ahead,)),
+        ahead,
+        attempt,
+        (),
+        (),
+        known_fingerprints=frozenset(),
+        known_key_ids=frozenset(),
+        at=START,
+        new_id=ROWS.new_id,
+    )
+    assert not decision.save
+    assert not decision.events

@@ -26,6 +26,8 @@ FulfilmentState: TypeAlias = Literal[
 ]
 BlockedReason: TypeAlias = Literal["balance", "credentials", "breaker", "price", "stock"]
 
+# Ordered at the supplier, with units that have no sealed key yet.
+BEFORE_SEAL: Final = frozenset[FulfilmentState]({"reserved", "awaiting_release", "keys_ready"})
 # The states that a wait with back-off may return to: the one it came from.
 _WAITS_IN: Final[tuple[FulfilmentState, ...]] = (
     "reserving",

@@ -57,7 +57,7 @@ def become_paid(
         signal,
         failure_reason=None,
         paid_at=order.paid_at or draft.at,
-        settled_by=paid.id,
+        settled_by=_paid_first(draft) or paid.id,
         paid_over=over or order.paid_over,
         remarks=with_remark(order, *remarks),
     )
@@ -78,6 +78,16 @@ def become_paid(
             draft.event("fulfilment_resumed", fulfilment.id)
     if any(is_delivered(item, draft.fulfilments()) for item in draft.file.items):
         draft.move_order("item_delivered")
+
+
+def _paid_first(draft: Draft) -> str | None:
+    """The payment that paid for the order before it was given up on, while its money is here.
+
+    It stays the one: what another payment brings is surplus, and no money is lost sight of.
+    """
+    first = draft.order.settled_by
+    paid = [payment for payment in draft.file.payments if payment.id == first]
+    return first if any(payment.status == "finished" for payment in paid) else None
 
 
 def _paid_over(order: Order, payment: Payment) -> Eur:

@@ -13,7 +13,7 @@ import msgspec
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft, standing
-from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.fulfilment import BEFORE_SEAL, Fulfilment, SupplierAttempt
 from bitloot.domain.hold import HoldReason
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.order import OrderFile
@@ -116,10 +116,13 @@ def seal(
 ) -> Decision:
     """Store freshly sealed keys; with the last one the fulfilment is `sealed`.
 
+    Nothing is done for one that another worker has brought further meanwhile.
     `sealed` are the keys that the fulfilment has already; `known_fingerprints` and `known_key_ids`
     are those of the new keys that were ever seen, in any order or stock.
     """
     draft = Draft(file, at=at, new_id=new_id)
+    if standing(fulfilment) not in BEFORE_SEAL:
+        return draft.decision("sealed")
     seen_prints, seen_ids = set(known_fingerprints), set(known_key_ids)
     for key in new:
         fault = _fault(key, attempt, seen_prints, seen_ids)

@@ -11,7 +11,7 @@ from typing import Final
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft, standing
-from bitloot.domain.fulfilment import Fulfilment, FulfilmentState, SupplierAttempt
+from bitloot.domain.fulfilment import BEFORE_SEAL, Fulfilment, FulfilmentState, SupplierAttempt
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
@@ -25,7 +25,6 @@ from bitloot.domain.supplier_refund import (
 from bitloot.domain.supply import SupplierOrder
 
 _HOUR: Final = timedelta(hours=1)
-_BEFORE_SEAL: Final = frozenset[FulfilmentState]({"reserved", "awaiting_release", "keys_ready"})
 _PAST_HELP: Final = frozenset[FulfilmentState]({"returned", "replaced", "cancelled"})
 _COUNTED: Final = frozenset({"live", "quarantined"})
 
@@ -86,7 +85,7 @@ def observe(
         return draft.decision(report.state)
     _units_lost(draft, fulfilment, attempt, report, sealed)
     row = draft.now(fulfilment)
-    if standing(row) in _BEFORE_SEAL:
+    if standing(row) in BEFORE_SEAL:
         row = draft.resume(row)
     if row.state == "reserved" and _waits_for_release(file, row, report):
         draft.move(row, "preorder")
@@ -120,7 +119,7 @@ def _order_lost(
     row = draft.now(fulfilment)
     is_cancelled = state == "canceled" and attempt.state == "created"
     draft.move_attempt(attempt, "cancel" if is_cancelled else "refund")
-    if standing(row) in _BEFORE_SEAL:
+    if standing(row) in BEFORE_SEAL:
         row = draft.resume(row)
         for key in sealed:
             if key.state in _COUNTED:
@@ -164,7 +163,7 @@ def _units_lost(
         return
     # A key whose unit was given another one meanwhile is missed by nobody.
     ours = [key for key in sealed if key.state in _COUNTED and key.slot in row.slots]
-    if standing(row) not in _BEFORE_SEAL:
+    if standing(row) not in BEFORE_SEAL:
         if any(key.supplier_key_id in lost for key in ours):
             draft.hold("item", row.order_item_id, "supplier_refund")
         return

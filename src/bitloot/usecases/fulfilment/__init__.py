@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bitloot.domain.draft import standing
-from bitloot.domain.fulfilment import Fulfilment, FulfilmentState
+from bitloot.domain.fulfilment import BEFORE_SEAL, Fulfilment, FulfilmentState
 from bitloot.domain.purchase import cancelled, is_to_be_bought, live_attempt, order_standing
 from bitloot.ports.jobs import Again, Dead, Done, Lease
 from bitloot.ports.unit_of_work import Transaction
@@ -17,7 +17,6 @@ __all__ = ["Desk", "FulfilmentJob"]
 
 MAX_LEGS: Final = 20
 _AT_REST: Final = frozenset[FulfilmentState]({"delivered", "returned", "replaced", "cancelled"})
-_COLLECTING: Final = frozenset[FulfilmentState]({"reserved", "awaiting_release", "keys_ready"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class FulfilmentJob:
             return await self._rest(lease, case)
         if attempt is not None and attempt.state in {"intent", "unknown"}:
             return await Buying(self.desk).resolve(lease, attempt)
-        if state in _COLLECTING:
+        if state in BEFORE_SEAL:
             return await Collecting(self.desk).collect(lease, case)
         if is_to_be_bought(fulfilment):
             return await self._obtain(lease, case)
