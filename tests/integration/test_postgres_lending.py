@@ -99,6 +99,29 @@ async def test_who_gives_up_waiting_leaves_the_turn_to_the_next(
         await lent.give(only, is_sound=True)
 
 
+async def test_who_is_called_off_in_the_moment_of_his_turn_passes_it_on(shop_url: str) -> None:
+    async with lending(shop_url, 1) as (lent, _):
+        only = await taken(lent)
+        called_off = asyncio.create_task(taken(lent))
+        patient = asyncio.create_task(taken(lent))
+        await asyncio.sleep(0)
+        await lent.give(only, is_sound=True)
+        called_off.cancel()
+        assert await patient is only
+        await lent.give(only, is_sound=True)
+
+
+async def test_who_waited_too_long_takes_no_turn_from_anybody(shop_url: str) -> None:
+    async with lending(shop_url, 1, patience=0.1) as (lent, _):
+        only = await taken(lent)
+        for waiting in [asyncio.create_task(taken(lent)) for _ in range(3)]:
+            with pytest.raises(PoolTimeout):
+                await waiting
+        await lent.give(only, is_sound=True)
+        assert await taken(lent) is only
+        await lent.give(only, is_sound=True)
+
+
 async def test_a_connection_that_the_server_closed_meanwhile_is_not_lent(
     shop_url: str,
 ) -> None:

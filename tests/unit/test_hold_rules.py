@@ -201,6 +201,29 @@ def test_o25_deciding_the_hold_of_a_paid_order_only_lets_it_go_on(
     assert after.fulfilments == file.fulfilments
 
 
+@pytest.mark.parametrize("accept", [True, False])
+def test_o25_deciding_the_hold_of_an_item_that_failed_takes_it_up_again(
+    cases: OrderCases, accept: bool
+) -> None:
+    file, _ = cases.told(cases.with_payment(cases.order()), "finished")
+    first, second = file.fulfilments
+    hold = cases.rows.hold(
+        file.order,
+        reason="fulfilment",
+        subject="item",
+        subject_id=second.order_item_id,
+        version=1,
+    )
+    failed = msgspec.structs.replace(second, state="failed_terminal", rebuys=1)
+    file = msgspec.structs.replace(file, holds=(hold,), fulfilments=(first, failed))
+    decision = ruled(cases, file, accept=accept)
+    jobs = [(job.kind, job.ref) for job in all_jobs(decision)]
+    after = applied(file, decision)
+    assert after.fulfilment(second.id).state == "reserving"
+    assert ("fulfil", second.id) in jobs
+    assert ("fulfil", first.id) not in jobs
+
+
 def overridden(
     cases: OrderCases,
     file: OrderFile,

@@ -141,13 +141,14 @@ def test_a_key_on_its_way_shows_no_serial() -> None:
 @pytest.mark.parametrize("state", ["sealed", "vaulted", "delivered", "supplier_refunded"])
 def test_whoever_comes_late_with_nothing_new_changes_nothing(state: str) -> None:
     file, row, attempt = case()
+    _, stored = seal([supplied("a"), supplied("b")])
     ahead = msgspec.structs.replace(row, state=state)
     decision = sealing.seal(
         msgspec.structs.replace(file, fulfilments=(ahead,)),
         ahead,
-        attempt,
+        msgspec.structs.replace(attempt, state="completed"),
         (),
-        (),
+        stored,
         known_fingerprints=frozenset(),
         known_key_ids=frozenset(),
         at=START,

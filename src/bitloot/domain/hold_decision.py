@@ -14,6 +14,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import ORDER, FailureReason, OrderFile, OrderStatus, Remark
 from bitloot.domain.paying import Terms, become_paid
 from bitloot.domain.payment import Payment
+from bitloot.domain.retry import take_up_again
 from bitloot.domain.reveal import Grant, revoke, shows_keys
 from bitloot.domain.settlement_guard import covers_cost, is_whole
 
@@ -144,12 +145,19 @@ def _reject(draft: Draft, hold: Hold, held_keys: Iterable[InventoryKey]) -> None
 
 
 def _go_on(draft: Draft, hold: Hold) -> None:
-    """O25: the order stays as it is, and what the hold had stopped goes on."""
+    """O25: the order stays as it is, and what the hold had stopped goes on, whatever was decided.
+
+    So is taken up again what had failed for good: the buyer is owed it until a refund is recorded.
+    """
     draft.event("hold_closed", hold.id, facts={"reason": hold.reason})
     other = next((h for h in draft.file.holds if h.is_open and h.id != hold.id), None)
     if hold.subject == "payment" or (other is not None and other.subject == "order"):
         return
     for fulfilment in draft.file.fulfilments:
         concerned = hold.subject == "order" or fulfilment.order_item_id == hold.subject_id
-        if concerned and not fulfilment.is_over:
+        if not concerned or fulfilment.is_over:
+            continue
+        if fulfilment.state != "failed_terminal":
             draft.event("fulfilment_resumed", fulfilment.id)
+        elif hold.reason == "fulfilment":
+            take_up_again(draft, fulfilment)

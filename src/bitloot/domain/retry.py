@@ -51,7 +51,7 @@ def retry(
         draft.move_order("retry_partial" if delivered else "retry", failure_reason=None)
     draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
     for fulfilment in still_open:
-        _take_up(draft, fulfilment)
+        take_up_again(draft, fulfilment)
     short = {a.fulfilment_id for a in file.attempts if a.short_since is not None}
     failed = {f.order_item_id for f in still_open if f.state == "failed_terminal" or f.id in short}
     close_holds(draft, failed, {"fulfilment"}, actor=actor, reason=reason)
@@ -101,7 +101,8 @@ def _refuse_a_second(
         raise Refused("retry-in-progress", facts={"running": at_work.id})
 
 
-def _take_up(draft: Draft, fulfilment: Fulfilment) -> None:
+def take_up_again(draft: Draft, fulfilment: Fulfilment) -> None:
+    """Have an open fulfilment go on because a person says so, also one that had failed for good."""
     row = draft.resume(fulfilment)
     if row.state in {"failed_terminal", "blocked"}:
         row = draft.move(row, "begin", blocked_reason=None, waits_in=None)

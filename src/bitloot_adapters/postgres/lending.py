@@ -7,6 +7,7 @@ once, and within a second it goes home to the pool, which then replaces or close
 
 import asyncio
 import select
+from collections import deque
 from typing import Final, TypeAlias
 
 import psycopg
@@ -23,7 +24,8 @@ class Lending:
 
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
-        self._room = asyncio.Semaphore(pool.max_size)
+        self._room = pool.max_size
+        self._queue: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []
         # In which second each connection came from the pool.
         self._came: dict[Connection, int] = {}
@@ -41,10 +43,10 @@ class Lending:
         try:
             found = await self._living()
         except BaseException:
-            self._room.release()
+            self._leave()
             raise
         if found is None:
-            self._room.release()
+            self._leave()
         return found
 
     async def give(self, connection: Connection, *, is_sound: bool) -> None:
@@ -56,7 +58,7 @@ class Lending:
             else:
                 await self._return(connection)
         finally:
-            self._room.release()
+            self._leave()
 
     async def close(self) -> None:
         """Every connection that nobody uses goes home, and each other one when it is given back."""
@@ -69,14 +71,31 @@ class Lending:
         await self._return_all()
 
     async def _enter(self) -> None:
-        if not self._room.locked():
-            await self._room.acquire()  # which waits for nobody
+        """Wait for room, first come, first served. Raises PoolTimeout."""
+        if self._room and not self._queue:
+            self._room -= 1
             return
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._queue.append(turn)
+        giving_up = loop.call_later(self._pool.timeout, _give_up, turn)
         try:
-            async with asyncio.timeout(self._pool.timeout):
-                await self._room.acquire()
-        except TimeoutError:
-            raise PoolTimeout from None
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.exception() is None:
+                self._leave()  # its turn came, and it is gone
+            raise
+        finally:
+            giving_up.cancel()
+
+    def _leave(self) -> None:
+        """Hand the room on to the first who still waits."""
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._room += 1
 
     async def _living(self) -> Connection | None:
         while self._idle:
@@ -112,6 +131,11 @@ class Lending:
     async def _return_all(self) -> None:
         while self._idle:
             await self._return(self._idle.pop())
+
+
+def _give_up(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_exception(PoolTimeout())
 
 
 def _is_stale(connection: Connection) -> bool:

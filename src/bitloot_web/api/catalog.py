@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import msgspec
-from litestar import get
 from litestar.params import FromPath, QueryParameter
 
 from bitloot.domain.money import eur_text
@@ -11,6 +10,7 @@ from bitloot.ports.views.catalog import ProductView
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import ProblemError
+from bitloot_web.routes import get
 from bitloot_web.security.rate_limits import limited
 
 MAX_SLUG = 200

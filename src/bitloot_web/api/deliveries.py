@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
 from litestar.params import FromPath
 
 from bitloot.domain.money import eur_text
@@ -13,6 +12,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import get, post
 from bitloot_web.security.callers import ORDER_SESSION, order_session
 from bitloot_web.security.rate_limits import count
 

@@ -1,9 +1,10 @@
 """The description of the API, made from the handlers themselves when it is first asked for."""
 
-from litestar import Response, get
+from litestar import Response
 from litestar.datastructures import State
 
 from bitloot_web.openapi import MEDIA_TYPE
+from bitloot_web.routes import get
 
 
 @get("/openapi.json", include_in_schema=False)

@@ -8,13 +8,14 @@ import re
 from datetime import datetime
 
 import msgspec
-from litestar import Response, get
+from litestar import Response
 from litestar.params import FromPath
 
 from bitloot.domain.receipt import KeyFile, SignedReceipt
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import NO_HEAD, EdgeRequest
+from bitloot_web.routes import get
 from bitloot_web.security.client_address import client_of
 from bitloot_web.security.rate_limits import limited
 from bitloot_web.shop import Shop

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
-from litestar import MediaType, Response, get
+from litestar import MediaType, Response
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
@@ -17,6 +17,7 @@ from bitloot_web.paging import PageLimit, page_size
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.realtime import Watchers
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import get
 from bitloot_web.security.callers import order_session
 from bitloot_web.shop import Shop
 

@@ -4,13 +4,14 @@ import asyncio
 from typing import Final
 
 import msgspec
-from litestar import Response, get
+from litestar import Response
 
 from bitloot.ports.errors import Rejected, StoreUnavailable, Unavailable
 from bitloot_web.dependencies import TheShop
 from bitloot_web.metrics import CONTENT_TYPE
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import get
 from bitloot_web.security.client_address import client_of, is_within
 from bitloot_web.shop import Probe
 

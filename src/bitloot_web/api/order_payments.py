@@ -5,7 +5,6 @@ from typing import Literal
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
 from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.money import eur_text
@@ -16,6 +15,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import get, post
 from bitloot_web.security.callers import order_session
 
 OWNER = ({"orderSession": list[str]()},)

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 from uuid import UUID
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from bitloot.domain.address import parse_address
@@ -20,6 +20,7 @@ from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.paging import PageLimit, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import get, post
 from bitloot_web.security.callers import order_session
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited_once

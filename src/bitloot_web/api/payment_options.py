@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import msgspec
-from litestar import get
 from litestar.params import QueryParameter
 
 from bitloot.domain.money import estimate_up, eur_text, plain
@@ -11,6 +10,7 @@ from bitloot.ports.payment_gateway import Asset
 from bitloot_web.api.fields import eur
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
+from bitloot_web.routes import get
 from bitloot_web.security.rate_limits import limited
 
 DEFAULT_PRECISION = 8

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from litestar import post
 from litestar.params import JSONBody
 
 from bitloot.domain.money import estimate_up, eur_text, plain
@@ -13,6 +12,7 @@ from bitloot.usecases.checkout import Quoted
 from bitloot_web.api.fields import Name, ShortText
 from bitloot_web.api.payment_options import DEFAULT_PRECISION
 from bitloot_web.dependencies import TheShop
+from bitloot_web.routes import post
 from bitloot_web.security.rate_limits import limited
 
 

@@ -5,13 +5,13 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from litestar import post
 from litestar.params import FromPath, JSONBody
 
 from bitloot_web.api.fields import ShortText, Token
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import post
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited
 

@@ -8,13 +8,14 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Final
 
-from litestar import Response, post
+from litestar import Response
 from litestar.params import FromPath
 
 from bitloot.ports.intake import Taken
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import post
 from bitloot_web.shop import Shop
 
 MAX_DIGITS: Final = 18

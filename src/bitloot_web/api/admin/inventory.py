@@ -7,7 +7,6 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 
 from bitloot.domain.own_stock import Batch
@@ -17,6 +16,7 @@ from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import refused
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import get, post
 from bitloot_web.security.callers import ADMIN
 
 TEXT: Final = "text/plain"

@@ -5,7 +5,6 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
-from litestar import patch
 from litestar.params import FromPath, HeaderParameter, JSONBody
 
 from bitloot.domain.order import FailureReason, OrderStatus
@@ -14,6 +13,7 @@ from bitloot_web.api.admin.holds import RuledOrderShown, ruled_shown
 from bitloot_web.api.fields import Reason
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import FieldError, ProblemError
+from bitloot_web.routes import patch
 from bitloot_web.security.callers import ADMIN
 
 # An entity tag (RFC 9110, 8.8.3) that is a version.

@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Response, get
+from litestar import Response
 from litestar.params import FromPath, QueryParameter
 
 from bitloot.domain.address import parse_address
@@ -21,6 +21,7 @@ from bitloot_web.api.orders import After, Timeline, event_shown
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
 from bitloot_web.problems import ProblemError
+from bitloot_web.routes import get
 from bitloot_web.shop import Shop
 
 

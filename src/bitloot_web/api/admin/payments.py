@@ -4,11 +4,11 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from litestar import post
 from litestar.params import FromPath
 
 from bitloot_web.api.fields import crypto_or_none
 from bitloot_web.dependencies import TheShop
+from bitloot_web.routes import post
 
 
 class RefreshedPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -5,7 +5,6 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
 from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.decision import Decision
@@ -17,6 +16,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, decide_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import get, post
 from bitloot_web.security.callers import ADMIN
 
 

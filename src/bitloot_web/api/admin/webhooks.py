@@ -5,7 +5,6 @@ from typing import Annotated, get_args
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from bitloot.domain.errors import Refused
@@ -17,6 +16,7 @@ from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, refused
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import get, post
 from bitloot_web.security.callers import ADMIN
 from bitloot_web.shop import Shop
 
