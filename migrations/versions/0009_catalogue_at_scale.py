@@ -212,8 +212,9 @@ TABLES = (
     """
     CREATE TABLE catalogue_seen (
         sync_id UUID NOT NULL,
-        supplier_product_id TEXT NOT NULL,
-        CONSTRAINT catalogue_seen_pkey PRIMARY KEY (sync_id, supplier_product_id),
+        page INTEGER NOT NULL,
+        supplier_product_ids TEXT[] NOT NULL,
+        CONSTRAINT catalogue_seen_pkey PRIMARY KEY (sync_id, page),
         CONSTRAINT catalogue_seen_sync_id_fkey FOREIGN KEY(sync_id) REFERENCES catalogue_syncs (id)
     )
     """,
@@ -255,6 +256,8 @@ PRODUCTS = (
     """,
 )
 
+OFFERS = ("ALTER TABLE product_offers ADD COLUMN supplier_updated_at TIMESTAMP WITH TIME ZONE",)
+
 MOVED = (
     """
     INSERT INTO listings (id, version, is_listed, is_available, price, floor, is_loss_signed, rank,
@@ -279,6 +282,14 @@ MOVED = (
 RULES = (
     # Most changes of a listing touch none of its indexes.
     "ALTER TABLE listings SET (fillfactor = 85)",
+    # Ids of rows that statements make themselves begin with the time, like all others.
+    """
+    CREATE FUNCTION bitloot_uuid7(at timestamptz) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+        SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+            PLACING substring(int8send((extract(epoch FROM at) * 1000)::bigint) FROM 3)
+            FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
+    $$
+    """,
     """
     CREATE FUNCTION bitloot_listing_follows(followed uuid) RETURNS void LANGUAGE plpgsql AS $$
     BEGIN
@@ -361,5 +372,5 @@ RULES = (
 
 def upgrade() -> None:
     """Make the tables, move the prices, keep the copies."""
-    for statement in TABLES + PRODUCTS + MOVED + RULES:
+    for statement in TABLES + PRODUCTS + OFFERS + MOVED + RULES:
         op.execute(statement)

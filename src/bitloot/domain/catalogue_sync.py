@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from bitloot.domain.decision import Row
 
 SyncKind: TypeAlias = Literal["full", "incremental"]
@@ -44,3 +46,15 @@ class CatalogueRefusal(Row, frozen=True, kw_only=True):
     supplier_product_id: str | None = None
     reason: str
     at: datetime
+
+
+def ended(sync: CatalogueSync, *, at: datetime, retired: int) -> CatalogueSync:
+    """The run after its last page: nothing of it is left to do."""
+    return msgspec.structs.replace(
+        sync,
+        version=sync.version + 1,
+        state="done",
+        ended_at=at,
+        retired=sync.retired + retired,
+        last_error=None,
+    )

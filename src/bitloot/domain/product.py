@@ -16,8 +16,8 @@ class WholesaleTier(msgspec.Struct, frozen=True):
     price: Eur
 
 
-class SystemRequirements(msgspec.Struct, frozen=True):
-    """What a system has to have, a line for each thing."""
+class SystemRequirements(msgspec.Struct, frozen=True, kw_only=True):
+    """What a product needs to run: plain lines, by the name of the operating system."""
 
     system: str
     requirements: tuple[str, ...] = ()
@@ -70,7 +70,8 @@ class Offer(Row, frozen=True, kw_only=True):
     """One supplier's price (`cost`, EUR) and stock of text keys for a product.
 
     `held` counts units kept by reservations; what can still be sold is `stock - held`.
-    `supplier_product_id` is what the supplier's order call wants to be told.
+    `supplier_product_id` is what the supplier's order call wants to be told. It said all this at
+    `supplier_updated_at`: what it said before that is no news.
     """
 
     product_id: str
@@ -81,6 +82,7 @@ class Offer(Row, frozen=True, kw_only=True):
     stock: int
     held: int = 0
     wholesale: tuple[WholesaleTier, ...] = ()
+    supplier_updated_at: datetime | None = None
     updated_at: datetime
 
 

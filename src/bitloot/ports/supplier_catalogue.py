@@ -2,14 +2,22 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from bitloot.domain.money import Eur
-from bitloot.domain.product import WholesaleTier
+from bitloot.domain.product import SystemRequirements, WholesaleTier
+from bitloot.domain.product_media import MediaKind
 
-MediaKind: TypeAlias = Literal["image", "screenshot", "video"]
+__all__ = [
+    "CataloguePage",
+    "MediaKind",
+    "RefusedProduct",
+    "SupplierMedia",
+    "SupplierProduct",
+    "SupplierWords",
+    "SystemRequirements",
+]
 
 
 class SupplierMedia(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,13 +29,6 @@ class SupplierMedia(msgspec.Struct, frozen=True, kw_only=True):
     kind: MediaKind
     url: str
     thumbnail_url: str | None = None
-
-
-class SystemRequirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What a product needs to run: plain lines, by the name of the operating system."""
-
-    system: str
-    requirements: tuple[str, ...] = ()
 
 
 class SupplierProduct(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,15 +8,18 @@ from typing import Final
 
 import msgspec
 
+from bitloot.domain.catalogue_sync import CatalogueSync
+from bitloot.domain.decision import Decision, insert
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import CENT, Eur
+from bitloot.domain.money import CENT
 from bitloot.domain.own_product import OwnProduct, put_on_shelf
-from bitloot.domain.pricing import unit_price
+from bitloot.domain.price_contexts import PricingTerms
 from bitloot.domain.product import Product
-from bitloot.ports.catalogue_writer import CatalogueWriter, UpsertCounts
+from bitloot.ports.catalogue_reading import CatalogueReading
+from bitloot.ports.catalogue_writer import CatalogueWriter
 from bitloot.ports.clock import Clock, NewId
-from bitloot.ports.supplier import Supplier, SupplierProduct
+from bitloot.ports.supplier import Supplier
 from bitloot.ports.unit_of_work import UnitOfWork
 
 __all__ = ["Catalog", "OwnProduct", "Synced"]
@@ -48,22 +51,34 @@ class Catalog:
     new_id: NewId
 
     async def sync(self, supplier: str, *, told: Callable[[Synced], None]) -> Synced:
-        """Read the whole catalogue of a supplier; `told` hears after each page.
+        """Read the whole catalogue of a supplier, from where a run that was broken off stopped.
 
-        Each page is one transaction: what came before a fault stays, and a second run goes over
-        it again without changing it. Raises Refused `not-found`, Unavailable, StoreUnavailable.
+        `told` hears after each batch; what came before a fault stays. Raises Refused `not-found`,
+        Unavailable, StoreUnavailable.
         """
         found = self.suppliers.get(supplier)
         if found is None:
             raise Refused("not-found", f"there is no supplier {supplier!r}", field="supplier")
-        synced = Synced()
-        async for page in found.catalogue(updated_since=None):
-            counts = await self.writer.upsert(
-                supplier, page.products, price=self._price, new_id=self.new_id, at=self.clock()
-            )
-            synced = _added(synced, len(page.products), counts)
-            told(synced)
-        return synced
+        row = await self.writer.running(supplier) or await self._begin(supplier)
+        reading = CatalogueReading(
+            writer=self.writer,
+            terms=PricingTerms(margin=self.margin, gateway_fee=self.limits.gateway_fee),
+            clock=self.clock,
+            new_id=self.new_id,
+        )
+        row = await reading.go_on(
+            row, found, told=lambda now: told(_synced(now)), is_time_up=lambda: False
+        )
+        return _synced(row)
+
+    async def _begin(self, supplier: str) -> CatalogueSync:
+        change = insert(
+            CatalogueSync(id=self.new_id(), supplier=supplier, kind="full", started_at=self.clock())
+        )
+        async with self.uow.begin() as tx:
+            await tx.record(Decision(save=(change,)))
+        assert isinstance(change.after, CatalogueSync)
+        return change.after
 
     async def put_own(self, product: OwnProduct, *, actor: str) -> Product:
         """Put a product of our own on the shelf; the one that stands there already is given back.
@@ -85,9 +100,6 @@ class Catalog:
             await tx.record(shelved.decision)
         return shelved.product
 
-    def _price(self, product: SupplierProduct) -> Eur:
-        return unit_price(product.price, self.margin, self.limits.gateway_fee)
-
 
 def _check(product: OwnProduct) -> None:
     if len(product.slug) > MAX_SLUG or not SLUG.fullmatch(product.slug):
@@ -98,10 +110,10 @@ def _check(product: OwnProduct) -> None:
         raise Refused("invalid-input", "whole cents, at least one", field="price")
 
 
-def _added(synced: Synced, products: int, counts: UpsertCounts) -> Synced:
+def _synced(row: CatalogueSync) -> Synced:
     return Synced(
-        pages=synced.pages + 1,
-        products=synced.products + products,
-        new=synced.new + counts.products_new,
-        changed=synced.changed + counts.products_changed + counts.offers_changed,
+        pages=row.pages,
+        products=row.products,
+        new=row.products_new,
+        changed=row.products_changed + row.offers_changed,
     )

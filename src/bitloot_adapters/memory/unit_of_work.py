@@ -35,6 +35,7 @@ class MemoryStore:
 
     def __init__(self, *, clock: Clock, new_id: NewId, limits: Limits) -> None:
         self.clock: Final = clock
+        self.new_id: Final = new_id
         self.tables: Final = Tables()
         self.jobs: Final = JobTable(clock=clock, new_id=new_id, limits=limits)
         self.audit: Final = AuditChain()

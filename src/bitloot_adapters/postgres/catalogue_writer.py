@@ -1,309 +1,270 @@
-"""A supplier's catalogue into ours, a page at a time and in whole sets.
+"""A supplier's catalogue into ours, a batch at a time and in whole sets."""
 
-Rows are copied into a table that lives as long as the transaction, and merged from there: what
-did not change is not written, and neither `held` nor what an admin decided is touched.
-"""
-
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
-from hashlib import sha256
 from typing import Final
 
 import msgspec
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    func,
-    literal_column,
-    select,
-    tuple_,
-    update,
-)
-from sqlalchemy.dialects.postgresql import Insert, distinct_on, insert
-from sqlalchemy.schema import CreateTable
 
-from bitloot.ports.catalogue_writer import UpsertCounts
+from bitloot.domain.catalogue_sync import CatalogueSync, ended
+from bitloot.domain.category import Category, shelves
+from bitloot.domain.price_contexts import PriceContexts, PricingTerms
+from bitloot.domain.price_derivation import PriceReason
+from bitloot.domain.pricing_rules import PricingRule
+from bitloot.ports.catalogue_facts import (
+    FACTS,
+    Sorted,
+    advanced,
+    digest,
+    facts,
+    missing_shelves,
+    slug,
+    sorted_out,
+    with_made,
+)
+from bitloot.ports.catalogue_writer import CatalogueBatch, MergeCounts
 from bitloot.ports.clock import NewId
-from bitloot.ports.supplier import SupplierProduct
-from bitloot_adapters.postgres.job_statements import MOMENT
+from bitloot.ports.supplier_catalogue import SupplierProduct
+from bitloot_adapters.postgres import catalogue_statements as sql
+from bitloot_adapters.postgres.lending import Connection
 from bitloot_adapters.postgres.pool import Database
+from bitloot_adapters.postgres.price_statements import REPRICE, Which, written
+from bitloot_adapters.postgres.rows import codec
 from bitloot_adapters.postgres.statements import (
     BEGIN,
     COMMIT,
+    Question,
     Rows,
     Statement,
     ask,
-    compiled,
-)
-from bitloot_adapters.postgres.tables import listings, product_offers, products
-
-SLUG_LENGTH: Final = 80
-PAGE_STATEMENT_SECONDS: Final = 60
-
-
-_TEXTS: Final = (
-    "title",
-    "description",
-    "platform",
-    "region",
-    "excluded_countries",
-    "is_preorder",
-    "release_date",
-    "instructions",
-    "cover_url",
-)
-_FIGURES: Final = ("product_id", "supplier_product_id", "cost", "stock", "wholesale")
-_ONE: Final = literal_column("1", Integer)
-_SUPPLIER: Final = bindparam("supplier", type_=Text)
-_AT: Final = bindparam("at", type_=MOMENT)
-
-_STAGED: Final = Table(
-    "staged_catalogue",
-    MetaData(),
-    Column("product_row_id", products.c.id.type),
-    Column("offer_row_id", product_offers.c.id.type),
-    Column("slug", Text),
-    Column("supplier_product_id", Text),
-    *(Column(name, products.c[name].type) for name in _TEXTS),
-    Column("price", listings.c.price.type),
-    Column("offer_id", Text),
-    Column("cost", product_offers.c.cost.type),
-    Column("stock", product_offers.c.stock.type),
-    Column("wholesale", product_offers.c.wholesale.type),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DROP",
+    is_id,
 )
 
+__all__ = ["CatalogueWriter", "slug"]
 
-def _changed(fresh: Insert, table: Table, names: Iterable[str]) -> ColumnElement[bool]:
-    listed = tuple(names)
-    before = tuple_(*(table.c[name] for name in listed))
-    return before.is_distinct_from(tuple_(*(fresh.excluded[name] for name in listed)))
-
-
-def _merged(fresh: Insert, table: Table, names: Sequence[str], key: Sequence[str]) -> Statement:
-    """Insert, or update what differs; tells of each written row whether it is new."""
-    return compiled(
-        fresh.on_conflict_do_update(
-            index_elements=[table.c[name] for name in key],
-            set_={
-                **{name: fresh.excluded[name] for name in names},
-                "version": table.c.version + _ONE,
-                "updated_at": fresh.excluded.updated_at,
-            },
-            where=_changed(fresh, table, names),
-        ).returning(literal_column("xmax = 0"))
-    )
-
-
-def _products() -> Statement:
-    names = ["id", "version", "slug", "source", "supplier_product_id", *_TEXTS]
-    unsaid = {
-        "genres": "'{}'::text[]",
-        "tags": "'{}'::text[]",
-        "languages": "'{}'::text[]",
-        "developers": "'{}'::text[]",
-        "publishers": "'{}'::text[]",
-        "pinned": "'{}'::text[]",
-        "system_requirements": "'[]'::jsonb",
-        "hides_when_sold_out": "false",
-    }
-    rows = select(
-        _STAGED.c.product_row_id,
-        _ONE,
-        _STAGED.c.slug,
-        _SUPPLIER,
-        _STAGED.c.supplier_product_id,
-        *(_STAGED.c[name] for name in _TEXTS),
-        literal_column("true"),
-        *(literal_column(value) for value in unsaid.values()),
-        _AT,
-        _AT,
-    )
-    names += ["is_published", *unsaid, "created_at", "updated_at"]
-    fresh = insert(products).from_select(names, rows, include_defaults=False)
-    return _merged(fresh, products, _TEXTS, ("source", "supplier_product_id"))
-
-
-def _listings() -> Statement:
-    rows = select(
-        products.c.id,
-        _ONE,
-        products.c.is_published,
-        _STAGED.c.stock > literal_column("0"),
-        _STAGED.c.price,
-        literal_column("0"),
-        literal_column("false"),
-        literal_column("0"),
-        products.c.category,
-        products.c.platform,
-        products.c.region,
-        products.c.source,
-        _AT,
-    ).join_from(
-        _STAGED,
-        products,
-        and_(
-            products.c.source == _SUPPLIER,
-            products.c.supplier_product_id == _STAGED.c.supplier_product_id,
-        ),
-    )
-    names = ["id", "version", "is_listed", "is_available", "price", "floor", "is_loss_signed"]
-    names += ["rank", "category", "platform", "region", "source", "updated_at"]
-    fresh = insert(listings).from_select(names, rows, include_defaults=False)
-    return _merged(fresh, listings, ("price",), ("id",))
-
-
-def _offers() -> Statement:
-    rows = (
-        select(
-            _STAGED.c.offer_row_id,
-            _ONE,
-            products.c.id,
-            _SUPPLIER,
-            _STAGED.c.supplier_product_id,
-            _STAGED.c.offer_id,
-            _STAGED.c.cost,
-            _STAGED.c.stock,
-            literal_column("0"),
-            _STAGED.c.wholesale,
-            _AT,
-        )
-        .ext(distinct_on(_STAGED.c.offer_id))
-        .join(
-            products,
-            and_(
-                products.c.source == _SUPPLIER,
-                products.c.supplier_product_id == _STAGED.c.supplier_product_id,
-            ),
-        )
-        .order_by(_STAGED.c.offer_id)
-    )
-    names = ["id", "version", "product_id", "supplier", "supplier_product_id", "offer_id"]
-    fresh = insert(product_offers).from_select(
-        [*names, "cost", "stock", "held", "wholesale", "updated_at"], rows, include_defaults=False
-    )
-    return _merged(fresh, product_offers, _FIGURES, ("supplier", "offer_id"))
-
-
-def _retired() -> Statement:
-    listed = select(_STAGED.c.offer_id)
-    return compiled(
-        update(product_offers)
-        .values(stock=literal_column("0"), version=product_offers.c.version + _ONE, updated_at=_AT)
-        .where(
-            product_offers.c.supplier == _SUPPLIER,
-            product_offers.c.supplier_product_id.in_(select(_STAGED.c.supplier_product_id)),
-            product_offers.c.offer_id.not_in(listed),
-            product_offers.c.stock > literal_column("0"),
-        )
-        .returning(product_offers.c.id)
-    )
-
-
-_CREATE: Final = ask(compiled(CreateTable(_STAGED)))
-_PATIENCE: Final = compiled(
-    select(
-        func.set_config(
-            literal_column("'statement_timeout'"),
-            literal_column(f"'{PAGE_STATEMENT_SECONDS}s'"),
-            literal_column("true"),
-        )
-    )
-)
-_COPY: Final = f"COPY {_STAGED.name} ({', '.join(_STAGED.c.keys())}) FROM STDIN".encode()
-_PRODUCTS: Final = _products()
-_OFFERS: Final = _offers()
-_LISTINGS: Final = _listings()
-_RETIRED: Final = _retired()
+RULE: Final = codec(PricingRule)
+CATEGORY: Final = codec(Category)
+SYNC: Final = codec(CatalogueSync)
 
 
 class CatalogueWriter:
-    """Writes what suppliers offer."""
+    """The port `CatalogueWriter`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def upsert(
+    async def merge(
         self,
         supplier: str,
-        page: Sequence[SupplierProduct],
+        batch: CatalogueBatch,
         *,
-        price: Callable[[SupplierProduct], Decimal],
+        terms: PricingTerms,
         new_id: NewId,
         at: datetime,
-    ) -> UpsertCounts:
-        """Merge products of one supplier, in one transaction. `price` gives our price in EUR.
-
-        Of a product named twice the last counts. Raises StoreUnavailable.
-        """
-        latest = {product.supplier_product_id: product for product in page}
-        named = {"supplier": supplier, "at": at}
+        sync: CatalogueSync | None = None,
+    ) -> MergeCounts:
+        """Staged by COPY, recognised by digest, merged in sets; all of it or nothing."""
+        whole = sorted_out(batch)
         async with self._database.lent() as connection:
-            await self._database.send(connection, (BEGIN, ask(_PATIENCE), _CREATE))
-            async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-                for product in latest.values():
-                    await copy.write_row(_staged(supplier, product, price(product), new_id))
-            merged, offered, _, retired, _ = await self._database.send(
-                connection,
-                (
-                    ask(_PRODUCTS, **named),
-                    ask(_OFFERS, **named),
-                    ask(_LISTINGS, **named),
-                    ask(_RETIRED, **named),
-                    COMMIT,
-                ),
-            )
-        return UpsertCounts(
-            products_new=_new(merged),
-            products_changed=len(merged) - _new(merged),
-            offers_new=_new(offered),
-            offers_changed=len(offered) - _new(offered),
-            retired=len(retired),
+            run = _Run(self._database, connection, supplier, at)
+            known = await run.begin()
+            told = await run.shelved(whole.products, known)
+            fresh = await run.stage(whole.products, told, new_id)
+            await run.stage_facts(whole.products, told, fresh)
+            counts = await run.merge(whole)
+            prices = await run.reprice("news", sql.RULES_OF_NEWS, "sync", terms)
+            counts = msgspec.structs.replace(counts, prices_changed=prices)
+            if sync is not None:
+                await run.send(*_progress(sync, advanced(sync, batch, counts), whole, at))
+            await run.send(COMMIT)
+        return counts
+
+    async def running(self, supplier: str) -> CatalogueSync | None:
+        """The one that is not done."""
+        (rows,) = await self._database.read(ask(sql.RUNNING, supplier=supplier))
+        return SYNC.first(rows)
+
+    async def finish(self, sync: CatalogueSync, *, at: datetime) -> int:
+        """Nothing is left of what a full run did not see; the index of words is in order."""
+        async with self._database.lent() as connection:
+            run = _Run(self._database, connection, sync.supplier, at)
+            await run.send(BEGIN, ask(sql.PATIENCE))
+            retired = 0
+            if sync.kind == "full":
+                named = {"supplier": sync.supplier, "sync_id": sync.id, "at": at}
+                (rows,) = await run.send(ask(sql.RETIRE_UNSEEN, **named))
+                retired = _count(rows)
+            row = msgspec.json.encode(ended(sync, at=at, retired=retired)).decode()
+            forget = ask(sql.FORGET_SEEN, sync_id=sync.id)
+            await run.send(ask(sql.PROGRESS, row=row), forget, COMMIT)
+            await run.send(ask(sql.FLUSH_SEARCH))
+        return retired
+
+    async def reprice(
+        self,
+        product_ids: Sequence[str] | None,
+        *,
+        reason: PriceReason,
+        terms: PricingTerms,
+        at: datetime,
+    ) -> int:
+        """One pass over all of them."""
+        async with self._database.lent() as connection:
+            run = _Run(self._database, connection, "", at)
+            await run.send(BEGIN, ask(sql.PATIENCE))
+            if product_ids is None:
+                changed = await run.reprice("all", sql.RULES_OF_ALL, reason, terms)
+            else:
+                ids = [each for each in product_ids if is_id(each)]
+                changed = await run.reprice("named", sql.RULES_OF_NAMED, reason, terms, ids=ids)
+            await run.send(COMMIT)
+        return changed
+
+
+class _Run:
+    """One transaction of the writer."""
+
+    def __init__(
+        self, database: Database, connection: Connection, supplier: str, at: datetime
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._named = {"supplier": supplier, "at": at}
+
+    async def send(self, *questions: Question) -> list[Rows]:
+        """In one round trip, with the patience that work on thousands of rows takes."""
+        patience = float(sql.STATEMENT_SECONDS)
+        return await self._database.send(self._connection, questions, patience=patience)
+
+    async def begin(self) -> tuple[Category, ...]:
+        """The tables of the batch; gives the categories there are."""
+        made = (ask(sql.CREATE), ask(sql.CREATE_NEWS), ask(sql.CREATE_FACTS))
+        *_, rows = await self.send(BEGIN, ask(sql.PATIENCE), *made, ask(sql.CATEGORIES))
+        return CATEGORY.rows(rows)
+
+    async def shelved(
+        self, products: Sequence[SupplierProduct], known: Sequence[Category]
+    ) -> dict[str, dict[str, object]]:
+        """The facts of each product, by the supplier's id; categories are made where one lacks."""
+        by_word = shelves(known)
+        made = missing_shelves(products, by_word, len(known))
+        if made:
+            values = {"slugs": list(made), "titles": list(made.values())}
+            await self.send(ask(sql.MAKE_CATEGORIES, at=self._named["at"], **values))
+        slugs = frozenset((*(each.slug for each in known), *made))
+        whole = with_made(products, by_word, slugs)
+        return {product.supplier_product_id: facts(product, whole) for product in products}
+
+    async def stage(
+        self,
+        products: Sequence[SupplierProduct],
+        told: dict[str, dict[str, object]],
+        new_id: NewId,
+    ) -> dict[str, str]:
+        """The narrow half of all; gives our ids of those whose facts are news."""
+        async with self._connection.cursor() as cursor, cursor.copy(sql.COPY) as copy:
+            for product in products:
+                name = product.supplier_product_id
+                figures = (product.offer_id, product.price, product.stock)
+                mark = digest(told[name], product)
+                wholesale = msgspec.json.encode(product.wholesale).decode()
+                await copy.write_row(
+                    (new_id(), new_id(), name, product.updated_at, mark, *figures, wholesale)
+                )
+        (rows,) = await self.send(ask(sql.RECOGNISE, supplier=self._named["supplier"]))
+        return {str(name): str(row_id) for name, row_id, has_facts in rows if has_facts}
+
+    async def stage_facts(
+        self,
+        products: Sequence[SupplierProduct],
+        told: dict[str, dict[str, object]],
+        fresh: dict[str, str],
+    ) -> None:
+        """The texts of those that are news."""
+        supplier = self._named["supplier"]
+        async with self._connection.cursor() as cursor, cursor.copy(sql.COPY_FACTS) as copy:
+            for product in products:
+                name = product.supplier_product_id
+                if name not in fresh:
+                    continue
+                address = slug(product.title, f"{supplier}/{name}")
+                said = (_column(fact, told[name][fact]) for fact in FACTS)
+                media = msgspec.json.encode(product.media).decode()
+                await copy.write_row((fresh[name], address, *said, media))
+
+    async def merge(self, whole: Sorted) -> MergeCounts:
+        """All but prices."""
+        named, left_out = self._named, list(whole.left_out)
+        new, changed, offers, moved, retired, *_ = await self.send(
+            ask(sql.INSERT_PRODUCTS, **named),
+            ask(sql.UPDATE_PRODUCTS, at=named["at"]),
+            ask(sql.INSERT_OFFERS, **named),
+            ask(sql.UPDATE_OFFERS, **named),
+            ask(sql.RETIRE_OTHERS, **named, left_out=left_out),
+            ask(sql.DROP_MEDIA, supplier=named["supplier"]),
+            ask(sql.UPDATE_MEDIA, supplier=named["supplier"]),
+            ask(sql.INSERT_MEDIA, **named),
+        )
+        return MergeCounts(
+            products_new=_count(new),
+            products_changed=_count(changed),
+            offers_new=_count(offers),
+            offers_changed=_count(moved),
+            retired=_count(retired),
+            refused=len(whole.refusals),
         )
 
-
-def _staged(
-    supplier: str, product: SupplierProduct, price: Decimal, new_id: NewId
-) -> tuple[object, ...]:
-    return (
-        new_id(),
-        new_id(),
-        slug(product.title, f"{supplier}/{product.supplier_product_id}"),
-        product.supplier_product_id,
-        product.title,
-        product.description,
-        product.platform,
-        product.region,
-        list(product.excluded_countries),
-        product.is_preorder,
-        product.release_date,
-        product.instructions,
-        product.cover_url,
-        price,
-        product.offer_id,
-        product.price,
-        product.stock,
-        msgspec.json.encode(product.wholesale).decode(),
-    )
-
-
-def slug(title: str, identity: str) -> str:
-    """A readable name for addresses that differs for each identity, given once and then kept."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    words = re.sub(r"[^a-z0-9]+", "-", plain)[:SLUG_LENGTH].strip("-")
-    mark = sha256(identity.encode()).hexdigest()[:8]
-    return f"{words}-{mark}" if words else mark
+    async def reprice(
+        self,
+        which: Which,
+        rules: Statement,
+        reason: PriceReason,
+        terms: PricingTerms,
+        **named: object,
+    ) -> int:
+        """The rules, the choice for each context, and one pass; how many prices changed."""
+        (rows,) = await self.send(ask(rules, **named))
+        found = [(RULE.row(values[:-1]), values[-1]) for values in rows]
+        contexts = PriceContexts((rule for rule, _ in found), margin=terms.margin)
+        categories = {
+            rule.subject: category if isinstance(category, str) else None
+            for rule, category in found
+            if rule.scope == "product" and rule.subject is not None
+        }
+        values: dict[str, object] = {
+            "contexts": written(contexts.all_of(categories)),
+            "fee": terms.gateway_fee,
+            "reason": reason,
+            "at": self._named["at"],
+        }
+        (told,) = await self.send(ask(REPRICE[which], **values, **named))
+        return _count(told)
 
 
-def _new(rows: Rows) -> int:
-    return sum(row[0] is True for row in rows)
+def _progress(
+    sync: CatalogueSync, after: CatalogueSync, whole: Sorted, at: datetime
+) -> list[Question]:
+    questions = [ask(sql.PROGRESS, row=msgspec.json.encode(after).decode())]
+    if sync.kind == "full":
+        seen = {"page": sync.next_page, "seen": list(whole.seen)}
+        questions.append(ask(sql.SEEN, sync_id=sync.id, **seen))
+    if whole.refusals:
+        lists = {
+            "pages": [each.page for each in whole.refusals],
+            "names": [each.refused.supplier_product_id for each in whole.refusals],
+            "reasons": [each.refused.reason for each in whole.refusals],
+        }
+        questions.append(ask(sql.REFUSED, sync_id=sync.id, at=at, **lists))
+    return questions
+
+
+def _column(fact: str, value: object) -> object:
+    if fact == "system_requirements":
+        return msgspec.json.encode(value).decode()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _count(rows: Rows) -> int:
+    (count,) = rows[0]
+    assert isinstance(count, int)
+    return count

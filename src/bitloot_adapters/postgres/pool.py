@@ -84,11 +84,22 @@ class Database:
             await connection.close()
         return not connection.closed
 
-    async def send(self, connection: Connection, questions: Sequence[Question]) -> list[Rows]:
-        """Run statements in one round trip; the rows of each. Raises errors of psycopg."""
+    async def send(
+        self,
+        connection: Connection,
+        questions: Sequence[Question],
+        *,
+        patience: float | None = None,
+    ) -> list[Rows]:
+        """Run statements in one round trip; the rows of each. Raises errors of psycopg.
+
+        `patience` in seconds is for work that may take longer than a request.
+        """
         self.round_trips += 1
         # Where the network or the server stands still, no time-out of the server's own counts.
-        giving_up = asyncio.get_running_loop().call_later(self._patience, _hang_up, connection)
+        giving_up = asyncio.get_running_loop().call_later(
+            self._patience if patience is None else patience, _hang_up, connection
+        )
         try:
             if len(questions) == 1:
                 only = questions[0]

@@ -35,6 +35,9 @@ from bitloot_adapters.postgres.tables.assortment import (
     product_group_members,
     product_groups,
     product_media,
+    search_index,
+    search_variants,
+    search_words,
 )
 from bitloot_adapters.postgres.tables.catalogue import (
     listings,
@@ -143,6 +146,9 @@ __all__ = [
     "reservations",
     "scheduler_ticks",
     "sealed_keys",
+    "search_index",
+    "search_variants",
+    "search_words",
     "supplier_attempts",
     "suppressions",
     "webhook_logs",

@@ -1,6 +1,12 @@
 """What stands around the products: pricing rules, categories, media, groups, synchronisations."""
 
-from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
+from sqlalchemy import (
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+)
 from sqlalchemy import text as written
 
 from bitloot_adapters.postgres.tables.schema import (
@@ -16,6 +22,7 @@ from bitloot_adapters.postgres.tables.schema import (
     text,
     texts,
     version,
+    words,
 )
 
 pricing_rules = Table(
@@ -157,11 +164,36 @@ catalogue_refusals = Table(
     Index("catalogue_refusals_sync_id", "sync_id", "page"),
 )
 
-# Which products a synchronisation came across: what it did not is not to be had any more.
+# What a synchronisation came across, by the page at which it went on: what it did not is not to be
+# had any more.
 catalogue_seen = Table(
     "catalogue_seen",
     METADATA,
     link("sync_id", "catalogue_syncs.id"),
-    text("supplier_product_id"),
-    PrimaryKeyConstraint("sync_id", "supplier_product_id"),
+    number("page"),
+    texts("supplier_product_ids"),
+    PrimaryKeyConstraint("sync_id", "page"),
+)
+
+# Kept by triggers from the products that are published.
+search_index = Table(
+    "search_index",
+    METADATA,
+    ident("product_id"),
+    words("document"),
+    number("rank"),
+    PrimaryKeyConstraint("product_id"),
+    ForeignKeyConstraint(["product_id"], ["products.id"], ondelete="CASCADE"),
+)
+Index("search_index_document", search_index.c.document, postgresql_using="gin")
+
+search_words = Table("search_words", METADATA, text("word"), PrimaryKeyConstraint("word"))
+
+# Each word of a title without any one of its letters, and itself.
+search_variants = Table(
+    "search_variants",
+    METADATA,
+    text("variant"),
+    text("word"),
+    PrimaryKeyConstraint("variant", "word"),
 )

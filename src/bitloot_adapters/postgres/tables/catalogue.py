@@ -88,6 +88,7 @@ product_offers = Table(
     number("stock"),
     number("held"),
     document("wholesale"),
+    moment("supplier_updated_at", optional=True),
     moment("updated_at"),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("supplier", "offer_id", name="product_offers_offer"),

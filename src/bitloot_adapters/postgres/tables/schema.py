@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TSVECTOR
 
 METADATA = MetaData(
     naming_convention={
@@ -104,6 +104,11 @@ def exact(name: str) -> Column[Decimal]:
 def rating(name: str) -> Column[Decimal]:
     """A mark of 0 to 100, where there is one."""
     return Column(name, Numeric(5, 2), nullable=True)
+
+
+def words(name: str) -> Column[str]:
+    """The words of a text with their places and weights."""
+    return Column(name, TSVECTOR, nullable=False)
 
 
 def version() -> Column[int]:

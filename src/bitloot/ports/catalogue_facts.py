@@ -1,0 +1,168 @@
+"""What a supplier's product is in our words: one truth for every store."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b, sha256
+from typing import Final
+
+import msgspec
+
+from bitloot.domain.catalogue_sync import CatalogueSync
+from bitloot.domain.category import CATEGORIES_MADE, genre_key, genre_slug, shelf_of
+from bitloot.ports.catalogue_writer import (
+    COSTS_TOO_MUCH,
+    HIGHEST_COST,
+    CatalogueBatch,
+    MergeCounts,
+    PageRefusal,
+)
+from bitloot.ports.supplier_catalogue import RefusedProduct, SupplierProduct
+
+SLUG_LENGTH: Final = 80
+
+# What the supplier says of a product. A name in `Product.pinned` is said by a person instead, and
+# so are the media where it holds `media`.
+FACTS: Final = (
+    "title",
+    "original_name",
+    "description",
+    "category",
+    "platform",
+    "region",
+    "genres",
+    "tags",
+    "languages",
+    "developers",
+    "publishers",
+    "age_rating",
+    "metacritic",
+    "steam_app",
+    "system_requirements",
+    "excluded_countries",
+    "is_preorder",
+    "release_date",
+    "instructions",
+    "cover_url",
+)
+_SAID: Final = tuple(name for name in FACTS if name != "category")
+
+
+class Sorted(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch as it is taken over: each product once, and what is not to be sold or not to be
+    believed set apart. `seen` are the ids of all that the supplier still has.
+    """
+
+    products: tuple[SupplierProduct, ...]
+    left_out: tuple[str, ...]
+    refusals: tuple[PageRefusal, ...]
+    seen: tuple[str, ...]
+
+
+def sorted_out(batch: CatalogueBatch) -> Sorted:
+    """The batch set apart.
+
+    A product that has no text keys tells the price of a picture: it is left out. One that costs
+    beyond reason is refused, and stays what it was.
+    """
+    latest = {product.supplier_product_id: product for product in batch.products}
+    absurd = [product for product in latest.values() if product.price > HIGHEST_COST]
+    refusals = (
+        *batch.refusals,
+        *(
+            PageRefusal(
+                page=max(1, batch.next_page - 1),
+                refused=RefusedProduct(
+                    supplier_product_id=product.supplier_product_id, reason=COSTS_TOO_MUCH
+                ),
+            )
+            for product in absurd
+        ),
+    )
+    named = (each.refused.supplier_product_id for each in refusals)
+    return Sorted(
+        products=tuple(
+            product
+            for product in latest.values()
+            if product.has_text and product.price <= HIGHEST_COST
+        ),
+        left_out=(
+            *batch.left_out,
+            *(each.supplier_product_id for each in latest.values() if not each.has_text),
+        ),
+        refusals=refusals,
+        seen=tuple(
+            dict.fromkeys((*latest, *batch.left_out, *(name for name in named if name is not None)))
+        ),
+    )
+
+
+def facts(product: SupplierProduct, shelves: Mapping[str, str]) -> dict[str, object]:
+    """The values of `FACTS`."""
+    said: dict[str, object] = {name: getattr(product, name) for name in _SAID}
+    said["category"] = shelf_of(product.genres, shelves)
+    return {name: said[name] for name in FACTS}
+
+
+def digest(said: Mapping[str, object], product: SupplierProduct) -> str:
+    """What differs when anything that is said of a product differs, price and stock apart."""
+    whole = [*(said[name] for name in FACTS), product.media, product.offer_id]
+    return blake2b(msgspec.json.encode(whole), digest_size=16).hexdigest()
+
+
+def slug(title: str, identity: str) -> str:
+    """A readable name for addresses that differs for each identity, given once and then kept."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain)[:SLUG_LENGTH].strip("-")
+    mark = sha256(identity.encode()).hexdigest()[:8]
+    return f"{words}-{mark}" if words else mark
+
+
+def missing_shelves(
+    products: Sequence[SupplierProduct], shelves: Mapping[str, str], known: int
+) -> dict[str, str]:
+    """The categories to make for words that no category speaks of yet: slug to title.
+
+    `known` is how many categories there are; with `CATEGORIES_MADE` no more are made.
+    """
+    made: dict[str, str] = {}
+    for product in products:
+        for genre in product.genres:
+            if known + len(made) >= CATEGORIES_MADE:
+                return made
+            name = None if genre_key(genre) in shelves else genre_slug(genre)
+            if name is not None:
+                made.setdefault(name, genre)
+    return made
+
+
+def with_made(
+    products: Sequence[SupplierProduct], shelves: Mapping[str, str], slugs: frozenset[str]
+) -> dict[str, str]:
+    """The category of each word, with those that carry the slug of a word for want of better."""
+    whole = dict(shelves)
+    for product in products:
+        for genre in product.genres:
+            key = genre_key(genre)
+            if key not in whole and (name := genre_slug(genre)) in slugs and name is not None:
+                whole[key] = name
+    return whole
+
+
+def advanced(sync: CatalogueSync, batch: CatalogueBatch, counts: MergeCounts) -> CatalogueSync:
+    """The synchronisation after a batch of it was merged."""
+    return msgspec.structs.replace(
+        sync,
+        version=sync.version + 1,
+        next_page=batch.next_page,
+        updated_since=batch.updated_since or sync.updated_since,
+        pages=sync.pages + batch.pages,
+        products=sync.products + len(batch.products),
+        refused=sync.refused + counts.refused,
+        products_new=sync.products_new + counts.products_new,
+        products_changed=sync.products_changed + counts.products_changed,
+        offers_new=sync.offers_new + counts.offers_new,
+        offers_changed=sync.offers_changed + counts.offers_changed,
+        prices_changed=sync.prices_changed + counts.prices_changed,
+        retired=sync.retired + counts.retired,
+    )

@@ -1,0 +1,253 @@
+"""The statements that merge a batch of a supplier's catalogue, set by set.
+
+What lists are sorted by and orders are made from is copied in first, narrow; the texts follow only
+of what turns out to be news. Both tables live as long as the transaction. What did not change is
+not written, and neither `held` nor what a person pinned is touched.
+"""
+
+from typing import Final
+
+from sqlalchemy import text
+
+from bitloot.domain.catalogue_sync import CatalogueSync
+from bitloot.domain.category import Category
+from bitloot.domain.pricing_rules import PricingRule
+from bitloot.ports.catalogue_facts import FACTS
+from bitloot_adapters.postgres.statements import DIALECT, Statement, compiled
+from bitloot_adapters.postgres.tables import products
+
+STATEMENT_SECONDS: Final = 120
+
+STAGED: Final = (
+    "product_id",
+    "offer_row_id",
+    "supplier_product_id",
+    "said_at",
+    "digest",
+    "offer_id",
+    "cost",
+    "stock",
+    "wholesale",
+)
+_MEDIA: Final = """
+    SELECT f.product_id, m.kind, m.url, m.thumbnail_url, m.place::integer AS place
+    FROM staged_facts f
+    JOIN products p ON p.id = f.product_id AND 'media' <> ALL(p.pinned)
+    CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(f.media)
+        AS (kind text, url text, thumbnail_url text)) WITH ORDINALITY AS m(kind, url,
+        thumbnail_url, place)"""
+_RULES: Final = """
+    SELECT {rules}, NULL::text AS category FROM pricing_rules r WHERE scope <> 'product'
+    UNION ALL
+    SELECT {rules}, p.category
+    FROM pricing_rules r JOIN products p ON p.id::text = r.subject
+    WHERE r.scope = 'product' AND {concerned}
+"""
+_COUNTED: Final = "WITH written AS ({sql} RETURNING 1) SELECT count(*) FROM written"
+_PARTS: Final = {
+    "at": "CAST(:at AS timestamptz)",
+    "supplier": "CAST(:supplier AS text)",
+    "sync": "CAST(:sync_id AS uuid)",
+    "seconds": str(STATEMENT_SECONDS),
+    "media": _MEDIA,
+    "rules": ", ".join(f"r.{name}" for name in PricingRule.__struct_fields__),
+    "categories": ", ".join(Category.__struct_fields__),
+    "syncs": ", ".join(CatalogueSync.__struct_fields__),
+    "facts": ", ".join(FACTS),
+    "told_facts": ", ".join(f"f.{name}" for name in FACTS),
+    "kept_facts": ", ".join(
+        f"{name} = CASE WHEN '{name}' = ANY(p.pinned) THEN p.{name} ELSE f.{name} END"
+        for name in FACTS
+    ),
+    "types": ", ".join(
+        f"{name} {products.c[name].type.compile(dialect=DIALECT)}" for name in FACTS
+    ),
+}
+
+
+def _statement(template: str, /, **parts: str) -> Statement:
+    return compiled(text(template.format(**_PARTS, **parts)))
+
+
+def _counted(sql: str) -> Statement:
+    return _statement(_COUNTED, sql=sql.format(**_PARTS))
+
+
+PATIENCE: Final = _statement("SELECT set_config('statement_timeout', '{seconds}s', true)")
+CREATE: Final = _statement("""
+    CREATE TEMPORARY TABLE staged_catalogue (
+        product_id uuid, offer_row_id uuid, supplier_product_id text, said_at timestamptz,
+        digest text, offer_id text, cost numeric(20, 8), stock integer, wholesale jsonb
+    ) ON COMMIT DROP
+""")
+CREATE_NEWS: Final = _statement("""
+    CREATE TEMPORARY TABLE catalogue_news (LIKE staged_catalogue, is_new boolean,
+        has_facts boolean, has_offer boolean) ON COMMIT DROP
+""")
+CREATE_FACTS: Final = _statement("""
+    CREATE TEMPORARY TABLE staged_facts (product_id uuid, slug text, {types}, media jsonb)
+    ON COMMIT DROP
+""")
+COPY: Final = f"COPY staged_catalogue ({', '.join(STAGED)}) FROM STDIN".encode()
+COPY_FACTS: Final = (
+    f"COPY staged_facts (product_id, slug, {', '.join(FACTS)}, media) FROM STDIN".encode()
+)
+
+# What is new or says something else than before, unless newer news were here already.
+RECOGNISE: Final = _statement("""
+    INSERT INTO catalogue_news
+    SELECT coalesce(p.id, s.product_id), s.offer_row_id, s.supplier_product_id, s.said_at, s.digest,
+        s.offer_id, s.cost, s.stock, s.wholesale, p.id IS NULL,
+        p.facts_digest IS DISTINCT FROM s.digest, o.id IS NOT NULL
+    FROM staged_catalogue s
+    LEFT JOIN products p
+        ON p.source = {supplier} AND p.supplier_product_id = s.supplier_product_id
+    LEFT JOIN product_offers o ON o.supplier = {supplier} AND o.offer_id = s.offer_id
+    WHERE (p.id IS NULL OR o.id IS NULL OR p.facts_digest IS DISTINCT FROM s.digest
+            OR (o.product_id, o.supplier_product_id, o.cost, o.stock, o.wholesale,
+                o.supplier_updated_at)
+                IS DISTINCT FROM (p.id, s.supplier_product_id, s.cost, s.stock, s.wholesale,
+                s.said_at))
+        AND (p.supplier_updated_at > s.said_at) IS NOT TRUE
+        AND (o.supplier_updated_at > s.said_at) IS NOT TRUE
+    RETURNING supplier_product_id, product_id, has_facts
+""")
+
+INSERT_PRODUCTS: Final = _counted("""
+    INSERT INTO products (id, version, slug, source, supplier_product_id, {facts}, pinned,
+        hides_when_sold_out, is_published, facts_digest, supplier_updated_at, created_at,
+        updated_at)
+    SELECT n.product_id, 1, f.slug, {supplier}, n.supplier_product_id,
+        {told_facts}, '{{}}', false, true, n.digest, n.said_at, {at},
+        {at}
+    FROM catalogue_news n JOIN staged_facts f ON f.product_id = n.product_id WHERE n.is_new
+""")
+UPDATE_PRODUCTS: Final = _counted("""
+    UPDATE products p SET
+        {kept_facts},
+        facts_digest = n.digest, supplier_updated_at = n.said_at, version = p.version + 1,
+        updated_at = {at}
+    FROM catalogue_news n JOIN staged_facts f ON f.product_id = n.product_id
+    WHERE p.id = n.product_id AND NOT n.is_new
+""")
+INSERT_OFFERS: Final = _counted("""
+    INSERT INTO product_offers (id, version, product_id, supplier, supplier_product_id, offer_id,
+        cost, stock, held, wholesale, supplier_updated_at, updated_at)
+    SELECT offer_row_id, 1, product_id, {supplier}, supplier_product_id, offer_id, cost, stock, 0,
+        wholesale, said_at, {at}
+    FROM catalogue_news WHERE NOT has_offer
+""")
+UPDATE_OFFERS: Final = _counted("""
+    UPDATE product_offers o SET product_id = n.product_id,
+        supplier_product_id = n.supplier_product_id, cost = n.cost, stock = n.stock,
+        wholesale = n.wholesale, supplier_updated_at = n.said_at, version = o.version + 1,
+        updated_at = {at}
+    FROM catalogue_news n
+    WHERE o.supplier = {supplier} AND o.offer_id = n.offer_id AND n.has_offer
+        AND (o.product_id, o.supplier_product_id, o.cost, o.stock, o.wholesale,
+            o.supplier_updated_at)
+            IS DISTINCT FROM (n.product_id, n.supplier_product_id, n.cost, n.stock, n.wholesale,
+            n.said_at)
+""")
+# Of a product that is told with another offer now, and of what is not to be sold, nothing is left.
+RETIRE_OTHERS: Final = _counted("""
+    UPDATE product_offers o SET stock = 0, version = o.version + 1, updated_at = {at}
+    WHERE o.supplier = {supplier} AND o.stock > 0 AND o.id IN (
+        SELECT other.id FROM catalogue_news n JOIN product_offers other
+            ON other.product_id = n.product_id AND other.supplier = {supplier}
+            AND other.offer_id <> n.offer_id
+            AND other.supplier_product_id = n.supplier_product_id
+        UNION ALL
+        SELECT left_out.id FROM products p JOIN product_offers left_out
+            ON left_out.product_id = p.id AND left_out.supplier = {supplier}
+        WHERE p.source = {supplier}
+            AND p.supplier_product_id = ANY(CAST(:left_out AS text[])))
+""")
+
+DROP_MEDIA: Final = _statement("""
+    WITH told AS ({media})
+    DELETE FROM product_media m USING staged_facts f
+    JOIN products p ON p.id = f.product_id AND 'media' <> ALL(p.pinned)
+    WHERE m.product_id = f.product_id AND m.source = {supplier} AND NOT EXISTS (
+        SELECT 1 FROM told WHERE told.product_id = m.product_id AND told.url = m.url)
+""")
+UPDATE_MEDIA: Final = _statement("""
+    WITH told AS ({media})
+    UPDATE product_media m SET kind = told.kind, thumbnail_url = told.thumbnail_url,
+        position = told.place, version = m.version + 1
+    FROM told
+    WHERE m.product_id = told.product_id AND m.url = told.url AND m.source = {supplier}
+        AND (m.kind, m.thumbnail_url, m.position)
+            IS DISTINCT FROM (told.kind, told.thumbnail_url, told.place)
+""")
+INSERT_MEDIA: Final = _statement("""
+    WITH told AS ({media})
+    INSERT INTO product_media (id, version, product_id, kind, url, thumbnail_url, alt, position,
+        source)
+    SELECT bitloot_uuid7({at}), 1, product_id, kind, url, thumbnail_url, '', place, {supplier}
+    FROM told ON CONFLICT (product_id, url) DO NOTHING
+""")
+
+# --- rules, categories, progress -------------------------------------------------------------
+
+
+def _rules(concerned: str) -> Statement:
+    """Rules of categories and of the shop, and those of the products concerned."""
+    return _statement(_RULES, concerned=concerned)
+
+
+RULES_OF_NEWS: Final = _rules("p.id IN (SELECT product_id FROM catalogue_news)")
+RULES_OF_NAMED: Final = _rules("p.id = ANY(CAST(:ids AS uuid[]))")
+RULES_OF_ALL: Final = _rules("true")
+CATEGORIES: Final = _statement("""
+    SELECT {categories} FROM categories
+""")
+MAKE_CATEGORIES: Final = _statement("""
+    INSERT INTO categories (id, version, slug, title, position, genres, is_shown, created_at,
+        updated_at)
+    SELECT bitloot_uuid7({at}), 1, slug, title, 1000, ARRAY[title], true, {at}, {at}
+    FROM unnest(CAST(:slugs AS text[]), CAST(:titles AS text[])) AS made(slug, title)
+    ORDER BY slug ON CONFLICT (slug) DO NOTHING
+""")
+SEEN: Final = _statement("""
+    INSERT INTO catalogue_seen AS known (sync_id, page, supplier_product_ids)
+    VALUES ({sync}, CAST(:page AS integer), CAST(:seen AS text[]))
+    ON CONFLICT (sync_id, page) DO UPDATE SET
+        supplier_product_ids = known.supplier_product_ids || excluded.supplier_product_ids
+""")
+REFUSED: Final = _statement("""
+    WITH gone AS (
+        DELETE FROM catalogue_refusals
+        WHERE sync_id = {sync} AND page = ANY(CAST(:pages AS integer[]))
+    )
+    INSERT INTO catalogue_refusals (id, version, sync_id, page, supplier_product_id, reason, at)
+    SELECT bitloot_uuid7({at}), 1, {sync}, page, supplier_product_id, reason, {at}
+    FROM unnest(CAST(:pages AS integer[]), CAST(:names AS text[]), CAST(:reasons AS text[]))
+        AS refused(page, supplier_product_id, reason)
+""")
+PROGRESS: Final = _statement("""
+    WITH moved AS (
+        UPDATE catalogue_syncs s SET version = g.version, state = g.state,
+            next_page = g.next_page, updated_since = g.updated_since, ended_at = g.ended_at,
+            pages = g.pages, products = g.products, refused = g.refused,
+            products_new = g.products_new, products_changed = g.products_changed,
+            offers_new = g.offers_new, offers_changed = g.offers_changed,
+            prices_changed = g.prices_changed, retired = g.retired, last_error = g.last_error
+        FROM json_populate_record(NULL::catalogue_syncs, CAST(:row AS json)) g
+        WHERE s.id = g.id AND s.version = g.version - 1 AND s.state = 'running'
+        RETURNING 1
+    )
+    SELECT bitloot_require((SELECT count(*) FROM moved), 1, 'BL001')
+""")
+RETIRE_UNSEEN: Final = _counted("""
+    UPDATE product_offers o SET stock = 0, version = o.version + 1, updated_at = {at}
+    WHERE o.supplier = {supplier} AND o.stock > 0 AND NOT EXISTS (
+        SELECT 1 FROM (SELECT unnest(supplier_product_ids) AS name FROM catalogue_seen
+            WHERE sync_id = {sync}) seen
+        WHERE seen.name = o.supplier_product_id)
+""")
+FORGET_SEEN: Final = _statement("DELETE FROM catalogue_seen WHERE sync_id = {sync}")
+RUNNING: Final = _statement("""
+    SELECT {syncs} FROM catalogue_syncs WHERE supplier = {supplier} AND state = 'running'
+""")
+FLUSH_SEARCH: Final = _statement("SELECT gin_clean_pending_list('search_index_document')")
