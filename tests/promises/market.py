@@ -290,12 +290,15 @@ class Market:
         good(await self.supplier.post("/_control/advance", json=body))
         good(await self.mail.post("/_control/advance", json=body))
 
-    async def live(self, span: timedelta) -> int:
-        """Work while so much time passes, at each moment at which something is due."""
+    async def live(self, span: timedelta, *, stride: timedelta = timedelta(seconds=1)) -> int:
+        """Work while so much time passes, at each moment at which something is due.
+
+        At least `stride` passes at once, by which work may then be late.
+        """
         left, runs = span, await self.work()
         for _ in range(10 * MOST_ROUNDS):
             [(wait,)] = await self.sql(DUE, [self.near.limits.relay_ring_again])
-            step = left if wait is None else max(wait, timedelta(seconds=1))
+            step = left if wait is None else max(wait, stride)
             await self.elapse(min(step, left))
             left -= min(step, left)
             runs += await self.work()

@@ -53,9 +53,42 @@ async def test_after_thirty_hours_without_the_provider_one_mail_goes_out_under_o
 
 
 async def wait(shop: PaidOrders, *, hours: int) -> None:
-    """Hour by hour: an outage is asked about every half minute."""
+    """Hour by hour."""
     for _ in range(hours):
         await shop.work_for(timedelta(hours=1))
+
+
+def tries(shop: PaidOrders) -> int:
+    """How often the job of the one mail was taken up."""
+    [job] = [job for job in shop.store.jobs.all() if job.kind == "send_email"]
+    return job.fence
+
+
+@pytest.mark.parametrize("way", ["refused", "unanswered"])
+async def test_a_mail_is_tried_less_often_the_longer_its_provider_is_away(way: str) -> None:
+    shop = PaidOrders()
+    if way == "refused":
+        shop.mailer.faults.go_down()
+    else:
+        shop.mailer.faults.lose_next_reply(10_000)
+    await fulfilled(shop)
+    await shop.work_for(timedelta(minutes=30))
+    early = tries(shop)
+    assert early >= 6
+    await wait(shop, hours=20)
+    # Full jitter below ten minutes: one try in five minutes on the average, before and after
+    # the count of attempts starts over.
+    assert 20 * 8 < tries(shop) - early < 20 * 18
+
+
+async def test_a_mail_goes_out_within_ten_minutes_of_the_return_of_its_provider() -> None:
+    shop = PaidOrders()
+    shop.mailer.faults.go_down()
+    await fulfilled(shop)
+    await wait(shop, hours=9)
+    shop.mailer.faults.come_back()
+    await shop.work_for(shop.limits.job_backoff_cap)
+    assert len(shop.mailer.mailbox) == 1
 
 
 def has_died(shop: PaidOrders) -> bool:

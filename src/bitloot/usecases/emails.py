@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from bitloot.domain.backoff import fraction, pause
+from bitloot.domain.backoff import fraction, outage_pause
 from bitloot.domain.decision import Decision, insert, update
 from bitloot.domain.delivery import is_delivered
 from bitloot.domain.email import Email, EmailKind, Suppression
@@ -64,7 +64,8 @@ class Emails:
             return
         email = attempt.email
         if not await self.breakers.allows(self.mailer.name):
-            await self._not_taken(lease, attempt, Again(after=self.limits.breaker_probe))
+            after = max(self.limits.breaker_probe, self._pause(email))
+            await self._not_taken(lease, attempt, Again(after=after))
             return
         message = await self._message(email)
         if message is None:
@@ -74,11 +75,12 @@ class Emails:
             provider_id = await self.mailer.send(message, idempotency_key=email.provider_key)
         except Unavailable as error:
             await self.breakers.failed(self.mailer.name)
-            later = self._later(lease, error.reason, error.retry_after)
+            later = self._later(lease, email, error.reason, error.retry_after)
             await self._not_taken(lease, attempt, later)
         except OutcomeUnknown as error:
             await self.breakers.failed(self.mailer.name)
-            await self.jobs.finish(lease, self._later(lease, error.reason or "unknown", None))
+            later = self._later(lease, email, error.reason or "unknown", None)
+            await self.jobs.finish(lease, later)
         except Rejected as error:
             await self._rejected(lease, attempt, error)
         else:
@@ -266,9 +268,18 @@ class Emails:
 
         await decide(self.uow, attempt)
 
-    def _later(self, lease: Lease, reason: str, retry_after: float | None) -> Outcome:
-        """An outage of the provider alone never loses a mail: the count starts over at the cap."""
-        after = pause(lease.attempts, fraction(self.random_bytes(4)), self.limits)
+    def _pause(self, email: Email) -> timedelta:
+        """Every mail that waits for the provider is taken up less often the longer it has waited,
+        so that an outage of days does not keep the workers busy.
+        """
+        jitter = fraction(self.random_bytes(4))
+        return outage_pause(self.clock() - email.created_at, jitter, self.limits)
+
+    def _later(self, lease: Lease, email: Email, reason: str, retry_after: float | None) -> Outcome:
+        """An outage of the provider alone never loses a mail: before the last attempt the count
+        starts over.
+        """
+        after = self._pause(email)
         if retry_after is not None:
             after = max(after, timedelta(seconds=retry_after))
         is_last = lease.attempts >= lease.max_attempts - 1
