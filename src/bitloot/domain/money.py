@@ -69,9 +69,10 @@ def checked(amount: Decimal, *, whole: int, scale: int) -> Decimal:
         raise BadMoney("the amount is not a finite number")
     if amount.is_signed() and amount != 0:
         raise BadMoney("the amount is negative")
-    sign, digits, exponent = amount.as_tuple()
-    del sign
+    _, digits, exponent = amount.as_tuple()
     assert isinstance(exponent, int)
+    if -exponent <= scale and len(digits) + exponent <= whole:
+        return amount.copy_abs()
     significant = len("".join(map(str, digits)).rstrip("0") or "0")
     trailing = len(digits) - significant
     if any(digits) and -(exponent + trailing) > scale:

@@ -38,6 +38,7 @@ LIST_PAGE: Final = 500
 SHORT_PAGE: Final = 10
 DEFAULT_PRECISION: Final = 8
 MAX_PRECISION: Final = 18
+_PAYMENT: Final = wire.reader(wire.WirePayment)
 TOKEN_LIFE: Final = 300.0
 TOKEN_SLACK: Final = 30.0
 
@@ -295,7 +296,7 @@ class NowPayments:
             return Forged("signature")
         try:
             parse_as_javascript(body)
-            read = wire.decode(body, wire.WirePayment)
+            read = wire.decode(body, _PAYMENT)
         except (Unreadable, msgspec.DecodeError, RecursionError):
             return Malformed("body")
         report = wire.report(NAME, read)
@@ -362,7 +363,7 @@ def _digits(identifier: str) -> str:
 
 def _read(answer: Answer, shape: type[T]) -> T | None:
     try:
-        return wire.decode(answer.body, shape)
+        return wire.decode(answer.body, wire.reader(shape))
     except (msgspec.DecodeError, RecursionError):
         return None
 

@@ -133,20 +133,25 @@ class WireError(msgspec.Struct, frozen=True, kw_only=True):
     message: Scalar = None
 
 
-def decode(body: bytes, shape: type[T]) -> T:
-    """A body in its shape; numbers with a point or an exponent are exact. Raises DecodeError.
+def reader(shape: type[T]) -> msgspec.json.Decoder[T]:
+    """What reads a shape with exact numbers, to be kept by whoever reads it often."""
+    return msgspec.json.Decoder(shape, float_hook=_number)
+
+
+def decode(body: bytes, strictly: msgspec.json.Decoder[T]) -> T:
+    """A body in the reader's shape; numbers with a point or an exponent are exact. DecodeError.
 
     What JavaScript reads and the strict decoder does not (half a surrogate pair in a text, a whole
     number of thousands of digits) is read leniently, so that one odd field hides no other.
     """
     try:
-        return msgspec.json.Decoder(shape, float_hook=_number).decode(body)
-    except msgspec.DecodeError as strict:
+        return strictly.decode(body)
+    except msgspec.DecodeError as error:
         try:
             loose = json.loads(body.decode(), parse_float=_number, parse_int=_number)
         except ValueError:
-            raise strict from None
-        return msgspec.convert(loose, shape)
+            raise error from None
+        return msgspec.convert(loose, strictly.type)
 
 
 def _number(digits: str) -> Decimal | str:
