@@ -80,10 +80,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """All that one transaction writes.
 
     `order_id` names the order whose timeline gets `events`; a decision with events must save that
-    order's row, which carries the counter of its events. `reason` says why nothing was done.
+    order's row, which carries the counter of its events. `remove` are rows that are gone
+    afterwards, refused if one moved on since; none of them belongs to an order. `reason` says why
+    nothing was done.
     """
 
     save: tuple[Change, ...] = ()
+    remove: tuple[Row, ...] = ()
     events: tuple[Event, ...] = ()
     jobs: tuple[JobRequest, ...] = ()
     audit: tuple[AuditEntry, ...] = ()

@@ -22,6 +22,7 @@ from bitloot.domain.product import Sellable
 from bitloot.domain.quote import Quote
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
+from bitloot.ports.assortment import Assortment
 from bitloot.ports.jobs import Lease, Outcome
 
 Facts: TypeAlias = Mapping[str, str | int | None]
@@ -220,6 +221,8 @@ class Transaction(Protocol):
     def grants(self) -> Grants: ...
     @property
     def inbox(self) -> Inbox: ...
+    @property
+    def assortment(self) -> Assortment: ...
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None

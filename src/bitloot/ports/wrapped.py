@@ -1,6 +1,7 @@
 """A transaction around another one: reads pass through, the recording is its own."""
 
 from bitloot.domain.decision import Decision
+from bitloot.ports.assortment import Assortment
 from bitloot.ports.jobs import Lease, Outcome
 from bitloot.ports.unit_of_work import Checkout, Grants, Inbox, Keys, Orders, Transaction
 
@@ -35,6 +36,11 @@ class WrappedTransaction:
     def inbox(self) -> Inbox:
         """Webhooks and mails."""
         return self.inner.inbox
+
+    @property
+    def assortment(self) -> Assortment:
+        """What stands around the products."""
+        return self.inner.assortment
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None

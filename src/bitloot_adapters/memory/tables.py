@@ -69,8 +69,12 @@ class Tables:
         # Rows stand under their own type, which the type of the whole cannot say.
         return cast("dict[str, R]", self._rows[row])
 
-    def write(self, changes: Sequence[Change]) -> None:
-        """Write all changes, or raise Conflict, Duplicate or NoStockLeft and write none."""
+    def write(self, changes: Sequence[Change], remove: Sequence[Row] = ()) -> None:
+        """Write all changes and forget what is to be removed, or raise Conflict, Duplicate or
+        NoStockLeft and do neither.
+        """
+        if any(self._moved_on(row) for row in remove):
+            raise Conflict
         draft = _Draft({}, {}, {})
         for change in changes:
             self._draft(draft, change)
@@ -96,6 +100,12 @@ class Tables:
                 self._of_order[row_type, order_id][row_id] = None
         for listing in out_of_step(written, self):
             self._rows[Listing][listing.id] = listing
+        for gone in remove:
+            self.drop(gone)
+
+    def _moved_on(self, row: Row) -> bool:
+        stored = self.get(type(row), row.id)
+        return stored is None or stored.version != row.version
 
     def held(self) -> Held:
         """All that is held now, for tables that begin with as much; rows never change."""

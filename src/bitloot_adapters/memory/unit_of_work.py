@@ -12,10 +12,12 @@ from bitloot.domain.decision import Decision, Event, Row
 from bitloot.domain.limits import Limits
 from bitloot.domain.reactions import all_jobs
 from bitloot.domain.timeline import seal_events
+from bitloot.ports.assortment import Assortment
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.jobs import Lease, Outcome
 from bitloot.ports.unit_of_work import Checkout, Grants, Inbox, Keys, Orders, Transaction
+from bitloot_adapters.memory.assortment import MemoryAssortment
 from bitloot_adapters.memory.audit_chain import AuditChain
 from bitloot_adapters.memory.job_table import JobTable
 from bitloot_adapters.memory.questions import (
@@ -96,6 +98,11 @@ class MemoryTransaction:
         store = self._reach()
         return MemoryInbox(store.tables, store.timeline)
 
+    @property
+    def assortment(self) -> Assortment:
+        """What stands around the products."""
+        return MemoryAssortment(self._reach().tables)
+
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
     ) -> None:
@@ -107,7 +114,7 @@ class MemoryTransaction:
             store.jobs.held(lease)
         elif outcome is not None:
             raise ValueError("an outcome without the lease that it ends")
-        store.tables.write(sealed.save)
+        store.tables.write(sealed.save, decision.remove)
         if decision.order_id is not None:
             store.events[decision.order_id].extend(sealed.events)
         for entry in decision.audit:

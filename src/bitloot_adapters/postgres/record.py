@@ -22,6 +22,7 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     column,
+    delete,
     func,
     insert,
     literal_column,
@@ -31,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import BYTEA, JSON
 from sqlalchemy.sql.selectable import TableValuedAlias
 
-from bitloot.domain.decision import AuditEntry, Change, Decision, JobRequest, changed_fields
+from bitloot.domain.decision import AuditEntry, Change, Decision, JobRequest, Row, changed_fields
 from bitloot.domain.reactions import all_jobs
 from bitloot.domain.timeline import seal_events
 from bitloot.ports.clock import NewId
@@ -57,6 +58,7 @@ class Shape(msgspec.Struct, frozen=True):
 
     inserts: tuple[str, ...]
     updates: tuple[tuple[str, tuple[str, ...]], ...]
+    removes: tuple[str, ...]
     has_events: bool
     has_jobs: bool
     has_audit: bool
@@ -78,8 +80,9 @@ def recording(
     if outcome is not None and lease is None:
         raise ValueError("an outcome without the lease that it ends")
     sealed = seal_events(decision)
-    _refuse_repeats(sealed.save)
+    _refuse_repeats((*(change.after for change in sealed.save), *decision.remove))
     inserts, updates = _sorted(sealed.save)
+    removes = _by_table(decision.remove)
     requests, own = _without_own(all_jobs(decision), lease, outcome)
     values: dict[str, object] = {}
     for place, rows in enumerate(inserts.values()):
@@ -87,6 +90,9 @@ def recording(
     for place, rows in enumerate(updates.values()):
         values[f"set_{place}"] = _json([_written(change) for change in rows])
         values[f"count_{place}"] = len(rows)
+    for place, gone in enumerate(removes.values()):
+        values[f"gone_{place}"] = _json([{"id": row.id, "version": row.version} for row in gone])
+        values[f"gone_count_{place}"] = len(gone)
     if sealed.events:
         values["order_id"] = decision.order_id
         values["events"] = _json(sealed.events)
@@ -100,6 +106,7 @@ def recording(
     shape = Shape(
         inserts=tuple(inserts),
         updates=tuple(updates),
+        removes=tuple(removes),
         has_events=bool(sealed.events),
         has_jobs=bool(requests),
         has_audit=bool(decision.audit),
@@ -123,6 +130,9 @@ def statement_of(shape: Shape) -> Statement:
     for place, (name, columns) in enumerate(shape.updates):
         expected = bindparam(f"count_{place}", type_=Integer)
         guards.append(_required(_updating(place, name, columns), expected, VERSION_MOVED))
+    for place, name in enumerate(shape.removes):
+        expected = bindparam(f"gone_count_{place}", type_=Integer)
+        guards.append(_required(_removing(place, name), expected, VERSION_MOVED))
     unguarded = [
         _inserting(place, METADATA.tables[name]) for place, name in enumerate(shape.inserts)
     ]
@@ -153,6 +163,17 @@ def _updating(place: int, name: str, columns: Sequence[str]) -> CTE:
         )
         .returning(table.c.id)
         .cte(f"updated_{place}")
+    )
+
+
+def _removing(place: int, name: str) -> CTE:
+    table = METADATA.tables[name]
+    given = _recordset(table, ("id", "version"), f"gone_{place}")
+    return (
+        delete(table)
+        .where(table.c.id == given.c.id, table.c.version == given.c.version)
+        .returning(table.c.id)
+        .cte(f"removed_{place}")
     )
 
 
@@ -220,6 +241,15 @@ def _sorted(
     return inserts, updates
 
 
+def _by_table(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by table, in the order in which rows are locked."""
+    places = {kind: place for place, kind in enumerate(TABLES)}
+    found: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (places[type(row)], row.id)):
+        found.setdefault(TABLES[type(row)].name, []).append(row)
+    return found
+
+
 def _written(change: Change) -> dict[str, object]:
     return {"id": change.after.id, **changed_fields(change)}
 
@@ -242,9 +272,8 @@ def _without_own(
     return tuple(request for request in requests if request is not own), own
 
 
-def _refuse_repeats(changes: Sequence[Change]) -> None:
-    names = {(type(change.after), change.after.id) for change in changes}
-    if len(names) != len(changes):
+def _refuse_repeats(rows: Sequence[Row]) -> None:
+    if len({(type(row), row.id) for row in rows}) != len(rows):
         raise ValueError("a decision writes a row twice")
 
 

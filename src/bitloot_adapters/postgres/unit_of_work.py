@@ -7,6 +7,7 @@ from bitloot.domain.decision import Decision
 from bitloot.ports.clock import NewId
 from bitloot.ports.jobs import Lease, Outcome
 from bitloot.ports.unit_of_work import Transaction
+from bitloot_adapters.postgres.assortment_reads import AssortmentReads
 from bitloot_adapters.postgres.checkout_reads import CheckoutReads
 from bitloot_adapters.postgres.inbox_reads import GrantReads, InboxReads
 from bitloot_adapters.postgres.key_reads import KeyReads
@@ -28,6 +29,7 @@ class PostgresTransaction:
         self.keys = KeyReads(session)
         self.grants = GrantReads(session)
         self.inbox = InboxReads(session)
+        self.assortment = AssortmentReads(session)
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
