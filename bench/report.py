@@ -12,9 +12,10 @@ END: Final = "<!-- bench: end -->"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure. With a `limit` the goals are shares of it, else the most that the figure may be.
+    """A figure. With a `ratio` the goals are shares of the limit, else the most that it may be.
 
-    A figure without a goal is there to be seen, and always holds.
+    A time has the limit's own time beside it where that was measured. A figure without a goal is
+    there to be seen, and always holds.
     """
 
     id: str
@@ -68,15 +69,21 @@ def against(
 
 
 def at_most(
-    name: str, unit: str, figure: float, *, must: float | None = None, moonshot: float | None = None
+    name: str,
+    unit: str,
+    figure: float,
+    *,
+    limit: float | None = None,
+    must: float | None = None,
+    moonshot: float | None = None,
 ) -> Row:
-    """A figure that has to stay below something, or only to be seen."""
+    """A figure that has to stay below something, or only to be seen; the limit's own beside it."""
     figure = _round(figure)
     return Row(
         id=name,
         figure=figure,
         unit=unit,
-        limit=None,
+        limit=None if limit is None else _round(limit),
         ratio=None,
         must=must,
         moonshot=moonshot,
@@ -126,7 +133,7 @@ def _share(value: float | None) -> str:
 def _goal(row: Row, goal: float | None) -> str:
     if goal is None:
         return ""
-    return f"≥ {goal:.0%}" if row.limit is not None else f"≤ {goal:g}"
+    return f"≥ {goal:.0%}" if row.ratio is not None else f"≤ {goal:g}"
 
 
 def section(report: Report, notes: Sequence[Note], command: str) -> str:

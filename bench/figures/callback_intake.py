@@ -40,8 +40,10 @@ def measure(stage: Stage) -> Findings:
                 must=0.5,
                 moonshot=0.75,
             ),
-            at_most(f"{name}-p50", "ms", found.ours.p50),
-            at_most(f"{name}-p99", "ms", found.ours.p99, must=25, moonshot=10),
+            at_most(f"{name}-p50", "ms", found.ours.p50, limit=found.limit.p50),
+            at_most(
+                f"{name}-p99", "ms", found.ours.p99, limit=found.limit.p99, must=25, moonshot=10
+            ),
         )
     )
     text = "The limit checks the signature, reads the body and runs this one statement:"

@@ -52,8 +52,8 @@ def measure(stage: Stage) -> Findings:
                 must=0.4,
                 moonshot=0.6,
             ),
-            at_most(f"{NAME}-p50", "ms", found.ours.p50),
-            at_most(f"{NAME}-p99", "ms", found.ours.p99),
+            at_most(f"{NAME}-p50", "ms", found.ours.p50, limit=found.limit.p50),
+            at_most(f"{NAME}-p99", "ms", found.ours.p99, limit=found.limit.p99),
         ),
         notes=(Note(title=f"Limit of `{NAME}`", text=text, statement=ORDER),),
     )

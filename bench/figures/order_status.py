@@ -65,8 +65,8 @@ def measure(stage: Stage) -> Findings:
                 must=0.5,
                 moonshot=0.75,
             ),
-            at_most(f"{NAME}-p50", "ms", found.ours.p50),
-            at_most(f"{NAME}-p99", "ms", found.ours.p99),
+            at_most(f"{NAME}-p50", "ms", found.ours.p50, limit=found.limit.p50),
+            at_most(f"{NAME}-p99", "ms", found.ours.p99, limit=found.limit.p99),
         ),
         notes=(Note(title=f"Limit of `{NAME}`", text=text, statement=STATUS),),
     )
