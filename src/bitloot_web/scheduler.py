@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.limits import Limits
 from bitloot.ports.clock import Clock
 from bitloot.ports.errors import StoreUnavailable
@@ -36,13 +37,18 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 def ticks(limits: Limits, suppliers: Sequence[str]) -> tuple[Tick, ...]:
-    """All sweeps of the shop; one reconciliation for each supplier."""
+    """All sweeps of the shop; one reconciliation for each supplier, and its catalogue: all of it
+    and, more often, what changed.
+    """
+    bought = [name for name in suppliers if name != OWN_STOCK]
     return (
         Tick("redrive", timedelta(minutes=1)),
         Tick("invariants", timedelta(minutes=5)),
         Tick("housekeeping", timedelta(hours=1)),
         Tick("objects", limits.reconcile_interval),
         *(Tick(f"reconcile-{name}", limits.reconcile_interval) for name in suppliers),
+        *(Tick(f"catalogue-{name}", limits.catalogue_full) for name in bought),
+        *(Tick(f"news-{name}", limits.catalogue_news) for name in bought),
     )
 
 

@@ -17,6 +17,7 @@ from bitloot.ports.views.catalog import CatalogViews
 from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
 from bitloot.usecases.aftercare import Aftercare
+from bitloot.usecases.catalogue_syncs import CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
 from bitloot.usecases.emails import Emails
@@ -98,6 +99,7 @@ class Shop:
     aftercare: Aftercare
     reconciliation: Reconciliation
     inventory: Inventory
+    catalogue_syncs: CatalogueSyncs
     repeats: Repeats
     dead_letters: DeadLetters
     # the edge

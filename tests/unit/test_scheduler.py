@@ -44,6 +44,7 @@ def test_there_is_a_reconciliation_for_each_supplier() -> None:
     assert names == [
         *("redrive", "invariants", "housekeeping", "objects"),
         *("reconcile-kinguin", "reconcile-custom"),
+        *("catalogue-kinguin", "news-kinguin"),
     ]
 
 

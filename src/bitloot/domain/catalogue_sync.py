@@ -48,6 +48,13 @@ class CatalogueRefusal(Row, frozen=True, kw_only=True):
     at: datetime
 
 
+def failed(sync: CatalogueSync, *, at: datetime, error: str) -> CatalogueSync:
+    """The run given up: what it merged stays, and the next one begins anew."""
+    return msgspec.structs.replace(
+        sync, version=sync.version + 1, state="failed", ended_at=at, last_error=error
+    )
+
+
 def ended(sync: CatalogueSync, *, at: datetime, retired: int) -> CatalogueSync:
     """The run after its last page: nothing of it is left to do."""
     return msgspec.structs.replace(

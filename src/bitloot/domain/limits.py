@@ -82,6 +82,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reconcile_pages: int = 10
     orphan_object_age: timedelta = _H
 
+    # catalogue
+    catalogue_full: timedelta = _D
+    catalogue_news: timedelta = 10 * _M
+    catalogue_overlap: timedelta = 10 * _M
+
     # jobs
     job_lease: timedelta = 60 * _S
     job_attempts: int = 12
@@ -190,6 +195,8 @@ def limit_faults(limits: Limits) -> list[str]:
         ("settle_window", limits.settle_window, "key_return_window", limits.key_return_window),
         # A tick that is forgotten while it may still be looked for would run twice.
         ("reconcile_interval", limits.reconcile_interval, "ticks_kept", limits.ticks_kept),
+        ("catalogue_full", limits.catalogue_full, "ticks_kept", limits.ticks_kept),
+        ("catalogue_news", limits.catalogue_news, "ticks_kept", limits.ticks_kept),
     )
     found += [
         f"{low_name} must be below {high_name}"

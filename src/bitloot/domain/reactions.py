@@ -24,6 +24,9 @@ JobKind: TypeAlias = Literal[
     "return_keys",
     "delete_object",
     "sweep",
+    "sync_catalogue",
+    "read_product",
+    "reprice",
 ]
 
 

@@ -48,7 +48,8 @@ class CatalogueReading:
         ):
             batch = _with(batch, page)
             is_full = len(batch.products) + len(page.products) > self.batch_products
-            if is_full or page.is_last or is_time_up():
+            is_over = is_time_up()
+            if is_full or page.is_last or is_over:
                 sync = await self._merged(sync, batch)
                 told(sync)
                 batch = CatalogueBatch(next_page=sync.next_page)
@@ -57,7 +58,7 @@ class CatalogueReading:
                 found = msgspec.structs.replace(sync, state="done", version=sync.version + 1)
                 told(found)
                 return found
-            if is_time_up():
+            if is_over:
                 break
         return sync
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from bitloot.domain.catalogue_sync import CatalogueSync
+from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind
 from bitloot.domain.price_contexts import PricingTerms
 from bitloot.domain.price_derivation import PriceReason
 from bitloot.ports.clock import NewId
@@ -79,6 +79,20 @@ class CatalogueWriter(Protocol):
 
     async def running(self, supplier: str) -> CatalogueSync | None:
         """The synchronisation of this supplier that is not done yet."""
+        ...
+
+    async def sync(self, sync_id: str) -> CatalogueSync | None:
+        """A synchronisation by id, whatever became of it."""
+        ...
+
+    async def last_done(
+        self, supplier: str, *, kind: SyncKind | None = None
+    ) -> CatalogueSync | None:
+        """The synchronisation of this supplier that was done last, by when it began."""
+        ...
+
+    async def give_up(self, failed: CatalogueSync) -> None:
+        """Write that a run was given up: the row as `catalogue_sync.failed` makes it."""
         ...
 
     async def finish(self, sync: CatalogueSync, *, at: datetime) -> int:

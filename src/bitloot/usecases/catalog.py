@@ -19,6 +19,7 @@ from bitloot.domain.product import Product
 from bitloot.ports.catalogue_reading import CatalogueReading
 from bitloot.ports.catalogue_writer import CatalogueWriter
 from bitloot.ports.clock import Clock, NewId
+from bitloot.ports.errors import Conflict
 from bitloot.ports.supplier import Supplier
 from bitloot.ports.unit_of_work import UnitOfWork
 
@@ -27,6 +28,7 @@ __all__ = ["Catalog", "OwnProduct", "Synced"]
 SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_SLUG: Final = 80
 MAX_TITLE: Final = 200
+MOST_TURNS: Final = 1000
 
 
 class Synced(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +68,17 @@ class Catalog:
             clock=self.clock,
             new_id=self.new_id,
         )
-        row = await reading.go_on(
-            row, found, told=lambda now: told(_synced(now)), is_time_up=lambda: False
-        )
-        return _synced(row)
+        for _ in range(MOST_TURNS):
+            try:
+                row = await reading.go_on(
+                    row, found, told=lambda now: told(_synced(now)), is_time_up=lambda: False
+                )
+            except Conflict:
+                # A worker goes on with the same run: from where it is by now, or it is done.
+                row = await self.writer.sync(row.id) or row
+            if row.state != "running":
+                return _synced(row)
+        raise Refused("shop-busy", "Somebody else reads this catalogue; try again later.")
 
     async def _begin(self, supplier: str) -> CatalogueSync:
         change = insert(

@@ -25,6 +25,9 @@ from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease
 from bitloot.ports.supplier import Supplier, SupplierHint
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
+# The status of a webhook that speaks of a product and not of an order.
+PRODUCT_NEWS: Final = "product"
+
 # What a webhook came to, by the reason of the decision; every other one was applied.
 _CLASSES: Final[Mapping[str, WebhookClass]] = {"stale": "stale", "foreign": "unmatched"}
 
@@ -63,6 +66,9 @@ class SupplierHints:
             )
         if webhook is None or not webhook.signature_ok:
             await self.jobs.finish(lease, Dead("no such webhook"))
+            return
+        if webhook.status == PRODUCT_NEWS and webhook.subject and not found:
+            await self._read_product(lease, webhook, webhook.subject)
             return
         supplier = self.suppliers.get(webhook.provider)
         if not found or supplier is None or webhook.subject is None:
@@ -142,6 +148,18 @@ class SupplierHints:
 
         await decide(self.uow, attempt)
 
+    async def _read_product(self, lease: Lease, webhook: Webhook, product_id: str) -> None:
+        """Of a product nothing is believed either: it is read anew, once for many hints."""
+        job = JobRequest(kind="read_product", ref=f"{webhook.provider}/{product_id}")
+
+        async def attempt(tx: Transaction) -> None:
+            row = await tx.inbox.webhook(webhook.id) or webhook
+            noted = handled(row, "applied", at=self.clock(), order_id=None)
+            decision = Decision(save=noted.save, jobs=(job,))
+            await tx.record(decision, lease=lease, outcome=Done())
+
+        await decide(self.uow, attempt)
+
     async def _close(
         self, lease: Lease, webhook: Webhook, word: WebhookClass, order_id: str | None
     ) -> None:
@@ -154,11 +172,12 @@ class SupplierHints:
 
 
 def _verified(supplier: str, hint: SupplierHint) -> Verified:
+    is_product = hint.kind == "product" and hint.supplier_product_id is not None
     return Verified(
         provider=supplier,
         dedupe_key=hint.dedupe_key,
-        subject=hint.supplier_order_id,
-        status=hint.status or hint.kind,
+        subject=hint.supplier_product_id if is_product else hint.supplier_order_id,
+        status=PRODUCT_NEWS if is_product else hint.status or hint.kind,
         order_number=hint.external_id,
         job="supplier_hint",
     )

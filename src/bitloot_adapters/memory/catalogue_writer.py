@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync, ended
+from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync, SyncKind, ended
 from bitloot.domain.category import Category, shelves
 from bitloot.domain.decision import Change, Row, insert, update
 from bitloot.domain.fulfilment_plan import OWN_STOCK
@@ -81,6 +81,32 @@ class MemoryCatalogueWriter:
         """The one that is not done."""
         self._store.reach()
         return self._store.tables.by_key(CatalogueSync, "catalogue_syncs_one_running", supplier)
+
+    async def sync(self, sync_id: str) -> CatalogueSync | None:
+        """By id."""
+        self._store.reach()
+        return self._store.tables.get(CatalogueSync, sync_id)
+
+    async def last_done(
+        self, supplier: str, *, kind: SyncKind | None = None
+    ) -> CatalogueSync | None:
+        """The latest one that was done."""
+        self._store.reach()
+        done = (
+            row
+            for row in self._store.rows(CatalogueSync)
+            if row.supplier == supplier and row.state == "done" and kind in {None, row.kind}
+        )
+        return max(done, key=lambda row: (row.started_at, row.id), default=None)
+
+    async def give_up(self, failed: CatalogueSync) -> None:
+        """Not to be gone on with."""
+        self._store.reach()
+        before = self._store.tables.get(CatalogueSync, failed.id)
+        if before is None or before.version != failed.version - 1 or before.state != "running":
+            raise Conflict
+        self._go_on(before, failed)
+        self._seen.pop(failed.id, None)
 
     async def finish(self, sync: CatalogueSync, *, at: datetime) -> int:
         """Nothing is left of what a full run did not see."""

@@ -250,4 +250,10 @@ FORGET_SEEN: Final = _statement("DELETE FROM catalogue_seen WHERE sync_id = {syn
 RUNNING: Final = _statement("""
     SELECT {syncs} FROM catalogue_syncs WHERE supplier = {supplier} AND state = 'running'
 """)
+BY_ID: Final = _statement("SELECT {syncs} FROM catalogue_syncs WHERE id = {sync}")
+LAST_DONE: Final = _statement("""
+    SELECT {syncs} FROM catalogue_syncs WHERE supplier = {supplier} AND state = 'done'
+        AND kind = coalesce(CAST(:kind AS text), kind)
+    ORDER BY started_at DESC, id DESC LIMIT 1
+""")
 FLUSH_SEARCH: Final = _statement("SELECT gin_clean_pending_list('search_index_document')")

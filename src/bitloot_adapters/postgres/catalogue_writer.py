@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from bitloot.domain.catalogue_sync import CatalogueSync, ended
+from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind, ended
 from bitloot.domain.category import Category, shelves
 from bitloot.domain.price_contexts import PriceContexts, PricingTerms
 from bitloot.domain.price_derivation import PriceReason
@@ -83,6 +83,28 @@ class CatalogueWriter:
         """The one that is not done."""
         (rows,) = await self._database.read(ask(sql.RUNNING, supplier=supplier))
         return SYNC.first(rows)
+
+    async def sync(self, sync_id: str) -> CatalogueSync | None:
+        """By id."""
+        if not is_id(sync_id):
+            return None
+        (rows,) = await self._database.read(ask(sql.BY_ID, sync_id=sync_id))
+        return SYNC.first(rows)
+
+    async def last_done(
+        self, supplier: str, *, kind: SyncKind | None = None
+    ) -> CatalogueSync | None:
+        """The latest one that was done."""
+        (rows,) = await self._database.read(ask(sql.LAST_DONE, supplier=supplier, kind=kind))
+        return SYNC.first(rows)
+
+    async def give_up(self, failed: CatalogueSync) -> None:
+        """Not to be gone on with."""
+        row = msgspec.json.encode(failed).decode()
+        async with self._database.lent() as connection:
+            forget = ask(sql.FORGET_SEEN, sync_id=failed.id)
+            await self._database.send(connection, (BEGIN, ask(sql.PROGRESS, row=row)))
+            await self._database.send(connection, (forget, COMMIT))
 
     async def finish(self, sync: CatalogueSync, *, at: datetime) -> int:
         """Nothing is left of what a full run did not see; the index of words is in order."""

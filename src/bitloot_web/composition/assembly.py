@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from bitloot.domain.reactions import JobKind
 from bitloot.usecases.aftercare import Aftercare
+from bitloot.usecases.catalogue_syncs import NEWS_SWEEP, SYNC_SWEEP, CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
 from bitloot.usecases.emails import Emails
@@ -108,6 +109,7 @@ def build_shop(
         aftercare=over(Aftercare, near, alert=alert),
         reconciliation=over(Reconciliation, near, desk=near.views.desk, alert=alert),
         inventory=over(Inventory, near),
+        catalogue_syncs=over(CatalogueSyncs, near, margin=settings.margin),
         repeats=over(Repeats, near),
         dead_letters=over(DeadLetters, near),
         sessions=made.sessions,
@@ -173,6 +175,8 @@ def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
         "invariants": invariant_watch(near, shop.metrics).run,
         OBJECT_SWEEP: shop.reconciliation.compare_objects,
         f"{SUPPLIER_SWEEP}{ANY}": shop.reconciliation.compare_orders,
+        f"{SYNC_SWEEP}{ANY}": shop.catalogue_syncs.tick,
+        f"{NEWS_SWEEP}{ANY}": shop.catalogue_syncs.tick,
     }
     handlers: dict[JobKind, Handler] = {
         "apply_payment": shop.applying.apply,
@@ -186,6 +190,9 @@ def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
         "return_keys": shop.aftercare.return_keys,
         "delete_object": shop.aftercare.delete_object,
         "sweep": by_name(near.jobs, sweeps),
+        "sync_catalogue": shop.catalogue_syncs.run,
+        "read_product": shop.catalogue_syncs.read_product,
+        "reprice": shop.catalogue_syncs.reprice,
     }
     return {str(kind): handler for kind, handler in handlers.items()}
 

@@ -77,6 +77,7 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         jobs=MemoryJobs(store.jobs, clock.boot),
         breakers=MemoryBreakers(clock=clock.now, limits=limits),
         upkeep=MemoryUpkeep(store),
+        catalogue_writer=(writer := MemoryCatalogueWriter(store)),
         views=_views(store, limits),
         gateways={gateway.name: gateway},
         gateway=gateway.name,
@@ -108,7 +109,7 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         rate_limiter=rate_limiter,
         otp=otp,
         realtime=realtime,
-        catalogue_writer=MemoryCatalogueWriter(store),
+        catalogue_writer=writer,
     )
 
 

@@ -7,6 +7,7 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.breaker import Breakers
 from bitloot.ports.cache import Cache
 from bitloot.ports.captcha import Captcha
+from bitloot.ports.catalogue_writer import CatalogueWriter
 from bitloot.ports.clock import BootClock, Clock, FailPoint, NewId, RandomBytes
 from bitloot.ports.intake import Intake
 from bitloot.ports.jobs import Jobs
@@ -30,6 +31,7 @@ class Neighbours:
     jobs: Jobs
     breakers: Breakers
     upkeep: Upkeep
+    catalogue_writer: CatalogueWriter
     views: Views
     gateways: Mapping[str, PaymentGateway]
     gateway: str

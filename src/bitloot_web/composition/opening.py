@@ -140,7 +140,7 @@ async def open_shop(
             configuration=configuration,
             neighbours=near,
             shop=build_shop(near, settings, open_metrics()),
-            catalogue_writer=PostgresCatalogueWriter(database),
+            catalogue_writer=near.catalogue_writer,
             round_trips=lambda: database.round_trips,
         )
 
@@ -194,6 +194,7 @@ def _neighbours(
         ),
         breakers=PostgresBreakers(database, limits=limits),
         upkeep=PostgresUpkeep(database),
+        catalogue_writer=PostgresCatalogueWriter(database),
         views=Views(
             orders=PostgresOrderViews(database),
             catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
