@@ -131,6 +131,12 @@ for _by in (None, listings.c.category, listings.c.platform, listings.c.region):
         listings.c.id.desc(),
         postgresql_where=_LISTED,
     )
+Index(
+    "listings_own_rank",
+    listings.c.rank.desc(),
+    listings.c.id.desc(),
+    postgresql_where=written("is_listed AND source = 'custom'"),
+)
 # Every index of prices is written whenever any price is: the other lists by price sort a few rows.
 Index("listings_price", listings.c.price, listings.c.id, postgresql_where=_LISTED)
 Index(

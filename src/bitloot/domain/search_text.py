@@ -1,0 +1,46 @@
+"""What buyers type, as words: without accents, capitals and signs; and which words are slips.
+
+PostgreSQL's functions `bitloot_plain` and `bitloot_slip` say the same; tests hold them together.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+# Words of titles that are so long are known by their neighbours; what is typed may lack a letter.
+WORD_LENGTHS: Final = range(5, 41)
+TYPED_LENGTHS: Final = range(4, 42)
+# A word with a slip in it is read as so many words at the most, the first of the alphabet.
+READ_AS_MAX: Final = 8
+
+_MARKS: Final = re.compile("[\u0300-\u036f]")
+# Signs that would make one word of two, and such as stand inside of one.
+_SIGNS: Final = str.maketrans(dict.fromkeys("-._/@:&<>+~", " ") | dict.fromkeys("'\u2019"))
+
+
+def plain_text(written: str) -> str:
+    """The form in which texts are compared and sorted."""
+    apart = unicodedata.normalize("NFKD", written.replace("\u2122", " "))
+    lowered = "".join(letter.lower() for letter in _MARKS.sub("", apart))
+    return lowered.translate(_SIGNS)
+
+
+def words_of(written: str) -> tuple[str, ...]:
+    """Every word of a text once, in its order."""
+    kept = "".join(each if _is_letter(each) else " " for each in plain_text(written))
+    return tuple(dict.fromkeys(kept.split()))
+
+
+def _is_letter(each: str) -> bool:
+    return each.isalnum() or unicodedata.category(each).startswith("M")
+
+
+def is_slip(word: str, typed: str) -> bool:
+    """Whether `typed` is `word` with one letter wrong, missing or doubled, or two swapped."""
+    if abs(len(word) - len(typed)) > 1 or word == typed:
+        return False
+    shorter = min(len(word), len(typed))
+    start = next((n for n in range(shorter) if word[n] != typed[n]), shorter)
+    here, there = word[start:], typed[start:]
+    is_swapped = here[:2] == there[:2][::-1] and here[2:] == there[2:]
+    return is_swapped or here[1:] in {there, there[1:]} or here == there[1:]
