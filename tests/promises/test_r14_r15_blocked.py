@@ -1,14 +1,29 @@
 """R14, R15: what cannot be bought now is not bought at any price, and not asked for in a storm."""
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 from tests.promises.figures import Figures
-from tests.promises.market import FIRST_PRODUCT, PRICE, SUPPLIED, Market, Order, Seen
+from tests.promises.market import (
+    FIRST_PRODUCT,
+    PRICE,
+    SUPPLIED,
+    Market,
+    Order,
+    Seen,
+    open_doors,
+    open_market,
+)
 
-HOURS = 24
+from bitloot_web.devservices import ValkeyStore
+
 EVERY = timedelta(minutes=5)
+PATIENCE = timedelta(hours=24)
+MANY = 10_000
+HELD = "SELECT count(*) FROM holds WHERE order_id = %s AND state = 'open'"
 
 
 async def number_of(market: Market, slug: str) -> int:
@@ -70,40 +85,75 @@ async def test_r14_nothing_is_bought_above_the_highest_price_however_it_drifted(
     assert await market.breaches() == ()
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What the supplier says to every purchase, and for how many parts in 24 of the patience."""
+
+    fault: str
+    reason: str
+    parts: int
+    # What is expected at the end of it, and of the order a little after the supplier is well again.
+    end: tuple[str, str]
+    status: str = "fulfilled"
+
+
+REFUSALS = (
+    # A balance waits for its owner as long as that takes; a stock for a day, then for a person.
+    Refusal("InsufficientBalance", "balance", 25, ("blocked", "balance")),
+    Refusal("ProductUnavailable", "stock", 23, ("blocked", "stock")),
+    Refusal("ProductUnavailable", "stock", 25, ("failed_terminal", ""), status="paid"),
+)
+
+
 async def test_r15_what_is_out_of_stock_or_unaffordable_waits_in_its_state_without_a_storm(
-    market: Market, figures: Figures
+    shop_url: str, valkey_server: ValkeyStore, tmp_path: Path, figures: Figures
 ) -> None:
-    hours = HOURS if figures.full else 2
-    told, calls, states = [], {}, {}
-    slugs = await market.supplied()
-    for slug, fault, reason in zip(
-        slugs,
-        ("InsufficientBalance", "ProductUnavailable"),
-        ("balance", "stock"),
-        strict=False,
+    patience = PATIENCE if figures.full else PATIENCE / 24
+    limits = {"BLOCKED_PATIENCE": f"{patience // timedelta(minutes=1)}m"}
+    valkey_server.flush()
+    told, right = list[str](), 0
+    async with (
+        open_doors() as doors,
+        open_market(shop_url, valkey_server.url, tmp_path, doors, limits=limits) as market,
     ):
-        many = 10_000
-        body = {"op": "order.create", "fault": fault, "times": many}
-        (await market.supplier.post("/_control/faults", json=body)).raise_for_status()
-        order = await market.paid(slug)
-        await market.work()
-        first = await state_of(market, order)
-        await market.live(timedelta(hours=hours))
-        [left] = (await market.supplier.get("/_control/faults")).json()
-        calls[reason] = many - int(left["times"])
-        states[reason] = {first, await state_of(market, order)}
-        (await market.supplier.delete("/_control/faults")).raise_for_status()
-        await market.live(EVERY + timedelta(minutes=1))
-        told.append((await market.see(order))["status"])
-    most = hours * timedelta(hours=1) // EVERY + 1
+        slugs = await market.supplied()
+        for slug, refusal in zip(slugs, REFUSALS, strict=False):
+            span = patience * refusal.parts / 24
+            states, calls, order = await refused(market, slug, refusal, span)
+            most = (span if refusal.status == "fulfilled" else patience) // EVERY + 1
+            held = await market.count(HELD, order.id)
+            status = (await market.see(order))["status"]
+            right += (
+                states == [("blocked", refusal.reason), refusal.end]
+                and 0 < calls <= most
+                and (status, held) == (refusal.status, refusal.end[0] != "blocked")
+            )
+            told.append(
+                f"{refusal.reason} for {span / timedelta(hours=1):.3g} h: {calls} calls of at most"
+                f" {most}, then {' '.join(refusal.end).strip()}, after it {status}"
+            )
+        breaches = await market.breaches()
     figures.note(
         "R15",
-        "refusals of the supplier lead to the right state and to no storm",
-        figure=f"{hours} h each: states {states}, calls {calls} of at most {most} (one in 5 min);"
-        f" after the end {told}",
-        scale="full" if figures.full else f"÷ {HOURS // hours} in time",
-        holds=all(states[reason] == {("blocked", reason)} for reason in ("balance", "stock"))
-        and all(0 < count <= most for count in calls.values())
-        and told == ["fulfilled"] * 2,
+        "refusals of the supplier lead to the right state, with one try in 5 min at most",
+        figure="; ".join(told),
+        scale="full" if figures.full else "patience ÷ 24",
+        holds=right == len(REFUSALS),
     )
-    assert await market.breaches() == ()
+    assert breaches == ()
+
+
+async def refused(
+    market: Market, slug: str, refusal: Refusal, span: timedelta
+) -> tuple[list[tuple[str, str]], int, Order]:
+    """States at the beginning and at the end of the refusals, the calls meanwhile, the order."""
+    body = {"op": "order.create", "fault": refusal.fault, "times": MANY}
+    (await market.supplier.post("/_control/faults", json=body)).raise_for_status()
+    order = await market.bought(slug)
+    states = [await state_of(market, order)]
+    await market.live(span)
+    states.append(await state_of(market, order))
+    [left] = (await market.supplier.get("/_control/faults")).json()
+    (await market.supplier.delete("/_control/faults")).raise_for_status()
+    await market.live(EVERY + timedelta(minutes=1))
+    return states, MANY - int(left["times"]), order
