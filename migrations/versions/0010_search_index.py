@@ -100,27 +100,38 @@ RULES = (
         RETURN NULL;
     END $$
     """,
+    # Planned anew each time: a plan made for one product would compare thousands with each other.
     """
     CREATE FUNCTION bitloot_products_found_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        titles text[];
     BEGIN
-        WITH moved AS (
-            SELECT a.* FROM after_rows a JOIN before_rows b ON b.id = a.id
-            WHERE (a.title, a.original_name, a.platform, a.region, a.genres, a.tags, a.metacritic,
-                a.is_published) IS DISTINCT FROM (b.title, b.original_name, b.platform, b.region,
-                b.genres, b.tags, b.metacritic, b.is_published)
-        ),
-        hidden AS (
-            DELETE FROM search_index s USING moved m
-            WHERE s.product_id = m.id AND NOT m.is_published
-        )
-        INSERT INTO search_index (product_id, document, rank)
-        SELECT id, bitloot_document(title, original_name, platform, region, genres, tags),
-            coalesce(floor(metacritic), 0)::integer
-        FROM moved WHERE is_published
-        ON CONFLICT (product_id) DO UPDATE SET document = excluded.document, rank = excluded.rank;
-        PERFORM bitloot_words_kept((
-            SELECT array_agg(a.title) FROM after_rows a JOIN before_rows b ON b.id = a.id
-            WHERE a.is_published AND (a.title IS DISTINCT FROM b.title OR NOT b.is_published)));
+        IF NOT EXISTS (SELECT 1 FROM after_rows) THEN
+            RETURN NULL;
+        END IF;
+        EXECUTE $moved$
+            WITH moved AS (
+                SELECT a.*, a.title IS DISTINCT FROM b.title OR NOT b.is_published AS is_renamed
+                FROM after_rows a JOIN before_rows b ON b.id = a.id
+                WHERE (a.title, a.original_name, a.platform, a.region, a.genres, a.tags,
+                    a.metacritic, a.is_published) IS DISTINCT FROM (b.title, b.original_name,
+                    b.platform, b.region, b.genres, b.tags, b.metacritic, b.is_published)
+            ),
+            hidden AS (
+                DELETE FROM search_index s USING moved m
+                WHERE s.product_id = m.id AND NOT m.is_published
+            ),
+            found AS (
+                INSERT INTO search_index (product_id, document, rank)
+                SELECT id, bitloot_document(title, original_name, platform, region, genres, tags),
+                    coalesce(floor(metacritic), 0)::integer
+                FROM moved WHERE is_published
+                ON CONFLICT (product_id)
+                DO UPDATE SET document = excluded.document, rank = excluded.rank
+            )
+            SELECT array_agg(title) FROM moved WHERE is_published AND is_renamed
+        $moved$ INTO titles;
+        PERFORM bitloot_words_kept(titles);
         RETURN NULL;
     END $$
     """,
