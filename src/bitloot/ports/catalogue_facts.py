@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import blake2b, sha256
 from typing import Final
 
@@ -10,6 +11,7 @@ import msgspec
 
 from bitloot.domain.catalogue_sync import CatalogueSync
 from bitloot.domain.category import CATEGORIES_MADE, genre_key, genre_slug, shelf_of
+from bitloot.domain.money import ZERO
 from bitloot.ports.catalogue_writer import (
     COSTS_TOO_MUCH,
     HIGHEST_COST,
@@ -45,6 +47,7 @@ FACTS: Final = (
     "instructions",
     "cover_url",
 )
+_ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _SAID: Final = tuple(name for name in FACTS if name != "category")
 
 
@@ -97,17 +100,24 @@ def sorted_out(batch: CatalogueBatch) -> Sorted:
     )
 
 
-def facts(product: SupplierProduct, shelves: Mapping[str, str]) -> dict[str, object]:
-    """The values of `FACTS`."""
+def category(product: SupplierProduct, shelves: Mapping[str, str]) -> str | None:
+    """The category of a product."""
+    return shelf_of(product.genres, shelves)
+
+
+def facts(product: SupplierProduct, shelf: str | None) -> dict[str, object]:
+    """The values of `FACTS`. `shelf` is the category of the product."""
     said: dict[str, object] = {name: getattr(product, name) for name in _SAID}
-    said["category"] = shelf_of(product.genres, shelves)
+    said["category"] = shelf
     return {name: said[name] for name in FACTS}
 
 
-def digest(said: Mapping[str, object], product: SupplierProduct) -> str:
+def digest(product: SupplierProduct, shelf: str | None) -> str:
     """What differs when anything that is said of a product differs, price and stock apart."""
-    whole = [*(said[name] for name in FACTS), product.media, product.offer_id]
-    return blake2b(msgspec.json.encode(whole), digest_size=16).hexdigest()
+    texts = msgspec.structs.replace(
+        product, price=ZERO, stock=0, wholesale=(), updated_at=_ANY_TIME
+    )
+    return blake2b(msgspec.json.encode((texts, shelf)), digest_size=16).hexdigest()
 
 
 def slug(title: str, identity: str) -> str:

@@ -19,6 +19,7 @@ from bitloot.domain.product_media import ProductMedia
 from bitloot.ports.catalogue_facts import (
     Sorted,
     advanced,
+    category,
     digest,
     facts,
     missing_shelves,
@@ -236,8 +237,7 @@ class _Run:
             known, offer = products.get(found.supplier_product_id), offers.get(found.offer_id)
             if _is_older(known, offer, found):
                 continue
-            said = facts(found, shelves)
-            product = self._product(known, found, said)
+            product = self._product(known, found, category(found, shelves))
             told = self._offer(offer, found, product.id)
             written = [*_news(known, product, self._at), *_news(offer, told, self._at)]
             if any(isinstance(change.after, Product) for change in written):
@@ -301,10 +301,8 @@ class _Run:
         self._store.tables.write([insert(row) for row in fresh])
         return with_made(products, by_word, slugs | frozenset(made))
 
-    def _product(
-        self, known: Product | None, found: SupplierProduct, said: dict[str, object]
-    ) -> Product:
-        mark = digest(said, found)
+    def _product(self, known: Product | None, found: SupplierProduct, shelf: str | None) -> Product:
+        mark = digest(found, shelf)
         if known is None:
             identity = f"{self._supplier}/{found.supplier_product_id}"
             bare = Product(
@@ -320,7 +318,9 @@ class _Run:
             return known
         else:
             bare = known
-        fresh = {name: value for name, value in said.items() if name not in bare.pinned}
+        fresh = {
+            name: value for name, value in facts(found, shelf).items() if name not in bare.pinned
+        }
         return msgspec.structs.replace(
             bare,
             **fresh,

@@ -1,7 +1,9 @@
 """A supplier's catalogue into ours, a batch at a time and in whole sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -15,6 +17,7 @@ from bitloot.ports.catalogue_facts import (
     FACTS,
     Sorted,
     advanced,
+    category,
     digest,
     facts,
     missing_shelves,
@@ -26,6 +29,7 @@ from bitloot.ports.catalogue_writer import CatalogueBatch, MergeCounts
 from bitloot.ports.clock import NewId
 from bitloot.ports.supplier_catalogue import SupplierProduct
 from bitloot_adapters.postgres import catalogue_statements as sql
+from bitloot_adapters.postgres.copy_text import line
 from bitloot_adapters.postgres.lending import Connection
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.price_statements import REPRICE, Which, written
@@ -42,6 +46,7 @@ from bitloot_adapters.postgres.statements import (
 
 __all__ = ["CatalogueWriter", "slug"]
 
+LINES_AT_ONCE: Final = 500
 RULE: Final = codec(PricingRule)
 CATEGORY: Final = codec(Category)
 SYNC: Final = codec(CatalogueSync)
@@ -166,8 +171,8 @@ class _Run:
 
     async def shelved(
         self, products: Sequence[SupplierProduct], known: Sequence[Category]
-    ) -> dict[str, dict[str, object]]:
-        """The facts of each product, by the supplier's id; categories are made where one lacks."""
+    ) -> dict[str, str | None]:
+        """The category of each product, by the supplier's id; some are made where one lacks."""
         by_word = shelves(known)
         made = missing_shelves(products, by_word, len(known))
         if made:
@@ -175,44 +180,56 @@ class _Run:
             await self.send(ask(sql.MAKE_CATEGORIES, at=self._named["at"], **values))
         slugs = frozenset((*(each.slug for each in known), *made))
         whole = with_made(products, by_word, slugs)
-        return {product.supplier_product_id: facts(product, whole) for product in products}
+        return {product.supplier_product_id: category(product, whole) for product in products}
 
     async def stage(
         self,
         products: Sequence[SupplierProduct],
-        told: dict[str, dict[str, object]],
+        told: dict[str, str | None],
         new_id: NewId,
     ) -> dict[str, str]:
         """The narrow half of all; gives our ids of those whose facts are news."""
-        async with self._connection.cursor() as cursor, cursor.copy(sql.COPY) as copy:
-            for product in products:
-                name = product.supplier_product_id
-                figures = (product.offer_id, product.price, product.stock)
-                mark = digest(told[name], product)
-                wholesale = msgspec.json.encode(product.wholesale).decode()
-                await copy.write_row(
-                    (new_id(), new_id(), name, product.updated_at, mark, *figures, wholesale)
+        lines = (
+            line(
+                (
+                    *(new_id(), new_id(), product.supplier_product_id, product.updated_at),
+                    digest(product, told[product.supplier_product_id]),
+                    *(product.offer_id, product.price, product.stock),
+                    msgspec.json.encode(product.wholesale).decode(),
                 )
+            )
+            for product in products
+        )
+        await self._copy(sql.COPY, lines)
         (rows,) = await self.send(ask(sql.RECOGNISE, supplier=self._named["supplier"]))
         return {str(name): str(row_id) for name, row_id, has_facts in rows if has_facts}
 
     async def stage_facts(
         self,
         products: Sequence[SupplierProduct],
-        told: dict[str, dict[str, object]],
+        told: dict[str, str | None],
         fresh: dict[str, str],
     ) -> None:
         """The texts of those that are news."""
         supplier = self._named["supplier"]
-        async with self._connection.cursor() as cursor, cursor.copy(sql.COPY_FACTS) as copy:
-            for product in products:
-                name = product.supplier_product_id
-                if name not in fresh:
-                    continue
-                address = slug(product.title, f"{supplier}/{name}")
-                said = (_column(fact, told[name][fact]) for fact in FACTS)
-                media = msgspec.json.encode(product.media).decode()
-                await copy.write_row((fresh[name], address, *said, media))
+        lines = (
+            line(
+                (
+                    fresh[name],
+                    slug(product.title, f"{supplier}/{name}"),
+                    *_columns(facts(product, told[name])),
+                    msgspec.json.encode(product.media).decode(),
+                )
+            )
+            for product in products
+            if (name := product.supplier_product_id) in fresh
+        )
+        await self._copy(sql.COPY_FACTS, lines)
+
+    async def _copy(self, into: bytes, lines: Iterable[str]) -> None:
+        async with self._connection.cursor() as cursor, cursor.copy(into) as copy:
+            for block in iter(partial(_block, iter(lines)), ""):
+                await copy.write(block)
 
     async def merge(self, whole: Sorted) -> MergeCounts:
         """All but prices."""
@@ -280,10 +297,14 @@ def _progress(
     return questions
 
 
-def _column(fact: str, value: object) -> object:
-    if fact == "system_requirements":
-        return msgspec.json.encode(value).decode()
-    return list(value) if isinstance(value, tuple) else value
+def _columns(said: dict[str, object]) -> Iterator[object]:
+    for name in FACTS:
+        is_document = name == "system_requirements"
+        yield msgspec.json.encode(said[name]).decode() if is_document else said[name]
+
+
+def _block(lines: Iterator[str]) -> str:
+    return "".join(islice(lines, LINES_AT_ONCE))
 
 
 def _count(rows: Rows) -> int:
