@@ -80,6 +80,7 @@ LIFTED = dict.fromkeys(
         "CATALOGUE_PER_MINUTE",
         "QUOTES_PER_MINUTE",
         "ORDERS_PER_10_MINUTES",
+        "ORDER_REPEATS_PER_10_MINUTES",
         "REVEALS_PER_HOUR",
         "ADMIN_PER_MINUTE",
         "OTP_REQUESTS_PER_15_MINUTES",
