@@ -70,7 +70,7 @@ class Buyer:
     def _basket(self) -> list[Wanted]:
         """One or two things; what is to come, and what is cheaper by the dozen, by itself."""
         chance, products = self.world.chance, self.world.products
-        dozen = next(p for p in products if p.slug.endswith(str(WHOLESALE)))
+        dozen = next(p for p in products if str(p.supplier_product_id).endswith(str(WHOLESALE)))
         coming = next(p for p in products if p.is_preorder)
         draw = chance.random()
         if draw < 0.06:
