@@ -46,6 +46,12 @@ _TEXT: Final[Node] = {"schema": {"type": "string"}}
 _RAW_BODIES: Final[Mapping[str, Node]] = {
     "takeWebhook": {"application/json": {"schema": {"type": "object"}}},
     "adminImportKeys": {"text/plain": _TEXT, "text/csv": _TEXT},
+    "adminRecountKeys": {"text/plain": _TEXT, "text/csv": _TEXT},
+}
+# Answers that are streamed as another type than JSON.
+_STREAMED: Final[Mapping[str, str]] = {
+    "adminSimulateRule": "application/x-ndjson",
+    "adminExportKeys": "text/csv",
 }
 # Bodies that may be left out: all their fields are optional.
 _NEEDLESS_BODIES: Final = frozenset({"requestCode"})
@@ -145,6 +151,8 @@ def _complete(operation: Node) -> None:
     responses = _node(operation, "responses")
     if name in _STREAMS:
         _node(_as_node(responses["200"]), "content")["text/event-stream"] = _TEXT
+    if name in _STREAMED:
+        _as_node(responses["200"])["content"] = {_STREAMED[name]: _TEXT}
     reference: Node = {"$ref": _REF.format(name="Problem")}
     for status, description in errors.items():
         responses[status] = {

@@ -76,6 +76,7 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
         ("refund-needs-confirmation", "A key was revealed already"),
         ("key-not-replaceable", "The key cannot be replaced"),
         ("webhook-not-replayable", "The webhook cannot be replayed"),
+        ("in-use", "Something depends on it"),
         ("duplicate-keys", "All keys are known already"),
     ),
     **_entries(

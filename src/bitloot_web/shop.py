@@ -13,10 +13,15 @@ from bitloot.ports.captcha import Captcha
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.rate_limiter import RateLimiter
 from bitloot.ports.realtime import Realtime
+from bitloot.ports.views.assortment import AssortmentViews
 from bitloot.ports.views.catalog import CatalogViews
 from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
 from bitloot.usecases.aftercare import Aftercare
+from bitloot.usecases.assortment.products import Products
+from bitloot.usecases.assortment.rules import Rules
+from bitloot.usecases.assortment.shelves import Shelves
+from bitloot.usecases.assortment.stock import StockDesk
 from bitloot.usecases.catalogue_syncs import CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
@@ -48,6 +53,7 @@ class Views:
     orders: OrderViews
     catalog: CatalogViews
     desk: DeskViews
+    assortment: AssortmentViews
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +105,10 @@ class Shop:
     aftercare: Aftercare
     reconciliation: Reconciliation
     inventory: Inventory
+    stock_desk: StockDesk
+    rules: Rules
+    products: Products
+    shelves: Shelves
     catalogue_syncs: CatalogueSyncs
     repeats: Repeats
     dead_letters: DeadLetters

@@ -45,6 +45,7 @@ REFUSALS: Final[dict[str, str]] = {
     "key-not-replaceable": "This key cannot be replaced in its present state.",
     "webhook-not-replayable": "A webhook with a bad signature is never replayed.",
     "version-conflict": "Somebody else changed this first; read it again.",
+    "in-use": "Something else still depends on this.",
     "duplicate-keys": "Every key of the import is already known.",
     "provider-unavailable": "The provider does not answer at the moment.",
 }

@@ -6,7 +6,6 @@ from typing import Protocol
 import msgspec
 
 from bitloot.domain.category import Category
-from bitloot.domain.price_derivation import PriceRecord
 from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
@@ -57,10 +56,6 @@ class Assortment(Protocol):
 
     async def group_by_slug(self, slug: str) -> ProductGroup | None:
         """One group, locked."""
-        ...
-
-    async def last_price(self, product_id: str) -> PriceRecord | None:
-        """The newest line of a product's price history."""
         ...
 
     async def stock_prints(self, product_id: str) -> Mapping[str, str]:

@@ -9,7 +9,6 @@ from bitloot.domain.category import Category
 from bitloot.domain.fulfilment import FULFILMENT, Fulfilment
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.order import OrderItem
-from bitloot.domain.price_derivation import PriceRecord
 from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
@@ -73,11 +72,6 @@ class MemoryAssortment(msgspec.Struct, frozen=True):
     async def group_by_slug(self, slug: str) -> ProductGroup | None:
         """One group."""
         return self.tables.by_key(ProductGroup, "product_groups_slug", slug)
-
-    async def last_price(self, product_id: str) -> PriceRecord | None:
-        """The newest line of the price history."""
-        found = (row for row in self.tables.all(PriceRecord) if row.product_id == product_id)
-        return max(found, key=lambda row: (row.at, row.id), default=None)
 
     async def stock_prints(self, product_id: str) -> Mapping[str, str]:
         """The fingerprints of what is on the shelf."""

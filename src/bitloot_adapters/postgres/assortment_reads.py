@@ -7,7 +7,6 @@ from sqlalchemy import Table, Text, bindparam, exists, literal_column, or_, sele
 from sqlalchemy.sql import ColumnElement
 
 from bitloot.domain.category import Category
-from bitloot.domain.price_derivation import PriceRecord
 from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
@@ -23,7 +22,6 @@ from bitloot_adapters.postgres.tables import (
     fulfilments,
     inventory_keys,
     order_items,
-    price_history,
     pricing_rules,
     product_group_members,
     product_groups,
@@ -38,7 +36,6 @@ CATEGORY: Final = codec(Category)
 MEDIA: Final = codec(ProductMedia)
 GROUP: Final = codec(ProductGroup)
 MEMBER: Final = codec(GroupMember)
-PRICE: Final = codec(PriceRecord)
 
 _PRODUCT_ID: Final = bindparam("product_id", type_=ID)
 _SLUG: Final = bindparam("slug", type_=Text)
@@ -99,12 +96,6 @@ OF_GROUP: Final = compiled(
     .where(product_group_members.c.group_id == bindparam("row_id", type_=ID))
     .order_by(product_group_members.c.position, product_group_members.c.id)
 )
-_LAST_PRICE: Final = compiled(
-    select(*PRICE.columns)
-    .where(price_history.c.product_id == _PRODUCT_ID)
-    .order_by(price_history.c.at.desc(), price_history.c.id.desc())
-    .limit(literal_column("1"))
-)
 _PRINTS: Final = compiled(
     select(sealed_keys.c.fingerprint, inventory_keys.c.id).where(
         inventory_keys.c.product_id == _PRODUCT_ID,
@@ -163,12 +154,6 @@ class AssortmentReads:
     async def group_by_slug(self, slug: str) -> ProductGroup | None:
         (rows,) = await self._session.ask(ask(_GROUP_BY_SLUG, slug=slug))
         return GROUP.first(rows)
-
-    async def last_price(self, product_id: str) -> PriceRecord | None:
-        if not is_id(product_id):
-            return None
-        (rows,) = await self._session.ask(ask(_LAST_PRICE, product_id=product_id))
-        return PRICE.first(rows)
 
     async def stock_prints(self, product_id: str) -> Mapping[str, str]:
         if not is_id(product_id):

@@ -3,17 +3,28 @@
 from decimal import Decimal
 from typing import Annotated, Final, TypeAlias
 
-from msgspec import Meta
+import msgspec
+from msgspec import UNSET, Meta
 
 from bitloot.domain.money import BadMoney, Eur, eur_text, parse_eur, plain
 from bitloot_web.problems import FieldError, ProblemError
 
 # The end of the text, in every dialect: `$` alone also stands before a last line break.
 _PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+# Line breaks and tabs belong into longer texts, other control characters do not.
+_LINES: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$(?!\n)"
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
 ShortText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
 Reason: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000, pattern=_PRINTABLE)]
+Caption: TypeAlias = Annotated[str, Meta(max_length=200, pattern=_PRINTABLE)]
+LongText: TypeAlias = Annotated[str, Meta(max_length=20_000, pattern=_LINES)]
+Slug: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=80, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)")
+]
+Address: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=2000, description="A whole http or https address.")
+]
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=_PRINTABLE)]
 Money: TypeAlias = Annotated[
     str,
@@ -24,6 +35,12 @@ Money: TypeAlias = Annotated[
         description="A plain decimal string such as 12.50: no sign, no exponent.",
     ),
 ]
+
+
+def given(data: msgspec.Struct, *leave_out: str) -> dict[str, object]:
+    """The fields that a request for a change names, by the names that the core has for them."""
+    fields = ((name, getattr(data, name)) for name in data.__struct_fields__)
+    return {name: value for name, value in fields if value is not UNSET and name not in leave_out}
 
 
 def eur(text: str, field: str) -> Eur:

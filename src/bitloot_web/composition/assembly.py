@@ -10,6 +10,10 @@ from typing import TypeVar
 
 from bitloot.domain.reactions import JobKind
 from bitloot.usecases.aftercare import Aftercare
+from bitloot.usecases.assortment.products import Products
+from bitloot.usecases.assortment.rules import Rules
+from bitloot.usecases.assortment.shelves import Shelves
+from bitloot.usecases.assortment.stock import StockDesk
 from bitloot.usecases.catalogue_syncs import NEWS_SWEEP, SYNC_SWEEP, CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
@@ -109,6 +113,10 @@ def build_shop(
         aftercare=over(Aftercare, near, alert=alert),
         reconciliation=over(Reconciliation, near, desk=near.views.desk, alert=alert),
         inventory=over(Inventory, near),
+        stock_desk=over(StockDesk, near, goods=near.views.assortment),
+        rules=over(Rules, near, goods=near.views.assortment, margin=settings.margin),
+        products=over(Products, near),
+        shelves=over(Shelves, near),
         catalogue_syncs=over(CatalogueSyncs, near, margin=settings.margin),
         repeats=over(Repeats, near),
         dead_letters=over(DeadLetters, near),

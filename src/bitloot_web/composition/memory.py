@@ -23,6 +23,7 @@ from bitloot_adapters.memory.realtime import MemoryRealtime
 from bitloot_adapters.memory.supplier import MemorySupplier
 from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
 from bitloot_adapters.memory.upkeep import MemoryUpkeep
+from bitloot_adapters.memory.views.assortment import MemoryAssortmentViews
 from bitloot_adapters.memory.views.catalog import MemoryCatalogViews
 from bitloot_adapters.memory.views.desk import MemoryDeskViews
 from bitloot_adapters.memory.views.orders import MemoryOrderViews
@@ -118,4 +119,5 @@ def _views(store: MemoryStore, limits: Limits) -> Views:
         orders=MemoryOrderViews(store),
         catalog=MemoryCatalogViews(store, gateway_fee=limits.gateway_fee),
         desk=MemoryDeskViews(store, limits=limits),
+        assortment=MemoryAssortmentViews(store),
     )

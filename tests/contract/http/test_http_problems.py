@@ -80,8 +80,11 @@ async def test_a_parameter_is_given_once(sweep: "Sweep") -> None:
 
 
 async def test_a_method_that_is_not_served_is_refused_everywhere(sweep: "Sweep") -> None:
+    served = {(method, path) for method, path, _ in sweep.operations}
     for _, path, _ in sweep.operations:
         for method in ("PUT", "TRACE"):
+            if (method, path) in served:
+                continue
             answer = await sweep.call(method, sweep.filled(path))
             sweep.problem(answer, 405)
             assert answer.headers["allow"]

@@ -9,7 +9,10 @@ from uuid import UUID
 import msgspec
 from litestar.params import FromPath, QueryParameter
 
+from bitloot.domain.limits import Limits
+from bitloot.domain.money import eur_text
 from bitloot.domain.own_stock import Batch
+from bitloot.usecases.inventory import ImportReport
 from bitloot_web.api.fields import eur, eur_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
@@ -39,11 +42,19 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 class Stock(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is left to sell of a product; `highestCost` in EUR a key."""
+    """What is left to sell of a product, and what became of the rest of its keys.
+
+    `highestCost` in EUR a key, `value` what all that is available cost.
+    """
 
     product_id: str
     available: int
     highest_cost: str | None
+    reserved: int
+    sold: int
+    burned: int
+    expired: int
+    value: str
 
 
 @post(
@@ -69,24 +80,19 @@ async def import_keys(
     terms = Batch(
         product_id=str(product_id), name=batch, cost=eur(cost, "cost"), expires_at=expires_at
     )
-    raw = await _read(request, shop.limits.key_import_bytes)
-    kind = request.content_type[0].lower()
-    if kind not in {TEXT, CSV}:
-        raise ProblemError("unsupported-media-type", "Send the keys as text/plain or text/csv.")
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits, body=raw)
-    lines = raw if kind == TEXT else keys_of_csv(raw)
+    lines = await file_of(request, shop.limits)
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits, body=lines)
 
     async def act() -> Imported:
-        report = await shop.inventory.import_keys(lines, terms, actor=ADMIN)
-        left_out = tuple(RefusedLine(line.number, line.outcome) for line in report.refused)
-        return Imported(report.imported, left_out)
+        return imported_shown(await shop.inventory.import_keys(lines, terms, actor=ADMIN))
 
     return await act_once(shop, once, Imported, act)
 
 
 @get("/inventory/{product_id:uuid}/keys/stats", operation_id="adminGetStock")
 async def stock(shop: TheShop, product_id: FromPath[UUID]) -> Stock:
-    """How many keys of a product can still be sold."""
+    """How many keys of a product can still be sold, and how many are in which other state."""
+    counts = await shop.views.assortment.stock(str(product_id))
     found = await shop.views.catalog.sellables([str(product_id)])
     if not found:
         raise ProblemError("not-found")
@@ -94,7 +100,30 @@ async def stock(shop: TheShop, product_id: FromPath[UUID]) -> Stock:
         product_id=found[0].product.id,
         available=max(0, found[0].available),
         highest_cost=eur_or_none(found[0].unit_cost),
+        reserved=counts.reserved,
+        sold=counts.sold,
+        burned=counts.burned,
+        expired=counts.expired,
+        value=eur_text(counts.value),
     )
+
+
+def imported_shown(report: ImportReport) -> Imported:
+    """What became of a file as it is answered."""
+    left_out = tuple(RefusedLine(line.number, line.outcome) for line in report.refused)
+    return Imported(report.imported, left_out)
+
+
+async def file_of(request: EdgeRequest, limits: Limits) -> bytes:
+    """The keys of a body, one a line: text as it is, of CSV the column `key`.
+
+    Raises ProblemError `body-too-large`, `unsupported-media-type`, `invalid-input`.
+    """
+    raw = await _read(request, limits.key_import_bytes)
+    kind = request.content_type[0].lower()
+    if kind not in {TEXT, CSV}:
+        raise ProblemError("unsupported-media-type", "Send the keys as text/plain or text/csv.")
+    return raw if kind == TEXT else keys_of_csv(raw)
 
 
 async def _read(request: EdgeRequest, most: int) -> bytes:

@@ -1,0 +1,1 @@
+"""What people do about the goods: rules of prices, products, media, categories, groups, stock."""

@@ -1,0 +1,185 @@
+"""Own stock under a person's hands: corrected, taken out, counted again, and exported on record."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from bitloot.domain import stock_change
+from bitloot.domain.errors import Refused
+from bitloot.domain.fulfilment_plan import OWN_STOCK
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.limits import Limits
+from bitloot.domain.own_stock import import_faults, read_lines, stock_bound
+from bitloot.domain.stock_change import Recount
+from bitloot.ports.clock import Clock
+from bitloot.ports.deciding import decide
+from bitloot.ports.errors import VaultFault
+from bitloot.ports.key_vault import KeyVault
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+from bitloot.ports.views.assortment import AssortmentViews, KeyLine
+
+KEYS_AT_ONCE: Final = 100
+
+
+class ExportedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it leaves the shop; None: it does not open. Its repr shows no serial."""
+
+    line: KeyLine
+    serial: bytes | None
+
+    def __repr__(self) -> str:
+        return f"ExportedKey(id={self.line.id})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockDesk:
+    """`actor` is always who acts, for the audit log. Raise Refused `not-found`."""
+
+    uow: UnitOfWork
+    goods: AssortmentViews
+    vault: KeyVault
+    limits: Limits
+    clock: Clock
+
+    async def edit(
+        self, product_id: str, key_id: str, fields: Mapping[str, object], *, actor: str, reason: str
+    ) -> None:
+        """Another cost or end. Raises Refused `in-use`."""
+
+        async def attempt(tx: Transaction) -> None:
+            key = await _key(tx, product_id, key_id)
+            await tx.record(
+                stock_change.edited(key, fields, actor=actor, reason=reason, at=self.clock())
+            )
+
+        await decide(self.uow, attempt)
+
+    async def burn(self, product_id: str, key_id: str, *, actor: str, reason: str) -> None:
+        """Sell a key no more. Raises Refused `in-use`."""
+
+        async def attempt(tx: Transaction) -> None:
+            key = await _key(tx, product_id, key_id)
+            await tx.record(stock_change.burned(key, actor=actor, reason=reason, at=self.clock()))
+
+        await decide(self.uow, attempt)
+
+    async def remove(self, product_id: str, key_id: str, *, actor: str, reason: str) -> None:
+        """Take a key out that was never sold: off the shelf first, then for good.
+
+        Whatever happens in between, it is not sold. Raises Refused `in-use`.
+        """
+
+        async def off(tx: Transaction) -> None:
+            key = await _key(tx, product_id, key_id)
+            (sealed,) = await tx.keys.sealed([key_id])
+            _demand_unsold(key, sealed)
+            if key.state == "available":
+                await tx.record(
+                    stock_change.burned(key, actor=actor, reason=reason, at=self.clock())
+                )
+
+        async def out(tx: Transaction) -> None:
+            key = await _key(tx, product_id, key_id)
+            (sealed,) = await tx.keys.sealed([key_id])
+            await tx.record(
+                stock_change.removed(key, sealed, actor=actor, reason=reason, at=self.clock())
+            )
+
+        await decide(self.uow, off)
+        await decide(self.uow, out)
+
+    async def recount(self, product_id: str, raw: bytes, *, actor: str) -> Recount:
+        """Compare a file of keys with what is on the shelf or kept; only the count is noted.
+
+        Raises Refused `invalid-input` for a file that cannot be read.
+        """
+        lines, _ = read_lines(raw)
+        fault = import_faults(raw, len(lines), self.limits)
+        if fault is not None:
+            raise Refused("invalid-input", fault, field="file")
+        prints = [(line.number, self.vault.fingerprint(line.serial)) for line in lines]
+
+        async def attempt(tx: Transaction) -> Recount:
+            await _own(tx, product_id)
+            count = stock_change.recounted(await tx.assortment.stock_prints(product_id), prints)
+            await tx.record(
+                stock_change.recount_noted(product_id, count, actor=actor, at=self.clock())
+            )
+            return count
+
+        return await decide(self.uow, attempt)
+
+    async def export(
+        self, product_id: str, *, actor: str, reason: str
+    ) -> AsyncIterator[ExportedKey]:
+        """The keys on the shelf, opened one page at a time; noted before the first one leaves.
+
+        A key that is sold meanwhile is left out. Raises Refused before the first key, Unavailable,
+        StoreUnavailable.
+        """
+        counts = await self.goods.stock(product_id)
+
+        async def note(tx: Transaction) -> None:
+            await _own(tx, product_id)
+            await tx.record(
+                stock_change.export_noted(
+                    product_id, counts.available, actor=actor, reason=reason, at=self.clock()
+                )
+            )
+
+        await decide(self.uow, note)
+        return self._exported(product_id)
+
+    async def _exported(self, product_id: str) -> AsyncIterator[ExportedKey]:
+        after: str | None = None
+        for _ in range(0, self.limits.key_import_lines * KEYS_AT_ONCE, KEYS_AT_ONCE):
+            page = await self.goods.keys(
+                product_id, state="available", limit=KEYS_AT_ONCE, after=after
+            )
+            async with self.uow.begin() as tx:
+                sealed = {
+                    key.id: key for key in await tx.keys.sealed([line.id for line in page.items])
+                }
+            for line in page.items:
+                key = sealed.get(line.id)
+                if key is not None and key.order_id is None:
+                    yield ExportedKey(line=line, serial=await self._opened(key))
+            after = page.after
+            if after is None:
+                return
+
+    async def _opened(self, key: SealedKey) -> bytes | None:
+        ciphertext = key.ciphertext
+        if ciphertext is None:
+            ciphertext = await self.vault.get(key.object_name, size=key.size)
+        try:
+            return self.vault.unseal(
+                ciphertext,
+                nonce=key.nonce,
+                wrapped_dek=key.wrapped_dek,
+                kek_id=key.kek_id,
+                bound=stock_bound(key),
+            )
+        except VaultFault:
+            return None
+
+
+async def _own(tx: Transaction, product_id: str) -> None:
+    product = await tx.assortment.product(product_id)
+    if product is None or product.source != OWN_STOCK:
+        raise Refused("not-found", "No product of our own stock has this id.", field="product")
+
+
+async def _key(tx: Transaction, product_id: str, key_id: str) -> InventoryKey:
+    found = await tx.keys.inventory([key_id])
+    if not found or found[0].product_id != product_id:
+        raise Refused("not-found")
+    return found[0]
+
+
+def _demand_unsold(key: InventoryKey, sealed: SealedKey) -> None:
+    burned = msgspec.structs.replace(key, state="burned") if key.state == "available" else key
+    if not stock_change.is_unsold(burned, sealed):
+        raise Refused("in-use", "Only a key that was never sold can be taken out.")

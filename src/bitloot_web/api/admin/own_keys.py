@@ -1,0 +1,313 @@
+"""Own stock under a person's hands: listed without serials, corrected, counted again, exported."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Stream
+from msgspec import UNSET, Meta, UnsetType
+
+from bitloot.domain.key_inventory import KeyState
+from bitloot.domain.money import eur_text
+from bitloot.domain.own_stock import Batch
+from bitloot.ports.views.assortment import KeyLine, LowStock
+from bitloot.usecases.assortment.stock import ExportedKey
+from bitloot_web.api.admin.inventory import CSV, Imported, file_of, imported_shown
+from bitloot_web.api.fields import Money, Reason, ShortText, eur, given
+from bitloot_web.dependencies import TheShop
+from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.problems import FieldError, ProblemError
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.routes import delete, get, patch, post
+from bitloot_web.security.callers import ADMIN
+
+Serial: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\r\n]*$")]
+Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
+
+
+class KeyShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A key of own stock; never its serial. `cost` in EUR."""
+
+    id: str
+    batch: str
+    cost: str
+    state: str
+    expires_at: datetime | None
+    order_item_id: str | None
+    created_at: datetime
+    version: int
+
+
+class NewKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Keys as text, with what they cost each. Its repr shows no serial."""
+
+    keys: Annotated[tuple[Serial, ...], Meta(min_length=1, max_length=100)]
+    batch: ShortText
+    cost: Money
+    expires_at: Moment | None = None
+
+    def __repr__(self) -> str:
+        return f"NewKeys({len(self.keys)} keys)"
+
+
+class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Another cost or end of a key on the shelf; or `state` `burned`, alone: it is sold no more."""
+
+    reason: Reason
+    cost: Money | UnsetType = UNSET
+    expires_at: Moment | UnsetType | None = UNSET
+    state: Literal["burned"] | UnsetType = UNSET
+
+
+class KeyInstead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The key that takes the place of another. Its repr shows no serial."""
+
+    key: Serial
+    reason: Reason
+
+    def __repr__(self) -> str:
+        return "KeyInstead()"
+
+
+class WhyExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why keys leave the shop, for the audit log."""
+
+    reason: Reason
+
+
+class CountedLine(msgspec.Struct, frozen=True):
+    """A line of the count that is no key on the shelf, and why; never the line itself."""
+
+    line: int
+    outcome: str
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """How a count differs from the stock; nothing was changed. `missing` are ids of keys."""
+
+    expected: int
+    found: int
+    missing: tuple[str, ...]
+    surplus: tuple[CountedLine, ...]
+
+
+class LowStockShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A product of which few are left."""
+
+    product_id: str
+    slug: str
+    title: str
+    source: str
+    available: int
+    low_stock_at: int
+
+
+@get("/inventory/{product_id:uuid}/keys", operation_id="adminListKeys")
+async def keys(
+    *,
+    shop: TheShop,
+    product_id: FromPath[UUID],
+    limit: PageLimit = None,
+    cursor: PageCursor = None,
+    key_state: Annotated[KeyState | None, QueryParameter(name="state")] = None,
+) -> PageOf[KeyShown]:
+    """Own stock of a product, newest first."""
+    cursors = Cursors(shop.edge.cursor_key, f"keys|{product_id}|{key_state}")
+    page = await shop.views.assortment.keys(
+        str(product_id),
+        state=key_state,
+        limit=page_size(limit, shop.limits),
+        after=cursors.read(cursor),
+    )
+    return cursors.page(page, _key_shown)
+
+
+@post("/inventory/{product_id:uuid}/keys", operation_id="adminAddKeys")
+async def add_keys(shop: TheShop, product_id: FromPath[UUID], data: JSONBody[NewKeys]) -> Imported:
+    """Take in a few keys. One that is known already is left out, and told."""
+    terms = Batch(
+        product_id=str(product_id),
+        name=data.batch,
+        cost=eur(data.cost, "cost"),
+        expires_at=data.expires_at,
+    )
+    raw = "\n".join(data.keys).encode()
+    return imported_shown(await shop.inventory.import_keys(raw, terms, actor=ADMIN))
+
+
+@patch("/inventory/{product_id:uuid}/keys/{key_id:uuid}", operation_id="adminChangeKey")
+async def change_key(
+    shop: TheShop,
+    product_id: FromPath[UUID],
+    key_id: FromPath[UUID],
+    data: JSONBody[KeyChange],
+) -> KeyShown:
+    """Correct a key on the shelf, or take it off."""
+    fields = given(data, "reason", "state")
+    if isinstance(text := fields.get("cost"), str):
+        fields["cost"] = eur(text, "cost")
+    ids = (str(product_id), str(key_id))
+    if bool(fields) == (data.state is not UNSET):
+        fault = FieldError("state", "Change the cost and the end of a key, or burn it.")
+        raise ProblemError("invalid-input", errors=(fault,))
+    if fields:
+        await shop.stock_desk.edit(*ids, fields, actor=ADMIN, reason=data.reason)
+    else:
+        await shop.stock_desk.burn(*ids, actor=ADMIN, reason=data.reason)
+    return await _key(shop, str(key_id))
+
+
+@delete("/inventory/{product_id:uuid}/keys/{key_id:uuid}", operation_id="adminDeleteKey")
+async def delete_key(
+    shop: TheShop,
+    product_id: FromPath[UUID],
+    key_id: FromPath[UUID],
+    reason: Annotated[str, QueryParameter(min_length=1, max_length=1000)],
+) -> None:
+    """Take a key out that was never sold, as if it had never come in."""
+    if not reason.isprintable():
+        fault = FieldError("reason", "Leave out control characters.")
+        raise ProblemError("invalid-request", errors=(fault,))
+    await shop.stock_desk.remove(str(product_id), str(key_id), actor=ADMIN, reason=reason)
+
+
+@post(
+    "/inventory/{product_id:uuid}/keys/{key_id:uuid}/replace",
+    operation_id="adminReplaceStockKey",
+)
+async def replace_key(
+    *,
+    request: EdgeRequest,
+    shop: TheShop,
+    product_id: FromPath[UUID],
+    key_id: FromPath[UUID],
+    data: JSONBody[KeyInstead],
+    idempotency_key: IdempotencyKey = None,
+) -> Imported:
+    """Put another key in the place of one on the shelf, in its batch, at its cost."""
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+
+    async def act() -> Imported:
+        line = await shop.views.assortment.key(str(key_id))
+        if line is None or line.product_id != str(product_id):
+            raise ProblemError("not-found")
+        if line.state != "available":
+            raise ProblemError("in-use", "Only a key on the shelf can be replaced.")
+        terms = Batch(
+            product_id=line.product_id,
+            name=line.batch,
+            cost=line.cost,
+            expires_at=line.expires_at,
+        )
+        report = await shop.inventory.import_keys(data.key.encode(), terms, actor=ADMIN)
+        await shop.stock_desk.burn(line.product_id, line.id, actor=ADMIN, reason=data.reason)
+        return imported_shown(report)
+
+    return await act_once(shop, once, Imported, act)
+
+
+@post(
+    "/inventory/{product_id:uuid}/keys/recount",
+    request_max_body_size=None,  # its own limit is kept when it is read
+    status_code=200,
+    operation_id="adminRecountKeys",
+)
+async def recount(request: EdgeRequest, shop: TheShop, product_id: FromPath[UUID]) -> Counted:
+    """Compare keys, as they are imported, with what is on the shelf or kept. Changes nothing."""
+    raw = await file_of(request, shop.limits)
+    count = await shop.stock_desk.recount(str(product_id), raw, actor=ADMIN)
+    return Counted(
+        expected=count.expected,
+        found=count.found,
+        missing=count.missing,
+        surplus=tuple(CountedLine(number, outcome) for number, outcome in count.surplus),
+    )
+
+
+@post("/inventory/{product_id:uuid}/keys/export", status_code=200, operation_id="adminExportKeys")
+async def export_keys(
+    shop: TheShop, product_id: FromPath[UUID], data: JSONBody[WhyExport]
+) -> Stream:
+    """The keys on the shelf as CSV (`key`, `batch`, `cost`, `expiresAt`, `id`). On record.
+
+    This is the one way by which serials of stock leave the shop. A key that does not open has an
+    empty `key`.
+    """
+    found = await shop.stock_desk.export(str(product_id), actor=ADMIN, reason=data.reason)
+    return Stream(
+        _csv_lines(found),
+        media_type=CSV,
+        headers={
+            "cache-control": "no-store",
+            "content-disposition": f'attachment; filename="keys-{product_id}.csv"',
+            "x-robots-tag": "noindex",
+        },
+    )
+
+
+@get("/inventory/low-stock", operation_id="adminListLowStock")
+async def low_stock(
+    *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
+) -> PageOf[LowStockShown]:
+    """Published products of which as few are left as they are to be watched at."""
+    cursors = Cursors(shop.edge.cursor_key, "low-stock")
+    page = await shop.views.assortment.low_stock(
+        limit=page_size(limit, shop.limits), after=cursors.read(cursor)
+    )
+    return cursors.page(page, _low_shown)
+
+
+async def _csv_lines(found: AsyncIterator[ExportedKey]) -> AsyncIterator[bytes]:
+    yield _csv_line("key", "batch", "cost", "expiresAt", "id")
+    async for each in found:
+        line = each.line
+        yield _csv_line(
+            "" if each.serial is None else each.serial.decode(),
+            line.batch,
+            eur_text(line.cost),
+            "" if line.expires_at is None else line.expires_at.isoformat(),
+            line.id,
+        )
+
+
+def _csv_line(*fields: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(fields)
+    return text.getvalue().encode()
+
+
+async def _key(shop: TheShop, key_id: str) -> KeyShown:
+    line = await shop.views.assortment.key(key_id)
+    if line is None:
+        raise ProblemError("not-found")
+    return _key_shown(line)
+
+
+def _key_shown(line: KeyLine) -> KeyShown:
+    return KeyShown(
+        id=line.id,
+        batch=line.batch,
+        cost=eur_text(line.cost),
+        state=line.state,
+        expires_at=line.expires_at,
+        order_item_id=line.order_item_id,
+        created_at=line.created_at,
+        version=line.version,
+    )
+
+
+def _low_shown(line: LowStock) -> LowStockShown:
+    return LowStockShown(
+        product_id=line.id,
+        slug=line.slug,
+        title=line.title,
+        source=line.source,
+        available=line.available,
+        low_stock_at=line.low_stock_at,
+    )

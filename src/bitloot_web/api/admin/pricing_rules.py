@@ -1,0 +1,274 @@
+"""Pricing rules: read, written, changed and taken away, and tried out before they are."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Annotated, Final, TypeAlias
+from uuid import UUID
+
+import msgspec
+from litestar import Response
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.response import Stream
+from msgspec import UNSET, UnsetType
+
+from bitloot.domain.money import plain
+from bitloot.domain.pricing_rules import (
+    HIGHEST_PRIORITY,
+    PricingRule,
+    Rounding,
+    RuleKind,
+    RuleScope,
+    RuleTerms,
+)
+from bitloot.usecases.assortment.rules import Effect
+from bitloot_web.api.admin.order_status import expected_version
+from bitloot_web.api.fields import Money, Name, eur, eur_or_none, given
+from bitloot_web.dependencies import TheShop
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.problems import ProblemError
+from bitloot_web.routes import delete, get, patch, post
+from bitloot_web.security.callers import ADMIN
+from bitloot_web.shop import Shop
+
+NDJSON: Final = "application/x-ndjson"
+
+IfMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-Match")]
+Priority: TypeAlias = Annotated[int, msgspec.Meta(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY)]
+Value: TypeAlias = Annotated[
+    Money,
+    msgspec.Meta(
+        description="Of a margin the fraction on top of the cost (0.25 is 25 %), of a fixed rule "
+        "EUR on top, of an override the price itself."
+    ),
+]
+
+
+class NewRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A rule. `subject` is the slug of a category or the id of a product; `cap` in EUR.
+
+    `lossSigned` lets an override sell below its floor, signed by whoever sends it.
+    """
+
+    scope: RuleScope
+    kind: RuleKind
+    value: Value
+    subject: Name | None = None
+    cap: Money | None = None
+    rounding: Rounding = "cent"
+    priority: Priority = 0
+    is_enabled: bool = True
+    loss_signed: bool = False
+
+
+class RuleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What is to be different. Of whom a rule speaks never changes."""
+
+    kind: RuleKind | UnsetType = UNSET
+    value: Value | UnsetType = UNSET
+    cap: Money | UnsetType | None = UNSET
+    rounding: Rounding | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    is_enabled: bool | UnsetType = UNSET
+    loss_signed: bool | UnsetType = UNSET
+
+
+class DraftRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A rule that is only tried out, in the place of the one with the id `replaces` if given.
+
+    `onlyChanges` leaves out products whose price would stay.
+    """
+
+    rule: NewRule
+    replaces: UUID | None = None
+    only_changes: bool = False
+
+
+class RuleShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A rule. `version` goes into `If-Match`."""
+
+    id: str
+    version: int
+    scope: str
+    subject: str | None
+    kind: str
+    value: str
+    cap: str | None
+    rounding: str
+    priority: int
+    is_enabled: bool
+    loss_signed_by: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class EffectShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the draft would do to a product, EUR a unit. `decidedBy` had the last word:
+    the rule, its cap, the floor, the price before, or nothing.
+    """
+
+    product_id: str
+    slug: str
+    title: str
+    old_price: str | None
+    new_price: str | None
+    floor: str
+    decided_by: str
+    is_loss_signed: bool
+    applied: bool
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The last line of a dry run: how many products were looked at, and how many would change.
+
+    A stream without it was cut off.
+    """
+
+    done: bool
+    products: int
+    changes: int
+
+
+@get("/catalog/rules", operation_id="adminListRules")
+async def rules(
+    *,
+    shop: TheShop,
+    limit: PageLimit = None,
+    cursor: PageCursor = None,
+    of_scope: Annotated[RuleScope | None, QueryParameter(name="scope")] = None,
+    subject: Annotated[str | None, QueryParameter(max_length=200)] = None,
+) -> PageOf[RuleShown]:
+    """Pricing rules, newest first."""
+    cursors = Cursors(shop.edge.cursor_key, f"rules|{of_scope}|{subject}")
+    page = await shop.views.assortment.rules(
+        scope=of_scope,
+        subject=subject,
+        limit=page_size(limit, shop.limits),
+        after=cursors.read(cursor),
+    )
+    return cursors.page(page, rule_shown)
+
+
+@post("/catalog/rules", operation_id="adminCreateRule")
+async def create_rule(shop: TheShop, data: JSONBody[NewRule]) -> Response[RuleShown]:
+    """Write a rule; the prices that it touches are made anew."""
+    return await _answer(shop, await shop.rules.add(_terms(data), actor=ADMIN))
+
+
+@get("/catalog/rules/{rule_id:uuid}", operation_id="adminGetRule")
+async def rule(shop: TheShop, rule_id: FromPath[UUID]) -> Response[RuleShown]:
+    """One rule."""
+    return await _answer(shop, str(rule_id))
+
+
+@patch("/catalog/rules/{rule_id:uuid}", operation_id="adminChangeRule")
+async def change_rule(
+    *,
+    shop: TheShop,
+    rule_id: FromPath[UUID],
+    data: JSONBody[RuleChange],
+    if_match: IfMatch = None,
+) -> Response[RuleShown]:
+    """Change a rule; the prices that it touches are made anew."""
+    fields = given(data, "loss_signed")
+    for name in ("value", "cap"):
+        if isinstance(text := fields.get(name), str):
+            fields[name] = eur(text, name)
+    if data.loss_signed is not UNSET:
+        fields["loss_signed_by"] = ADMIN if data.loss_signed else None
+    await shop.rules.change(
+        str(rule_id), fields, expected_version=expected_version(if_match), actor=ADMIN
+    )
+    return await _answer(shop, str(rule_id))
+
+
+@delete("/catalog/rules/{rule_id:uuid}", operation_id="adminDeleteRule")
+async def delete_rule(shop: TheShop, rule_id: FromPath[UUID], if_match: IfMatch = None) -> None:
+    """Take a rule away; prices keep what they were made from."""
+    await shop.rules.remove(str(rule_id), expected_version=expected_version(if_match), actor=ADMIN)
+
+
+@post("/catalog/rules/simulate", status_code=200, operation_id="adminSimulateRule")
+async def simulate(shop: TheShop, data: JSONBody[DraftRule]) -> Stream:
+    """What a draft would do to each product it speaks of, a line of JSON each. Writes nothing."""
+    replaces = None if data.replaces is None else str(data.replaces)
+    effects = shop.rules.simulate(_terms(data.rule), replaces=replaces)
+    # What is wrong with the draft is said before the first line.
+    first = await anext(effects, None)
+    lines = _lines(effects, first, only_changes=data.only_changes)
+    return Stream(lines, media_type=NDJSON, headers={"cache-control": "no-store"})
+
+
+async def _lines(
+    effects: AsyncIterator[Effect], first: Effect | None, *, only_changes: bool
+) -> AsyncIterator[bytes]:
+    products = changes = 0
+    async with aclosing(_all(effects, first)) as every:
+        async for effect in every:
+            is_change = effect.new_price != effect.old_price
+            products += 1
+            changes += is_change
+            if is_change or not only_changes:
+                yield msgspec.json.encode(_effect_shown(effect)) + b"\n"
+    yield msgspec.json.encode(Tried(done=True, products=products, changes=changes)) + b"\n"
+
+
+async def _all(effects: AsyncIterator[Effect], first: Effect | None) -> AsyncIterator[Effect]:
+    if first is not None:
+        yield first
+        async for effect in effects:
+            yield effect
+
+
+def _terms(data: NewRule) -> RuleTerms:
+    return RuleTerms(
+        scope=data.scope,
+        subject=data.subject,
+        kind=data.kind,
+        value=eur(data.value, "value"),
+        cap=None if data.cap is None else eur(data.cap, "cap"),
+        rounding=data.rounding,
+        priority=data.priority,
+        is_enabled=data.is_enabled,
+        loss_signed_by=ADMIN if data.loss_signed else None,
+    )
+
+
+async def _answer(shop: Shop, rule_id: str) -> Response[RuleShown]:
+    found = await shop.views.assortment.rule(rule_id)
+    if found is None:
+        raise ProblemError("not-found")
+    return Response(rule_shown(found), headers={"etag": f'"{found.version}"'})
+
+
+def rule_shown(row: PricingRule) -> RuleShown:
+    """The rule as it is answered."""
+    return RuleShown(
+        id=row.id,
+        version=row.version,
+        scope=row.scope,
+        subject=row.subject,
+        kind=row.kind,
+        value=plain(row.value),
+        cap=eur_or_none(row.cap),
+        rounding=row.rounding,
+        priority=row.priority,
+        is_enabled=row.is_enabled,
+        loss_signed_by=row.loss_signed_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _effect_shown(effect: Effect) -> EffectShown:
+    return EffectShown(
+        product_id=effect.product_id,
+        slug=effect.slug,
+        title=effect.title,
+        old_price=eur_or_none(effect.old_price),
+        new_price=eur_or_none(effect.new_price),
+        floor=eur_or_none(effect.floor) or "0.00",
+        decided_by=effect.decided_by,
+        is_loss_signed=effect.is_loss_signed,
+        applied=effect.applied,
+    )

@@ -1,0 +1,140 @@
+"""Pictures and films of a product, in the order in which they are shown."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, UnsetType
+
+from bitloot.domain.media_change import MOST_MEDIA, NewMedia
+from bitloot.domain.product_media import MediaKind, ProductMedia
+from bitloot_web.api.fields import Address, Caption, given
+from bitloot_web.dependencies import TheShop
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
+from bitloot_web.problems import ProblemError
+from bitloot_web.routes import delete, get, patch, post, put
+from bitloot_web.security.callers import ADMIN
+from bitloot_web.shop import Shop
+
+
+class MediaNew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A picture or a film, named by its address; it comes behind all others."""
+
+    kind: MediaKind
+    url: Address
+    thumbnail_url: Address | None = None
+    alt: Caption = ""
+
+
+class MediaChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What is to be different. Another address is another picture."""
+
+    kind: MediaKind | UnsetType = UNSET
+    thumbnail_url: Address | UnsetType | None = UNSET
+    alt: Caption | UnsetType = UNSET
+
+
+class MediaOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ids of all media of the product, the first to be shown in front."""
+
+    ids: Annotated[tuple[UUID, ...], Meta(max_length=MOST_MEDIA)]
+
+
+class MediaShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A picture or a film. `source` is `custom` for one that a person added."""
+
+    id: str
+    kind: str
+    url: str
+    thumbnail_url: str | None
+    alt: str
+    position: int
+    source: str
+
+
+class MediaList(msgspec.Struct, frozen=True):
+    """All media of a product in their order."""
+
+    media: tuple[MediaShown, ...]
+
+
+@get("/catalog/products/{product_id:uuid}/media", operation_id="adminListMedia")
+async def media(
+    *,
+    shop: TheShop,
+    product_id: FromPath[UUID],
+    limit: PageLimit = None,
+    cursor: PageCursor = None,
+) -> PageOf[MediaShown]:
+    """The media of a product in their order; 100 a page unless told."""
+    cursors = Cursors(shop.edge.cursor_key, f"media|{product_id}")
+    after = cursors.read(cursor)
+    rows = await _media(shop, str(product_id))
+    return cursors.page(part_of(rows, limit, after, shop.limits), _shown)
+
+
+@post("/catalog/products/{product_id:uuid}/media", operation_id="adminAddMedia")
+async def add_media(
+    shop: TheShop, product_id: FromPath[UUID], data: JSONBody[MediaNew]
+) -> MediaShown:
+    """Add a picture or a film."""
+    wanted = NewMedia(kind=data.kind, url=data.url, thumbnail_url=data.thumbnail_url, alt=data.alt)
+    media_id = await shop.products.add_media(str(product_id), wanted, actor=ADMIN)
+    return await _answer(shop, str(product_id), media_id)
+
+
+@patch("/catalog/products/{product_id:uuid}/media/{media_id:uuid}", operation_id="adminChangeMedia")
+async def change_media(
+    shop: TheShop,
+    product_id: FromPath[UUID],
+    media_id: FromPath[UUID],
+    data: JSONBody[MediaChange],
+) -> MediaShown:
+    """Change the words of a picture or a film."""
+    await shop.products.edit_media(str(product_id), str(media_id), given(data), actor=ADMIN)
+    return await _answer(shop, str(product_id), str(media_id))
+
+
+@delete(
+    "/catalog/products/{product_id:uuid}/media/{media_id:uuid}", operation_id="adminDeleteMedia"
+)
+async def delete_media(shop: TheShop, product_id: FromPath[UUID], media_id: FromPath[UUID]) -> None:
+    """Take a picture or a film away."""
+    await shop.products.remove_media(str(product_id), str(media_id), actor=ADMIN)
+
+
+@put("/catalog/products/{product_id:uuid}/media/order", operation_id="adminOrderMedia")
+async def order_media(
+    shop: TheShop, product_id: FromPath[UUID], data: JSONBody[MediaOrder]
+) -> MediaList:
+    """Show the media in this order."""
+    ids = [str(each) for each in data.ids]
+    await shop.products.order_media(str(product_id), ids, actor=ADMIN)
+    return MediaList(tuple(_shown(row) for row in await _media(shop, str(product_id))))
+
+
+async def _answer(shop: Shop, product_id: str, media_id: str) -> MediaShown:
+    for row in await _media(shop, product_id):
+        if row.id == media_id:
+            return _shown(row)
+    raise ProblemError("not-found")
+
+
+async def _media(shop: Shop, product_id: str) -> tuple[ProductMedia, ...]:
+    rows = await shop.views.assortment.media(product_id)
+    if not rows and await shop.views.assortment.product(product_id) is None:
+        raise ProblemError("not-found")
+    return rows
+
+
+def _shown(row: ProductMedia) -> MediaShown:
+    return MediaShown(
+        id=row.id,
+        kind=row.kind,
+        url=row.url,
+        thumbnail_url=row.thumbnail_url,
+        alt=row.alt,
+        position=row.position,
+        source=row.source,
+    )

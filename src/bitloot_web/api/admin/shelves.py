@@ -1,0 +1,262 @@
+"""How a person sorts the shop: categories with the words of suppliers, groups of variants."""
+
+from datetime import datetime
+from typing import Annotated, TypeAlias
+from uuid import UUID
+
+import msgspec
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, UnsetType
+
+from bitloot.domain.category import Category
+from bitloot.domain.category_change import MOST_GENRES
+from bitloot.domain.product_group import ProductGroup
+from bitloot.ports.assortment import GroupFile
+from bitloot_web.api.fields import Address, Caption, LongText, Name, ShortText, Slug, given
+from bitloot_web.dependencies import TheShop
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
+from bitloot_web.problems import ProblemError
+from bitloot_web.routes import delete, get, patch, post
+from bitloot_web.security.callers import ADMIN
+from bitloot_web.shop import Shop
+
+Position: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
+Genres: TypeAlias = Annotated[tuple[ShortText, ...], Meta(max_length=MOST_GENRES)]
+
+
+class CategoryNew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A category. `genres` are the words of suppliers that belong in it."""
+
+    slug: Slug
+    title: Name
+    position: Position = 0
+    genres: Genres = ()
+    is_shown: bool = True
+
+
+class CategoryChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What is to be different. Products of suppliers follow with the next news of them."""
+
+    title: Name | UnsetType = UNSET
+    position: Position | UnsetType = UNSET
+    genres: Genres | UnsetType = UNSET
+    is_shown: bool | UnsetType = UNSET
+
+
+class CategoryShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A category; `position` orders them, the lowest first."""
+
+    id: str
+    slug: str
+    title: str
+    position: int
+    genres: tuple[str, ...]
+    is_shown: bool
+    version: int
+    updated_at: datetime
+
+
+class GroupNew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A group without products yet."""
+
+    slug: Slug
+    title: Name
+    description: LongText = ""
+    cover_url: Address | None = None
+    is_shown: bool = True
+
+
+class GroupChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What is to be different."""
+
+    title: Name | UnsetType = UNSET
+    description: LongText | UnsetType = UNSET
+    cover_url: Address | UnsetType | None = UNSET
+    is_shown: bool | UnsetType = UNSET
+
+
+class GroupRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A group in a list."""
+
+    id: str
+    slug: str
+    title: str
+    description: str
+    cover_url: str | None
+    is_shown: bool
+    version: int
+    updated_at: datetime
+
+
+class MemberShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A product of a group; `label` tells it from the others."""
+
+    product_id: str
+    position: int
+    label: str
+
+
+class GroupDetail(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A group with its products in their order."""
+
+    summary: GroupRow
+    members: tuple[MemberShown, ...]
+
+
+class Joining(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A product for a group; one that is in already moves to the position."""
+
+    product_id: UUID
+    label: Caption = ""
+    position: Position = 0
+
+
+@get("/catalog/categories", operation_id="adminListCategories")
+async def categories(
+    *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
+) -> PageOf[CategoryShown]:
+    """Categories in their order, hidden ones too; 100 a page unless told."""
+    rows = await shop.views.assortment.categories()
+    cursors = Cursors(shop.edge.cursor_key, "desk-categories")
+    return cursors.page(part_of(rows, limit, cursors.read(cursor), shop.limits), _category_shown)
+
+
+@post("/catalog/categories", operation_id="adminCreateCategory")
+async def create_category(shop: TheShop, data: JSONBody[CategoryNew]) -> CategoryShown:
+    """Make a category."""
+    fields = given(data, "slug", "title")
+    category_id = await shop.shelves.add_category(data.slug, data.title, fields, actor=ADMIN)
+    return await _category(shop, category_id)
+
+
+@get("/catalog/categories/{category_id:uuid}", operation_id="adminGetCategory")
+async def category(shop: TheShop, category_id: FromPath[UUID]) -> CategoryShown:
+    """One category."""
+    return await _category(shop, str(category_id))
+
+
+@patch("/catalog/categories/{category_id:uuid}", operation_id="adminChangeCategory")
+async def change_category(
+    shop: TheShop, category_id: FromPath[UUID], data: JSONBody[CategoryChange]
+) -> CategoryShown:
+    """Change a category."""
+    await shop.shelves.edit_category(str(category_id), given(data), actor=ADMIN)
+    return await _category(shop, str(category_id))
+
+
+@delete("/catalog/categories/{category_id:uuid}", operation_id="adminDeleteCategory")
+async def delete_category(shop: TheShop, category_id: FromPath[UUID]) -> None:
+    """Take away a category that no product and no rule names."""
+    await shop.shelves.remove_category(str(category_id), actor=ADMIN)
+
+
+@get("/catalog/groups", operation_id="adminListGroups")
+async def groups(
+    *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
+) -> PageOf[GroupRow]:
+    """Groups, newest first, hidden ones too."""
+    cursors = Cursors(shop.edge.cursor_key, "desk-groups")
+    page = await shop.views.assortment.groups(
+        limit=page_size(limit, shop.limits), after=cursors.read(cursor)
+    )
+    return cursors.page(page, _group_row)
+
+
+@post("/catalog/groups", operation_id="adminCreateGroup")
+async def create_group(shop: TheShop, data: JSONBody[GroupNew]) -> GroupDetail:
+    """Make a group."""
+    fields = given(data, "slug", "title")
+    group_id = await shop.shelves.add_group(data.slug, data.title, fields, actor=ADMIN)
+    return await _group(shop, group_id)
+
+
+@get("/catalog/groups/{group_id:uuid}", operation_id="adminGetGroup")
+async def group(shop: TheShop, group_id: FromPath[UUID]) -> GroupDetail:
+    """One group with its products."""
+    return await _group(shop, str(group_id))
+
+
+@patch("/catalog/groups/{group_id:uuid}", operation_id="adminChangeGroup")
+async def change_group(
+    shop: TheShop, group_id: FromPath[UUID], data: JSONBody[GroupChange]
+) -> GroupDetail:
+    """Change a group."""
+    await shop.shelves.edit_group(str(group_id), given(data), actor=ADMIN)
+    return await _group(shop, str(group_id))
+
+
+@delete("/catalog/groups/{group_id:uuid}", operation_id="adminDeleteGroup")
+async def delete_group(shop: TheShop, group_id: FromPath[UUID]) -> None:
+    """Take a group away; its products stay."""
+    await shop.shelves.remove_group(str(group_id), actor=ADMIN)
+
+
+@post("/catalog/groups/{group_id:uuid}/products", operation_id="adminJoinGroup")
+async def join_group(
+    shop: TheShop, group_id: FromPath[UUID], data: JSONBody[Joining]
+) -> GroupDetail:
+    """Put a product into a group, or move it in there."""
+    await shop.shelves.join(
+        str(group_id),
+        str(data.product_id),
+        label=data.label,
+        position=data.position,
+        actor=ADMIN,
+    )
+    return await _group(shop, str(group_id))
+
+
+@delete(
+    "/catalog/groups/{group_id:uuid}/products/{product_id:uuid}", operation_id="adminLeaveGroup"
+)
+async def leave_group(shop: TheShop, group_id: FromPath[UUID], product_id: FromPath[UUID]) -> None:
+    """Take a product out of a group."""
+    await shop.shelves.leave(str(group_id), str(product_id), actor=ADMIN)
+
+
+async def _category(shop: Shop, category_id: str) -> CategoryShown:
+    row = await shop.views.assortment.category(category_id)
+    if row is None:
+        raise ProblemError("not-found")
+    return _category_shown(row)
+
+
+async def _group(shop: Shop, group_id: str) -> GroupDetail:
+    file = await shop.views.assortment.group(group_id)
+    if file is None:
+        raise ProblemError("not-found")
+    return _group_detail(file)
+
+
+def _category_shown(row: Category) -> CategoryShown:
+    return CategoryShown(
+        id=row.id,
+        slug=row.slug,
+        title=row.title,
+        position=row.position,
+        genres=row.genres,
+        is_shown=row.is_shown,
+        version=row.version,
+        updated_at=row.updated_at,
+    )
+
+
+def _group_row(row: ProductGroup) -> GroupRow:
+    return GroupRow(
+        id=row.id,
+        slug=row.slug,
+        title=row.title,
+        description=row.description,
+        cover_url=row.cover_url,
+        is_shown=row.is_shown,
+        version=row.version,
+        updated_at=row.updated_at,
+    )
+
+
+def _group_detail(file: GroupFile) -> GroupDetail:
+    members = (
+        MemberShown(product_id=row.product_id, position=row.position, label=row.label)
+        for row in file.members
+    )
+    return GroupDetail(summary=_group_row(file.group), members=tuple(members))
