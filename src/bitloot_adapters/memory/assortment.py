@@ -17,6 +17,8 @@ from bitloot.domain.reservation import Reservation
 from bitloot.ports.assortment import GroupFile
 from bitloot_adapters.memory.tables import Tables
 
+# Nothing is owed on a fulfilment in one of these.
+ENDED: Final = FULFILMENT.terminal | {"delivered", "failed_terminal"}
 ON_THE_SHELF: Final = frozenset({"available", "reserved"})
 
 
@@ -38,7 +40,7 @@ class MemoryAssortment(msgspec.Struct, frozen=True):
             return True
         items = {row.id for row in self.tables.all(OrderItem) if row.product_id == product_id}
         return any(
-            row.order_item_id in items and row.state not in FULFILMENT.terminal
+            row.order_item_id in items and row.state not in ENDED
             for row in self.tables.all(Fulfilment)
         )
 
