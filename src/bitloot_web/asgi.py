@@ -15,6 +15,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from bitloot_web.answers import Answers
 from bitloot_web.api import (
     catalog,
     deliveries,
@@ -59,6 +60,10 @@ from bitloot_web.shop import Shop
 PUBLIC: Final[tuple[BaseRouteHandler, ...]] = (
     catalog.products,
     catalog.product,
+    catalog.filters,
+    catalog.categories,
+    catalog.groups,
+    catalog.group,
     payment_options.currencies,
     payment_options.estimate,
     quotes.create_quote,
@@ -174,7 +179,7 @@ def routes() -> list[BaseRouteHandler | Router]:
 @cache
 def openapi_document() -> bytes:
     """The description of the API, the same for every shop."""
-    return describe(routes(), _dependencies(None, None))
+    return describe(routes(), _dependencies(None, None, None))
 
 
 def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> Litestar:
@@ -184,10 +189,11 @@ def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> 
     called when the process is told to stop, before the server closes its connections.
     """
     watchers = Watchers()
+    answers = Answers(size=shop.limits.answers_bytes, life=shop.limits.answer_life)
     app = Application(
         [*routes(), *more],
         state=State({"shop": shop, "watchers": watchers, "describe": openapi_document}),
-        dependencies=_dependencies(shop, watchers),
+        dependencies=_dependencies(shop, watchers, answers),
         before_request=check_request,
         exception_handlers={Exception: answer_error},
         request_max_body_size=shop.limits.body_bytes,
@@ -200,10 +206,13 @@ def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> 
     return app
 
 
-def _dependencies(shop: Shop | None, watchers: Watchers | None) -> dict[str, Provide]:
+def _dependencies(
+    shop: Shop | None, watchers: Watchers | None, answers: Answers | None
+) -> dict[str, Provide]:
     return {
         "shop": Provide(_always(shop), sync_to_thread=False),
         "watchers": Provide(_always(watchers), sync_to_thread=False),
+        "answers": Provide(_always(answers), sync_to_thread=False),
     }
 
 

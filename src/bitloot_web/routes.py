@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import Guard
 
 
@@ -21,6 +22,7 @@ class Options(TypedDict, total=False):
     operation_id: str
     opt: Mapping[str, object]
     request_max_body_size: int | None
+    responses: Mapping[int, ResponseSpec]
     security: Sequence[dict[str, list[str]]]
     status_code: int
 

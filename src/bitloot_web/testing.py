@@ -21,6 +21,7 @@ from bitloot.domain.own_stock import Batch
 from bitloot.domain.product import Product
 from bitloot.ports.clock import FailPoint
 from bitloot.ports.supplier import SupplierProduct
+from bitloot.ports.views.catalog import ShelfQuery
 from bitloot.usecases.catalog import Catalog, OwnProduct
 from bitloot_web.asgi import build_app
 from bitloot_web.composition.assembly import build_shop, job_handlers
@@ -107,10 +108,9 @@ class TestShop:
         )
         self.around.supplier.stock(product)
         await self.catalog.sync(SUPPLIER, told=lambda _: None)
-        page = await self.shop.views.catalog.products(
-            limit=100, after=None, source=SUPPLIER, in_stock=False
-        )
-        return next(view.slug for view in page.items if view.title == title)
+        newest = ShelfQuery(source=SUPPLIER, sort="newest")
+        shelf = await self.shop.views.catalog.products(newest, limit=100, after=None)
+        return next(view.slug for view in shelf.page.items if view.title == title)
 
     async def stock_own(self, title: str, *, price: Decimal, keys: int) -> str:
         """Put a product of our own on the shelf with so many keys; gives its slug."""

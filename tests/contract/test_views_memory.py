@@ -4,10 +4,11 @@ import pytest
 
 from bitloot.domain.decision import Row
 from bitloot.domain.limits import Limits
+from bitloot.testing.catalog_views import COUNTED_BY_RIG, CatalogViewsContract
 from bitloot.testing.desk_views import DeskViewsContract
 from bitloot.testing.rows import FEE
 from bitloot.testing.upkeep import UpkeepContract
-from bitloot.testing.views import CatalogViewsContract, OrderViewsContract
+from bitloot.testing.views import OrderViewsContract
 from bitloot_adapters.memory.rigs import MemoryStoreRig
 from bitloot_adapters.memory.upkeep import MemoryUpkeep
 from bitloot_adapters.memory.views.catalog import MemoryCatalogViews
@@ -21,7 +22,7 @@ class MemoryViewsRig(MemoryStoreRig):
     def __init__(self) -> None:
         super().__init__()
         self.orders = MemoryOrderViews(self.store)
-        self.catalog = MemoryCatalogViews(self.store, gateway_fee=FEE)
+        self.catalog = MemoryCatalogViews(self.store, gateway_fee=FEE, count_exact=COUNTED_BY_RIG)
         self.desk = MemoryDeskViews(self.store, limits=Limits())
         self.upkeep = MemoryUpkeep(self.store)
 

@@ -10,10 +10,11 @@ from psycopg import sql
 from bitloot.domain.decision import Decision, Event, Row, insert
 from bitloot.domain.limits import Limits
 from bitloot.ports.clock import NewId
+from bitloot.testing.catalog_views import COUNTED_BY_RIG, CatalogViewsContract
 from bitloot.testing.desk_views import DeskViewsContract
 from bitloot.testing.rows import FEE
 from bitloot.testing.upkeep import UpkeepContract
-from bitloot.testing.views import CatalogViewsContract, OrderViewsContract
+from bitloot.testing.views import OrderViewsContract
 from bitloot_adapters.clock import boot_seconds, new_id
 from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.pool import Database, open_database
@@ -44,7 +45,7 @@ class PostgresViewsRig:
         self.uow = PostgresUnitOfWork(database, new_id=new_id, max_attempts=LIMITS.job_attempts)
         self.jobs = PostgresJobs(database, limits=LIMITS, new_id=new_id, boot_clock=boot_seconds)
         self.orders = PostgresOrderViews(database)
-        self.catalog = PostgresCatalogViews(database, gateway_fee=FEE)
+        self.catalog = PostgresCatalogViews(database, gateway_fee=FEE, count_exact=COUNTED_BY_RIG)
         self.desk = PostgresDeskViews(database, limits=LIMITS)
         self.upkeep = PostgresUpkeep(database)
 

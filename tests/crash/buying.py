@@ -17,6 +17,7 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.idempotency import Once
 from bitloot.domain.quote import Wanted
 from bitloot.ports.errors import StoreUnavailable
+from bitloot.ports.views.catalog import ShelfQuery
 from bitloot_web.composition.opening import open_shop
 from bitloot_web.plugins import Configuration
 from bitloot_web.shop import Shop
@@ -158,8 +159,10 @@ def buying(configuration: Configuration, town: Town, purchases: list[Purchase]) 
                 [
                     product.slug
                     for product in (
-                        await views.products(limit=50, after=None, source=source, in_stock=True)
-                    ).items
+                        await views.products(
+                            ShelfQuery(source=source, in_stock=True), limit=50, after=None
+                        )
+                    ).page.items
                     if not product.is_preorder
                 ]
                 for source in ("kinguin", "custom")

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from bitloot.domain.limits import Limits
-from bitloot.ports.views.catalog import CatalogViews
+from bitloot.ports.views.catalog import CatalogViews, ShelfQuery
 from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
 from bitloot_adapters.postgres.lending import Connection
@@ -168,9 +168,10 @@ HOT: dict[str, Callable[[Shop], Awaitable[object]]] = {
     "buyer_timeline": lambda shop: shop.orders.buyer_timeline(shop.order_id, after=0, limit=9),
     "email_of": lambda shop: shop.orders.email_of(shop.order_id),
     "product": lambda shop: shop.catalog.product("product-000777"),
-    "products": lambda shop: shop.catalog.products(
-        limit=20, after="product-001000", source=None, in_stock=True
-    ),
+    "products": lambda shop: shop.catalog.products(ShelfQuery(in_stock=True), limit=20, after=None),
+    "search": lambda shop: shop.catalog.products(ShelfQuery(text="game"), limit=20, after=None),
+    "filters": lambda shop: shop.catalog.filters(),
+    "group": lambda shop: shop.catalog.group("variants"),
     "sellables": lambda shop: shop.catalog.sellables([shop.product_id]),
     "order_id_of_number": lambda shop: shop.desk.order_id_of_number("BL777"),
     "file": lambda shop: shop.desk.file(shop.order_id),

@@ -152,6 +152,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     page_max: int = 100
     bulk_max: int = 100
     count_exact: int = 1000
+    search_text: int = 200
+    answer_life: timedelta = 1 * _S
+    answers_bytes: int = 16 * 1024 * 1024
     sockets_per_order: int = 5
     cache_entries: int = 10_000
 

@@ -1,17 +1,14 @@
-"""The suites of the views of orders and of the shelf: what is written is what is shown."""
+"""The suite of the views of orders: what is written is what is shown."""
 
 from datetime import timedelta
 from decimal import Decimal
 
-import msgspec
-
 from bitloot.domain.buyer_timeline import BUYER_EVENTS
 from bitloot.domain.decision import Decision, Event, update
-from bitloot.domain.pricing import unit_price
 from bitloot.ports.views.orders import ItemView, OrderView, TimelineEntry
 from bitloot.testing.contract import Contract
-from bitloot.testing.rows import FEE, PRICE, SUPPLIER, Goods, stocked
-from bitloot.testing.store_rig import file_of, own_stock, placed, record, rows_of
+from bitloot.testing.rows import PRICE, stocked
+from bitloot.testing.store_rig import file_of, placed, record, rows_of
 from bitloot.testing.view_rig import ViewsRig, change, handed_over, ordered, put, sold
 
 NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -291,87 +288,3 @@ class OrderViewsContract(Contract):
         ]
         assert {e.kind for e in seen} <= BUYER_EVENTS
         assert "changes" not in TimelineEntry.__struct_fields__
-
-
-class CatalogViewsContract(Contract):
-    """The shelf shows what is published, at the price of a quote, a page at a time."""
-
-    async def test_the_shelf_is_read_by_slug_a_page_at_a_time(self, rig: ViewsRig) -> None:
-        goods = [await _on_sale(rig, slug=slug) for slug in ("b-2", "a-1", "c-3", "b-10", "d")]
-        await change(rig, goods[-1].product, is_published=False)
-        slugs: list[str] = []
-        after: str | None = None
-        for _ in range(3):
-            page = await rig.catalog.products(limit=2, after=after, source=None, in_stock=False)
-            slugs += [product.slug for product in page.items]
-            after = page.after
-            if after is None:
-                break
-        assert slugs == ["a-1", "b-10", "b-2", "c-3"]
-        assert after is None
-
-    async def test_a_product_shows_what_a_quote_would_say(self, rig: ViewsRig) -> None:
-        cheap = await _on_sale(rig, slug="cheap", stock=3, cost="9.00")
-        dear = await _on_sale(rig, slug="dear", stock=2, cost="20.00")
-        shown_cheap = await rig.catalog.product("cheap")
-        shown_dear = await rig.catalog.product("dear")
-        assert shown_cheap is not None
-        assert shown_dear is not None
-        assert (shown_cheap.id, shown_cheap.available) == (cheap.product.id, 3)
-        assert (shown_cheap.price, shown_cheap.source) == (PRICE, SUPPLIER)
-        assert shown_dear.price == unit_price(Decimal("20.00"), Decimal(0), FEE)
-        (facts,) = await rig.catalog.sellables([dear.product.id])
-        assert (facts.product.id, facts.available) == (dear.product.id, 2)
-        assert facts.unit_cost == Decimal(20)
-
-    async def test_what_cannot_be_had_is_shown_without_units(self, rig: ViewsRig) -> None:
-        await _on_sale(rig, slug="gone", stock=0)
-        gone = await rig.catalog.product("gone")
-        assert gone is not None
-        assert (gone.available, gone.price) == (0, PRICE)
-        empty = await own_stock(rig)
-        shown_empty = await rig.catalog.product(empty.product.slug)
-        assert shown_empty is not None
-        assert (shown_empty.available, shown_empty.price) == (0, PRICE)
-
-    async def test_hidden_and_unknown_products_are_not_there(self, rig: ViewsRig) -> None:
-        goods = await _on_sale(rig, slug="hidden")
-        await change(rig, goods.product, is_published=False)
-        assert await rig.catalog.product("hidden") is None
-        assert await rig.catalog.product("nothing") is None
-
-    async def test_the_shelf_is_narrowed_by_source_and_by_stock(self, rig: ViewsRig) -> None:
-        theirs = await _on_sale(rig, slug="theirs", stock=1)
-        await _on_sale(rig, slug="theirs-gone", stock=0)
-        ours, ours_gone = await own_stock(rig, "5", "6"), await own_stock(rig)
-
-        async def slugs(source: str | None, *, in_stock: bool) -> set[str]:
-            page = await rig.catalog.products(limit=9, after=None, source=source, in_stock=in_stock)
-            assert page.after is None
-            return {product.slug for product in page.items}
-
-        own = {ours.product.slug, ours_gone.product.slug}
-        assert await slugs("custom", in_stock=False) == own
-        assert await slugs("custom", in_stock=True) == {ours.product.slug}
-        assert await slugs(SUPPLIER, in_stock=True) == {theirs.product.slug}
-        assert len(await slugs(None, in_stock=False)) == 4
-        shown_ours = await rig.catalog.product(ours.product.slug)
-        assert shown_ours is not None
-        assert shown_ours.available == 2
-
-    async def test_facts_for_a_quote_come_in_the_order_asked_for(self, rig: ViewsRig) -> None:
-        one, two = await _on_sale(rig, slug="one"), await own_stock(rig, "4")
-        asked = [two.product.id, NOBODY, one.product.id]
-        found = await rig.catalog.sellables(asked)
-        assert [s.product.id for s in found] == [two.product.id, one.product.id]
-        assert (found[0].offer, found[0].unit_cost) == (None, Decimal(4))
-        assert found[1].offer is not None
-
-
-async def _on_sale(rig: ViewsRig, *, slug: str, stock: int = 5, cost: str = "9.00") -> Goods:
-    goods = rows_of(rig).goods(stock=stock, cost=Decimal(cost))
-    named = msgspec.structs.replace(
-        goods, product=msgspec.structs.replace(goods.product, slug=slug)
-    )
-    await record(rig, stocked(named))
-    return msgspec.structs.replace(named, product=msgspec.structs.replace(named.product, version=1))

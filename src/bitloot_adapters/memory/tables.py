@@ -43,6 +43,7 @@ class Tables:
         self._rows: dict[type[Row], dict[str, Row]] = {row: {} for row in TABLES}
         self._of_order: dict[tuple[type[Row], str], dict[str, None]] = defaultdict(dict)
         self._unique: dict[tuple[str, UniqueKey], str] = {}
+        self.writes = 0
 
     def get(self, row: type[R], row_id: str) -> R | None:
         """One row by id."""
@@ -98,6 +99,7 @@ class Tables:
                 del self._of_order[row_type, was][row_id]
             if order_id is not None:
                 self._of_order[row_type, order_id][row_id] = None
+        self.writes += 1
         for listing in out_of_step(written, self):
             self._rows[Listing][listing.id] = listing
         for gone in remove:

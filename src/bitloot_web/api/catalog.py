@@ -1,83 +1,274 @@
-"""The shelves: what can be bought, and for how much."""
+"""The shelves: what can be bought, and for how much. Answers are kept for a moment."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
-from litestar.params import FromPath, QueryParameter
+from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 
-from bitloot.domain.money import eur_text
-from bitloot.ports.views.catalog import ProductView
-from bitloot_web.dependencies import TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot.domain.money import Eur, plain
+from bitloot.ports.views.catalog import ShelfQuery, Sort
+from bitloot_web.answers import Answers, response
+from bitloot_web.api.catalog_shapes import (
+    CatalogFilters,
+    Category,
+    Group,
+    GroupDetails,
+    ProductDetails,
+    ProductPage,
+    category_shown,
+    details,
+    filters_shown,
+    group_details,
+    group_shown,
+    page_shown,
+)
+from bitloot_web.api.fields import eur
+from bitloot_web.dependencies import TheAnswers, TheShop
+from bitloot_web.paging import (
+    Cursors,
+    PageCursor,
+    PageLimit,
+    PageOf,
+    page_size,
+    part_of,
+    refused,
+)
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import get
 from bitloot_web.security.rate_limits import limited
+from bitloot_web.shop import Shop
 
-MAX_SLUG = 200
+MAX_SLUG: Final = 200
+MAX_VALUE: Final = 100
+MAX_PRICE: Final = 64
+
+IfNoneMatch: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="If-None-Match", max_length=1024, description="ETags of answers that are at hand."
+    ),
+]
+SearchText: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(
+        name="q",
+        description="Words; the last may be the beginning of one. A slip in a word is mended.",
+        examples=[Example(value="lantern kee")],
+    ),
+]
 
 
-class Product(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A product on the shelf; `price` in EUR a unit, `available` units can be bought now."""
-
-    id: str
-    slug: str
-    title: str
-    description: str
-    source: str
-    platform: str | None
-    region: str | None
-    excluded_countries: tuple[str, ...]
-    price: str
-    currency: str
-    available: int
-    is_preorder: bool
-    release_date: str | None
-    cover_url: str | None
-
-
-def shown(view: ProductView) -> Product:
-    """The product as it is answered."""
-    return Product(
-        id=view.id,
-        slug=view.slug,
-        title=view.title,
-        description=view.description,
-        source=view.source,
-        platform=view.platform,
-        region=view.region,
-        excluded_countries=view.excluded_countries,
-        price=eur_text(view.price),
-        currency="EUR",
-        available=max(0, view.available),
-        is_preorder=view.is_preorder,
-        release_date=view.release_date,
-        cover_url=view.cover_url,
+def _value(description: str, example: str) -> QueryParameter:
+    return QueryParameter(
+        min_length=1,
+        max_length=MAX_VALUE,
+        description=description,
+        examples=[Example(value=example)],
     )
 
 
-@get("/v1/catalog/products", guards=[limited("catalogue")], operation_id="listProducts")
+def _responses(shape: type) -> Mapping[int, ResponseSpec]:
+    return {
+        200: ResponseSpec(shape, generate_examples=False, description="As it is now."),
+        304: ResponseSpec(None, generate_examples=False, description="As it was."),
+    }
+
+
+@get(
+    "/v1/catalog/products",
+    guards=[limited("catalogue")],
+    operation_id="listProducts",
+    responses=_responses(ProductPage),
+)
 async def products(
+    *,
     shop: TheShop,
+    answers: TheAnswers,
+    if_none_match: IfNoneMatch = None,
     limit: PageLimit = None,
     cursor: PageCursor = None,
-    source: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    q: SearchText = None,
+    category: Annotated[str | None, _value("The slug of a category.", "action")] = None,
+    platform: Annotated[str | None, _value("A platform, to the letter.", "Steam")] = None,
+    region: Annotated[str | None, _value("A region, to the letter.", "Europe")] = None,
+    source: Annotated[str | None, _value("`custom` or a supplier.", "kinguin")] = None,
+    price_from: Annotated[
+        str | None,
+        QueryParameter(name="priceFrom", max_length=MAX_PRICE, description="EUR, at least."),
+    ] = None,
+    price_to: Annotated[
+        str | None,
+        QueryParameter(name="priceTo", max_length=MAX_PRICE, description="EUR, at most."),
+    ] = None,
     in_stock: Annotated[bool, QueryParameter(name="inStock")] = False,
-) -> PageOf[Product]:
-    """Published products by slug, a page at a time."""
-    cursors = Cursors(shop.edge.cursor_key, f"products|{source}|{in_stock}")
-    page = await shop.views.catalog.products(
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+    sort: Annotated[
+        Sort, QueryParameter(description="`title` sorts by address, `-price` by falling price.")
+    ] = "popular",
+) -> Response[bytes]:
+    """Listed products, narrowed, searched and sorted, a page at a time."""
+    query = ShelfQuery(
+        text=_text(q, shop),
+        category=category,
+        platform=platform,
+        region=region,
         source=source,
+        price_from=_bound(price_from, "priceFrom"),
+        price_to=_bound(price_to, "priceTo"),
         in_stock=in_stock,
+        sort=sort,
     )
-    return cursors.page(page, shown)
+    if query.price_from is not None and query.price_to is not None:
+        _check_bounds(query.price_from, query.price_to)
+    size, name = page_size(limit, shop.limits), _name(query)
+    cursors = Cursors(shop.edge.cursor_key, name)
+    after = cursors.read(cursor)
+
+    async def page() -> ProductPage:
+        shelf = await shop.views.catalog.products(query, limit=size, after=after)
+        following = shelf.page.after
+        return page_shown(shelf, None if following is None else cursors.write(following))
+
+    return await _kept(shop, answers, f"{name}|{size}|{after}", page, if_none_match)
 
 
-@get("/v1/catalog/products/{slug:str}", guards=[limited("catalogue")], operation_id="getProduct")
-async def product(shop: TheShop, slug: FromPath[str]) -> Product:
+@get(
+    "/v1/catalog/products/{slug:str}",
+    guards=[limited("catalogue")],
+    operation_id="getProduct",
+    responses=_responses(ProductDetails),
+)
+async def product(
+    shop: TheShop, answers: TheAnswers, slug: FromPath[str], if_none_match: IfNoneMatch = None
+) -> Response[bytes]:
     """One published product."""
-    view = await shop.views.catalog.product(slug) if len(slug) <= MAX_SLUG else None
-    if view is None:
-        raise ProblemError("not-found")
-    return shown(view)
+
+    async def one() -> ProductDetails:
+        view = await shop.views.catalog.product(slug) if len(slug) <= MAX_SLUG else None
+        if view is None:
+            raise ProblemError("not-found")
+        return details(view)
+
+    return await _kept(shop, answers, f"product|{slug}", one, if_none_match)
+
+
+@get(
+    "/v1/catalog/filters",
+    guards=[limited("catalogue")],
+    operation_id="getFilters",
+    responses=_responses(CatalogFilters),
+)
+async def filters(
+    shop: TheShop, answers: TheAnswers, if_none_match: IfNoneMatch = None
+) -> Response[bytes]:
+    """What lists can be narrowed by, and how many products each value has."""
+
+    async def found() -> CatalogFilters:
+        return filters_shown(await shop.views.catalog.filters())
+
+    return await _kept(shop, answers, "filters", found, if_none_match)
+
+
+@get(
+    "/v1/catalog/categories",
+    guards=[limited("catalogue")],
+    operation_id="listCategories",
+    responses=_responses(PageOf[Category]),
+)
+async def categories(
+    shop: TheShop,
+    answers: TheAnswers,
+    if_none_match: IfNoneMatch = None,
+    limit: PageLimit = None,
+    cursor: PageCursor = None,
+) -> Response[bytes]:
+    """The categories of the shop in their order; 100 a page unless told."""
+    cursors = Cursors(shop.edge.cursor_key, "categories")
+    after = cursors.read(cursor)
+
+    async def page() -> PageOf[Category]:
+        found = await shop.views.catalog.categories()
+        return cursors.page(part_of(found, limit, after, shop.limits), category_shown)
+
+    return await _kept(shop, answers, f"categories|{limit}|{after}", page, if_none_match)
+
+
+@get(
+    "/v1/catalog/groups",
+    guards=[limited("catalogue")],
+    operation_id="listGroups",
+    responses=_responses(PageOf[Group]),
+)
+async def groups(
+    shop: TheShop,
+    answers: TheAnswers,
+    if_none_match: IfNoneMatch = None,
+    limit: PageLimit = None,
+    cursor: PageCursor = None,
+) -> Response[bytes]:
+    """Groups of variants by slug, a page at a time."""
+    cursors, size = Cursors(shop.edge.cursor_key, "groups"), page_size(limit, shop.limits)
+    after = cursors.read(cursor)
+
+    async def page() -> PageOf[Group]:
+        found = await shop.views.catalog.groups(limit=size, after=after)
+        return cursors.page(found, group_shown)
+
+    return await _kept(shop, answers, f"groups|{size}|{after}", page, if_none_match)
+
+
+@get(
+    "/v1/catalog/groups/{slug:str}",
+    guards=[limited("catalogue")],
+    operation_id="getGroup",
+    responses=_responses(GroupDetails),
+)
+async def group(
+    shop: TheShop, answers: TheAnswers, slug: FromPath[str], if_none_match: IfNoneMatch = None
+) -> Response[bytes]:
+    """One group with its products."""
+
+    async def one() -> GroupDetails:
+        view = await shop.views.catalog.group(slug) if len(slug) <= MAX_SLUG else None
+        if view is None:
+            raise ProblemError("not-found")
+        return group_details(view)
+
+    return await _kept(shop, answers, f"group|{slug}", one, if_none_match)
+
+
+async def _kept(
+    shop: Shop,
+    answers: Answers,
+    name: str,
+    make: Callable[[], Awaitable[msgspec.Struct]],
+    if_none_match: str | None,
+) -> Response[bytes]:
+    answer = await answers.answer(name, shop.views.catalog.version, make)
+    return response(answer, if_none_match)
+
+
+def _name(query: ShelfQuery) -> str:
+    """What a list is called: its cursors belong to it alone."""
+    return f"products|{msgspec.json.encode(query).decode()}"
+
+
+def _text(q: str | None, shop: Shop) -> str | None:
+    """What to search for; nothing where nothing but blanks was typed."""
+    if q is None or not q.strip():
+        return None
+    if len(q) > shop.limits.search_text:
+        raise refused("q", f"Search for at most {shop.limits.search_text} characters.")
+    return q
+
+
+def _bound(price: str | None, name: str) -> Eur | None:
+    return None if price is None else eur(price, name)
+
+
+def _check_bounds(price_from: Eur, price_to: Eur) -> None:
+    if price_from > price_to:
+        raise refused("priceTo", f"Give at least {plain(price_from)}, as priceFrom says.")

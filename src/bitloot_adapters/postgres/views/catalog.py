@@ -1,84 +1,287 @@
-"""What buyers see of the shelves: pages by slug, each product with what can be had of it now."""
+"""What buyers see of the shelves, one statement for each question."""
 
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, func, or_, select, true
+import msgspec
 
 from bitloot.domain.fulfilment_plan import OWN_STOCK
-from bitloot.domain.product import Sellable
-from bitloot.ports.views.catalog import ProductView
-from bitloot.ports.views.paging import Page, page_of
-from bitloot.ports.views.shelf import product_view
-from bitloot_adapters.postgres.checkout_reads import (
-    best_offer,
-    facts_of,
-    free_keys,
-    sellable,
-    sellables_of,
+from bitloot.domain.money import up_to_cent
+from bitloot.domain.product import Sellable, SystemRequirements
+from bitloot.domain.search_text import words_of
+from bitloot.ports.views.catalog import (
+    COUNT_EXACT,
+    FACET_VALUES,
+    CategoryView,
+    FacetValue,
+    Filters,
+    GroupDetail,
+    GroupOfProduct,
+    GroupView,
+    MediaView,
+    MemberView,
+    OfferView,
+    ProductDetail,
+    ProductView,
+    Reading,
+    Shelf,
+    ShelfQuery,
 )
+from bitloot.ports.views.paging import Page, page_of
+from bitloot.ports.views.shelf import ShelfKey, key_after, key_text, shown_price
+from bitloot_adapters.postgres.checkout_reads import sellable, sellables_of
 from bitloot_adapters.postgres.pool import Database
-from bitloot_adapters.postgres.statements import Statement, ask, compiled
-from bitloot_adapters.postgres.tables import listings, products
-from bitloot_adapters.postgres.views.orders import word
+from bitloot_adapters.postgres.statements import Rows, Values, ask
+from bitloot_adapters.postgres.views import product_statements as statements
+from bitloot_adapters.postgres.views.shelf_statements import CARD_WIDTH, ShelfForm, shelf
+
+_FILTERS: Final = ("category", "platform", "region", "source", "in_stock")
+_PRICES: Final = ("price_from", "price_to")
+_GROUP_WIDTH: Final = 4
+_NOTHING: Final = Shelf(page=Page((), None))
 
 
-def _slug(name: str) -> ColumnElement[str]:
-    return bindparam(name, type_=Text)
+class _Card(msgspec.Struct, frozen=True, array_like=True):
+    """The columns `CARD`."""
+
+    id: str
+    slug: str
+    title: str
+    source: str
+    category: str | None
+    platform: str | None
+    region: str | None
+    excluded_countries: tuple[str, ...]
+    is_preorder: bool
+    release_date: str | None
+    cover_url: str | None
+    price: Decimal
+    is_loss_signed: bool
+    cost: Decimal | None
+    available: int
 
 
-@lru_cache(maxsize=16)
-def _shelf(*, one: bool, after: bool, source: bool, in_stock: bool) -> Statement:
-    """Published products with their best offer and free keys: one of them, or a page."""
-    offer, stock = best_offer(), free_keys()
-    found = (
-        select(*facts_of(offer, stock))
-        .select_from(products.join(listings).outerjoin(offer, true()).outerjoin(stock, true()))
-        .where(products.c.is_published)
-    )
-    if one:
-        return compiled(found.where(products.c.slug == _slug("slug")))
-    if after:
-        found = found.where(products.c.slug > _slug("after"))
-    if source:
-        found = found.where(products.c.source == bindparam("source", type_=Text))
-    if in_stock:
-        left = case(
-            (products.c.source == word(OWN_STOCK), stock.c.free),
-            else_=func.coalesce(offer.c.stock - offer.c.held, 0),
-        )
-        found = found.where(or_(left > 0))
-    return compiled(found.order_by(products.c.slug).limit(bindparam("most", type_=Integer)))
+class _Details(msgspec.Struct, frozen=True, array_like=True):
+    """The columns `DETAILS`, and what hangs on a product, as JSON."""
+
+    description: str
+    original_name: str | None
+    genres: tuple[str, ...]
+    tags: tuple[str, ...]
+    languages: tuple[str, ...]
+    developers: tuple[str, ...]
+    publishers: tuple[str, ...]
+    age_rating: str | None
+    metacritic: Decimal | None
+    system_requirements: str
+    media: str
+    offers: str
+    groups: str
 
 
-_ONE: Final = _shelf(one=True, after=False, source=False, in_stock=False)
+class _Counted(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    value: str | None
+    count: int
+
+
+_READINGS: Final = msgspec.json.Decoder(tuple[Reading, ...])
+_MEDIA: Final = msgspec.json.Decoder(tuple[MediaView, ...])
+_OFFERS: Final = msgspec.json.Decoder(tuple[OfferView, ...])
+_GROUPS: Final = msgspec.json.Decoder(tuple[GroupOfProduct, ...])
+_REQUIREMENTS: Final = msgspec.json.Decoder(tuple[SystemRequirements, ...])
 
 
 class PostgresCatalogViews:
-    """The port `CatalogViews`. `gateway_fee` is the share that prices have to carry."""
+    """The port `CatalogViews`. `gateway_fee` is the share that prices have to carry; what lists can
+    be narrowed by is counted up to `count_exact`.
+    """
 
-    def __init__(self, database: Database, *, gateway_fee: Decimal) -> None:
+    def __init__(
+        self, database: Database, *, gateway_fee: Decimal, count_exact: int = COUNT_EXACT
+    ) -> None:
         self._database = database
         self._gateway_fee = gateway_fee
+        self._count_exact = count_exact
+        self.version = 0
 
-    async def products(
-        self, *, limit: int, after: str | None, source: str | None, in_stock: bool
-    ) -> Page[ProductView]:
-        statement = _shelf(
-            one=False, after=after is not None, source=source is not None, in_stock=in_stock
+    def changed(self) -> None:
+        """Something that is shown may be another from now on."""
+        self.version += 1
+
+    async def products(self, query: ShelfQuery, *, limit: int, after: str | None) -> Shelf:
+        key = key_after(after)
+        words = () if query.text is None else words_of(query.text)
+        if query.text is not None and not words:
+            return _NOTHING
+        form = ShelfForm(
+            given=_given(query),
+            sort=query.sort,
+            is_search=bool(words),
+            way=None if key is None else key.way,
+            limit=limit,
         )
-        given = {"after": after, "source": source}
-        values = {name: value for name, value in given.items() if value is not None}
-        (rows,) = await self._database.read(ask(statement, **values, most=limit + 1))
-        found = [product_view(sellable(row), self._gateway_fee) for row in rows]
-        return page_of(found, limit, lambda product: product.slug)
+        (rows,) = await self._database.read(ask(shelf(form), **_values(query, key, words)))
+        shown = tuple(self._card(row[:CARD_WIDTH]) for row in rows[:limit])
+        is_more = len(rows) > limit
+        told = rows[0][-1] if rows else None
+        return Shelf(
+            page=Page(shown, _key(rows[limit - 1]) if is_more else None),
+            readings=() if told is None else _READINGS.decode(str(told)),
+        )
 
-    async def product(self, slug: str) -> ProductView | None:
-        (rows,) = await self._database.read(ask(_ONE, slug=slug))
-        return product_view(sellable(rows[0]), self._gateway_fee) if rows else None
+    async def product(self, slug: str) -> ProductDetail | None:
+        if "\x00" in slug:
+            return None
+        (rows,) = await self._database.read(ask(statements.PRODUCT, slug=slug))
+        return self._detail(rows[0]) if rows else None
+
+    async def filters(self) -> Filters:
+        (rows,) = await self._database.read(ask(statements.FILTERS, most=self._count_exact + 1))
+        found: dict[str, list[FacetValue]] = {name: [] for name in statements.FACETS}
+        ends: dict[str, Decimal | None] = {}
+        for row in rows:
+            counted = msgspec.convert(row, _Counted)
+            if counted.name in found and counted.value is not None:
+                found[counted.name].append(self._facet(counted.value, counted.count))
+            elif counted.name not in found:
+                ends[counted.name] = None if counted.value is None else Decimal(counted.value)
+        return Filters(
+            categories=tuple(found["category"]),
+            platforms=tuple(found["platform"]),
+            regions=tuple(found["region"]),
+            price_from=ends["price_from"],
+            price_to=ends["price_to"],
+        )
+
+    async def categories(self) -> tuple[CategoryView, ...]:
+        (rows,) = await self._database.read(
+            ask(statements.CATEGORIES, most=self._count_exact + 1, limit=FACET_VALUES)
+        )
+        counted = (msgspec.convert(row, _Counted) for row in rows)
+        facets = ((each, self._facet(each.name, each.count)) for each in counted)
+        return tuple(
+            CategoryView(
+                slug=each.name, title=each.value or "", count=facet.count, is_more=facet.is_more
+            )
+            for each, facet in facets
+        )
+
+    async def groups(self, *, limit: int, after: str | None) -> Page[GroupView]:
+        question = (
+            ask(statements.GROUPS, limit=limit + 1)
+            if after is None
+            else ask(statements.GROUPS_AFTER, limit=limit + 1, after=after)
+        )
+        (rows,) = await self._database.read(question)
+        names = GroupView.__struct_fields__
+        found = [msgspec.convert(dict(zip(names, row, strict=True)), GroupView) for row in rows]
+        return page_of(found, limit, lambda group: group.slug)
+
+    async def group(self, slug: str) -> GroupDetail | None:
+        if "\x00" in slug:
+            return None
+        (rows,) = await self._database.read(ask(statements.GROUP, slug=slug))
+        return self._group(rows) if rows else None
 
     async def sellables(self, product_ids: Sequence[str]) -> tuple[Sellable, ...]:
         (rows,) = await self._database.read(sellables_of(product_ids))
         return tuple(sellable(row) for row in rows)
+
+    def _facet(self, value: str, count: int) -> FacetValue:
+        most = self._count_exact
+        return FacetValue(value=value, count=min(count, most), is_more=count > most)
+
+    def _card(self, row: Values) -> ProductView:
+        card = msgspec.convert(row, _Card)
+        return ProductView(
+            id=card.id,
+            slug=card.slug,
+            title=card.title,
+            source=card.source,
+            category=card.category,
+            platform=card.platform,
+            region=card.region,
+            excluded_countries=card.excluded_countries,
+            price=shown_price(
+                card.price, card.cost, self._gateway_fee, is_loss_signed=card.is_loss_signed
+            ),
+            available=max(0, card.available),
+            is_preorder=card.is_preorder,
+            release_date=card.release_date,
+            cover_url=card.cover_url,
+        )
+
+    def _detail(self, row: Values) -> ProductDetail:
+        view = self._card(row[:CARD_WIDTH])
+        more = msgspec.convert(row[CARD_WIDTH:], _Details)
+        offers = _OFFERS.decode(more.offers)
+        if view.source == OWN_STOCK:
+            offers = (OfferView(source=OWN_STOCK, available=view.available), *offers)
+        return ProductDetail(
+            **msgspec.structs.asdict(view),
+            description=more.description,
+            original_name=more.original_name,
+            genres=more.genres,
+            tags=more.tags,
+            languages=more.languages,
+            developers=more.developers,
+            publishers=more.publishers,
+            age_rating=more.age_rating,
+            metacritic=more.metacritic,
+            system_requirements=_REQUIREMENTS.decode(more.system_requirements),
+            media=_MEDIA.decode(more.media),
+            offers=offers,
+            groups=tuple(map(_rounded, _GROUPS.decode(more.groups))),
+        )
+
+    def _group(self, rows: Rows) -> GroupDetail:
+        slug, title, description, cover_url = rows[0][:_GROUP_WIDTH]
+        members = tuple(
+            MemberView(label=str(row[_GROUP_WIDTH]), product=self._card(row[_GROUP_WIDTH + 1 :]))
+            for row in rows
+            if row[_GROUP_WIDTH] is not None
+        )
+        return msgspec.convert(
+            {
+                "slug": slug,
+                "title": title,
+                "description": description,
+                "cover_url": cover_url,
+                "members": members,
+            },
+            GroupDetail,
+        )
+
+
+def _rounded(group: GroupOfProduct) -> GroupOfProduct:
+    shown = tuple(
+        msgspec.structs.replace(each, price=up_to_cent(each.price)) for each in group.products
+    )
+    return msgspec.structs.replace(group, products=shown)
+
+
+def _given(query: ShelfQuery) -> frozenset[str]:
+    """The names of the filters, own goods apart from those of a supplier."""
+    given = {name for name in _FILTERS if getattr(query, name)}
+    given |= {name for name in _PRICES if getattr(query, name) is not None}
+    if query.source == OWN_STOCK:
+        given = given - {"source"} | {"own"}
+    return frozenset(given)
+
+
+def _values(query: ShelfQuery, key: ShelfKey | None, words: Sequence[str]) -> dict[str, object]:
+    exact = " & ".join(f"'{word}'" for word in words) + ":*"
+    values = {name: getattr(query, name) for name in (*_FILTERS, *_PRICES)}
+    values |= {"words": list(words), "exact": exact}
+    if key is not None:
+        values |= msgspec.structs.asdict(key)
+    return values
+
+
+def _key(row: Values) -> str:
+    """Where a page ends that ends with this row."""
+    way, rank, weight, price = row[CARD_WIDTH:-1]
+    key = {"way": way, "id": row[0], "slug": row[1], "rank": rank, "weight": weight, "price": price}
+    return key_text(msgspec.convert(key, ShelfKey))

@@ -1,0 +1,283 @@
+"""The statements that find a page of products: one for each mixture of filters, order and way.
+
+A page is read in the order of an index where there is one for its filters. For other mixtures, and
+for searches, the few that pass are collected first and sorted; a fence says how few. Where more
+pass than that, they are common enough to be met by walking along the order itself. No statement
+sorts the table, and none counts it. What one step finds is looked up one by one (`LATERAL …
+LIMIT 1`), so that no plan turns to reading a table from end to end.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+from sqlalchemy import text
+
+from bitloot.domain.fulfilment_plan import OWN_STOCK
+from bitloot.domain.search_text import READ_AS_MAX, TYPED_LENGTHS
+from bitloot.ports.views.catalog import CANDIDATES, Sort
+from bitloot.ports.views.shelf import Way
+from bitloot_adapters.postgres.statements import Statement, compiled
+
+# So many words may lack the same letter; what is beyond is not looked at.
+NEIGHBOURS: Final = 100
+_NUMBERS: Final = {
+    "own": f"'{OWN_STOCK}'",
+    "most": str(CANDIDATES),
+    "fence": str(CANDIDATES + 1),
+    "neighbours": str(NEIGHBOURS),
+    "read_as": str(READ_AS_MAX),
+    "shortest": str(TYPED_LENGTHS.start),
+    "longest": str(TYPED_LENGTHS.stop - 1),
+}
+
+
+def filled(template: str, /, **parts: str | int) -> str:
+    """The text with its parts in their places."""
+    return template.format(**_NUMBERS, **parts)
+
+
+# What a product on a list shows: `p` and `l` are its rows.
+CARD: Final = filled("""
+    p.id, p.slug, p.title, p.source, p.category, p.platform, p.region, p.excluded_countries,
+    p.is_preorder, p.release_date, p.cover_url, l.price, l.is_loss_signed,
+    CASE WHEN p.source = {own} THEN stock.cost ELSE offer.cost END,
+    CASE WHEN p.source = {own} THEN stock.free ELSE coalesce(offer.spare, 0) END""")
+CARD_WIDTH: Final = 15
+HAD: Final = filled("""
+    LEFT JOIN LATERAL (
+        SELECT o.cost, o.stock - o.held AS spare FROM product_offers o WHERE o.product_id = p.id
+        ORDER BY (o.stock > o.held) DESC, o.cost, o.id LIMIT 1
+    ) offer ON true
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS free, max(k.cost) AS cost FROM inventory_keys k
+        WHERE p.source = {own} AND k.product_id = p.id AND k.state = 'available'
+            AND (k.expires_at IS NULL OR k.expires_at > now())
+    ) stock ON true""")
+
+_FILTERS: Final = {
+    "category": "l.category = CAST(:category AS text)",
+    "platform": "l.platform = CAST(:platform AS text)",
+    "region": "l.region = CAST(:region AS text)",
+    "own": filled("l.source = {own}"),
+    "source": "l.source = CAST(:source AS text)",
+    "price_from": "l.price >= CAST(:price_from AS numeric)",
+    "price_to": "l.price <= CAST(:price_to AS numeric)",
+    "in_stock": "l.is_available",
+}
+_PRICES: Final = frozenset({"price_from", "price_to"})
+# By which index those that pass are collected: the first of these filters that is given.
+_ANCHORS: Final = {
+    "own": "l.rank DESC, l.id DESC",
+    "category": "l.category, l.rank DESC, l.id DESC",
+    "region": "l.region, l.rank DESC, l.id DESC",
+    "platform": "l.platform, l.rank DESC, l.id DESC",
+    "price_from": "l.price, l.id",
+    "price_to": "l.price, l.id",
+}
+
+
+class _Order(msgspec.Struct, frozen=True):
+    """Columns to sort by, and the condition of what comes after a key."""
+
+    by: str
+    after: str
+
+
+_BY_RANK: Final = _Order(
+    "rank DESC, id DESC", "(rank, id) < (CAST(:rank AS integer), CAST(:id AS uuid))"
+)
+_ORDERS: Final[dict[Sort, _Order]] = {
+    "popular": _BY_RANK,
+    "price": _Order("price, id", "(price, id) > (CAST(:price AS numeric), CAST(:id AS uuid))"),
+    "-price": _Order(
+        "price DESC, id DESC", "(price, id) < (CAST(:price AS numeric), CAST(:id AS uuid))"
+    ),
+    "newest": _Order("id DESC", "id < CAST(:id AS uuid)"),
+    "title": _Order("slug", "slug > CAST(:slug AS text)"),
+}
+_BY_WEIGHT: Final = _Order(
+    "rank DESC, weight DESC, id DESC",
+    "(rank, weight, id) < (CAST(:rank AS integer), CAST(:weight AS integer), CAST(:id AS uuid))",
+)
+_WEIGHT: Final = """CASE WHEN ts_filter(s.document, '{a}') @@ (SELECT query FROM wanted) THEN 2
+    WHEN ts_filter(s.document, '{a,b}') @@ (SELECT query FROM wanted) THEN 1 ELSE 0 END"""
+
+# The query is hidden from the planner: it would read the whole table where a word is common. Words
+# that the shop does not know are read as such that differ by one slip, if nothing is hit exactly.
+_SEARCH: Final = filled("""
+    typed AS (
+        SELECT word, place, place = cardinality(CAST(:words AS text[])) AS is_last
+        FROM unnest(CAST(:words AS text[])) WITH ORDINALITY AS each(word, place)
+    ),
+    exact AS MATERIALIZED (
+        SELECT s.product_id AS id FROM search_index s
+        WHERE s.document @@ (SELECT CAST(:exact AS tsquery)) LIMIT {fence}
+    ),
+    readings AS MATERIALIZED (
+        SELECT t.word, t.place, array_agg(near.word ORDER BY near.word) AS read_as
+        FROM typed t CROSS JOIN LATERAL (
+            SELECT DISTINCT v.word FROM bitloot_variants(t.word) AS part(variant)
+            CROSS JOIN LATERAL (
+                SELECT known.word FROM search_variants known
+                WHERE known.variant = part.variant LIMIT {neighbours}
+            ) v
+            WHERE bitloot_slip(v.word, t.word) ORDER BY v.word LIMIT {read_as}
+        ) near
+        WHERE (SELECT count(*) FROM exact) = 0
+            AND length(t.word) BETWEEN {shortest} AND {longest}
+            AND NOT EXISTS (SELECT 1 FROM search_words known WHERE known.word = t.word)
+            AND (SELECT count(*) FROM (
+                SELECT 1 FROM search_index s WHERE s.document @@ CAST(quote_literal(t.word)
+                    || CASE WHEN t.is_last THEN ':*' ELSE '' END AS tsquery) LIMIT {most}
+            ) known) = 0
+        GROUP BY t.word, t.place
+    ),
+    mended AS MATERIALIZED (
+        SELECT CAST(string_agg('(' || quote_literal(t.word)
+            || CASE WHEN t.is_last THEN ':*' ELSE '' END
+            || coalesce((SELECT string_agg(' | ' || quote_literal(each), '')
+                FROM unnest(r.read_as) AS each), '') || ')', ' & ') AS tsquery) AS query
+        FROM typed t LEFT JOIN readings r ON r.place = t.place
+        WHERE EXISTS (SELECT 1 FROM readings)
+    ),
+    wanted AS MATERIALIZED (
+        SELECT coalesce((SELECT query FROM mended), CAST(:exact AS tsquery)) AS query
+    ),
+    hits AS MATERIALIZED (
+        SELECT id FROM exact
+        UNION ALL
+        (SELECT s.product_id FROM search_index s
+        WHERE s.document @@ (SELECT query FROM mended) LIMIT {fence})
+    )""")
+_READINGS: Final = """
+    (SELECT json_agg(json_build_object('word', word, 'read_as', read_as) ORDER BY place)
+     FROM readings)"""
+_ARE_MANY: Final = "(SELECT count(*) FROM {name}) > {most}"
+_SOME: Final = "SELECT id FROM {name} WHERE (SELECT count(*) FROM {name}) <= {most}"
+_PASSING: Final = """
+    passing AS MATERIALIZED (
+        SELECT l.id FROM listings l WHERE {only} ORDER BY {by} LIMIT {fence}
+    )"""
+_ONE_OF_FEW: Final = """
+    SELECT l.id, 'few' AS way, l.rank, {weight} AS weight, l.price, {slug} AS slug
+    FROM few CROSS JOIN LATERAL (
+        SELECT * FROM listings l WHERE l.id = few.id AND {only} LIMIT 1
+    ) l {look}"""
+_ITS_WORDS: Final = """
+    CROSS JOIN LATERAL (SELECT document FROM search_index WHERE product_id = few.id LIMIT 1) s"""
+_ITS_SLUG: Final = """
+    CROSS JOIN LATERAL (SELECT slug FROM products WHERE id = few.id LIMIT 1) t"""
+_HAS_WORDS: Final = """
+    (SELECT s.document @@ (SELECT query FROM wanted) FROM search_index s
+     WHERE s.product_id = l.id)"""
+_BY_SLUG: Final = """products t CROSS JOIN LATERAL (
+    SELECT * FROM listings l WHERE l.id = t.id AND {only} LIMIT 1) l"""
+_ONE_OF_ALL: Final = """
+    SELECT l.id, 'walk' AS way, l.rank, 0 AS weight, l.price, {slug} AS slug FROM {source}"""
+_PART: Final = """
+    SELECT * FROM ({ones} WHERE {only}) one WHERE {after} ORDER BY {by} LIMIT {limit}"""
+_SHELF: Final = """
+    WITH {steps}
+    SELECT {card}, page.way, page.rank, page.weight, page.price, {readings}
+    FROM page
+    CROSS JOIN LATERAL (SELECT * FROM products WHERE products.id = page.id LIMIT 1) p
+    CROSS JOIN LATERAL (SELECT * FROM listings WHERE listings.id = page.id LIMIT 1) l
+    {had}
+    ORDER BY {by}"""
+
+
+class ShelfForm(msgspec.Struct, frozen=True):
+    """What makes a statement. `given` names filters of `_FILTERS`; `way` is that of the page
+    before, None for a first page.
+    """
+
+    given: frozenset[str]
+    sort: Sort
+    is_search: bool
+    way: Way | None
+    limit: int
+
+
+@lru_cache(maxsize=512)
+def shelf(form: ShelfForm) -> Statement:
+    """A page and one product more: `CARD`, the parts of its key, how words were read."""
+    steps = [_SEARCH] if form.is_search else []
+    fences = ["hits"] if form.is_search else []
+    anchor = _anchor(form)
+    if anchor is not None:
+        gates = [filled(_ARE_MANY, name=fence) for fence in fences]
+        only = " AND ".join((_conditions(form), *gates))
+        steps.append(filled(_PASSING, only=only, by=anchor))
+        fences.append("passing")
+    parts: list[str] = []
+    if fences and form.way != "walk":
+        some = " UNION ALL ".join(filled(_SOME, name=fence) for fence in fences)
+        steps.append(f"few AS MATERIALIZED ({some})")
+        parts.append(_few(form))
+    if form.way != "few" or not fences:
+        parts.append(_walk(form, () if form.way else fences))
+    steps.append(f"page AS ({' UNION ALL '.join(f'({part})' for part in parts)})")
+    by = ", ".join(f"page.{each.strip()}" for each in _order(form).by.split(","))
+    readings = _READINGS if form.is_search else "NULL"
+    whole = filled(_SHELF, steps=", ".join(steps), card=CARD, readings=readings, had=HAD, by=by)
+    return compiled(text(whole))
+
+
+def _order(form: ShelfForm) -> _Order:
+    return _BY_WEIGHT if form.is_search and form.sort == "popular" else _ORDERS[form.sort]
+
+
+def _anchor(form: ShelfForm) -> str | None:
+    """The order of the index that those that pass are collected by; None where none is needed."""
+    given = form.given - {"in_stock"}
+    of_category = given <= _PRICES | {"category"}
+    has_index = {
+        "popular": not given & _PRICES,
+        "price": of_category,
+        "-price": of_category,
+        "newest": not given,
+        "title": not given,
+    }
+    if has_index[form.sort] and not form.is_search:
+        return None
+    return next((order for name, order in _ANCHORS.items() if name in given), None)
+
+
+def _conditions(form: ShelfForm) -> str:
+    filters = (condition for name, condition in _FILTERS.items() if name in form.given)
+    return " AND ".join(("l.is_listed", *filters))
+
+
+def _few(form: ShelfForm) -> str:
+    """Of the few, those after the key."""
+    words, by_slug = form.is_search, form.sort == "title"
+    ones = filled(
+        _ONE_OF_FEW,
+        weight=_WEIGHT if words else "0",
+        slug="t.slug" if by_slug else "NULL",
+        only=_conditions(form),
+        look=(_ITS_WORDS if words else "") + (_ITS_SLUG if by_slug else ""),
+    )
+    only = "s.document @@ (SELECT query FROM wanted)" if words else "true"
+    return _part(form, _order(form), ones, only)
+
+
+def _walk(form: ShelfForm, fences: Sequence[str]) -> str:
+    """Along the order itself, where more than few got past every fence."""
+    conditions = [filled(_ARE_MANY, name=fence) for fence in fences]
+    if form.is_search:
+        conditions.append(_HAS_WORDS)
+    slug, source = "NULL", "listings l"
+    if form.sort == "title":
+        slug, source = "t.slug", filled(_BY_SLUG, only=_conditions(form))
+    else:
+        conditions.append(_conditions(form))
+    ones = filled(_ONE_OF_ALL, slug=slug, source=source)
+    return _part(form, _ORDERS[form.sort], ones, " AND ".join(conditions) or "true")
+
+
+def _part(form: ShelfForm, order: _Order, ones: str, only: str) -> str:
+    after = order.after if form.way else "true"
+    return filled(_PART, ones=ones, only=only, after=after, by=order.by, limit=form.limit + 1)
