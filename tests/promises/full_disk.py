@@ -32,27 +32,27 @@ LEFT: Final = 64 * 1024
 BALLAST: Final = "ballast"
 
 
-def mount(folder: Path) -> None:
+def mount(folder: Path, size: int) -> None:
     """A small file system, seen by this process and its children alone."""
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "none", str(folder)]
+    options = ["-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(folder)]
     subprocess.run(["mount", *options], check=True)
 
 
-def fill(folder: Path) -> None:
-    """Take all the room there is."""
+def fill(folder: Path, *, left: int = LEFT) -> None:
+    """Take all the room there is, but for what is left."""
     room = os.statvfs(folder)
     free = room.f_bavail * room.f_frsize
     # The database takes room at the same time.
     with contextlib.suppress(OSError), (folder / BALLAST).open("ab", buffering=0) as ballast:
-        ballast.write(bytes(max(0, free - LEFT)))
+        ballast.write(bytes(max(0, free - left)))
 
 
-async def keep_full(folder: Path, seconds: float) -> None:
+async def keep_full(folder: Path, seconds: float, *, left: int = LEFT) -> None:
     """Take whatever becomes free."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        fill(folder)
+        fill(folder, left=left)
         await asyncio.sleep(0.05)
 
 
@@ -156,7 +156,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4.0)
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bitloot-full-"))
-    mount(folder / "postgres")
+    mount(folder / "postgres", SIZE)
     with open_stage(folder, is_full=False) as stage:
         told = asyncio.run(pressed(stage, asked.orders, asked.seconds))
     sys.stdout.write(json.dumps(told) + "\n")
