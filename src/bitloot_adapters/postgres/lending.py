@@ -17,6 +17,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
 
 HOME_AFTER_SECONDS: Final = 1.0
+# Whoever comes when so many wait is told at once that there is no room.
+MOST_WAITING: Final = 10_000
 
 
 class Lending:
@@ -25,7 +27,7 @@ class Lending:
     def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
         self._pool = pool
         self._room = pool.max_size
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: deque[asyncio.Future[None]] = deque(maxlen=MOST_WAITING)
         self._idle: list[Connection] = []
         # In which second each connection came from the pool.
         self._came: dict[Connection, int] = {}
@@ -75,6 +77,8 @@ class Lending:
         if self._room and not self._queue:
             self._room -= 1
             return
+        if len(self._queue) >= MOST_WAITING:
+            raise PoolTimeout
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
         self._queue.append(turn)
@@ -83,7 +87,7 @@ class Lending:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled() and turn.exception() is None:
-                self._leave()  # its turn came, and it is gone
+                self._leave()  # its turn came in the moment in which it was called off
             raise
         finally:
             giving_up.cancel()
