@@ -256,7 +256,15 @@ PRODUCTS = (
     """,
 )
 
-OFFERS = ("ALTER TABLE product_offers ADD COLUMN supplier_updated_at TIMESTAMP WITH TIME ZONE",)
+# A supplier that does not name its offers picks one for each product: those have no name at all.
+OFFERS = (
+    """
+    ALTER TABLE product_offers
+        ADD COLUMN supplier_updated_at TIMESTAMP WITH TIME ZONE,
+        DROP CONSTRAINT product_offers_offer,
+        ADD CONSTRAINT product_offers_offer UNIQUE (supplier, supplier_product_id, offer_id)
+    """,
+)
 
 MOVED = (
     """

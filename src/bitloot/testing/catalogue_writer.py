@@ -236,6 +236,15 @@ class CatalogueWriterContract(Contract):
         assert stock == {"o1": 0, "better": 7}
         assert (await _only(rig, Listing)).price == Decimal("4.40")
 
+    async def test_each_product_whose_offer_has_no_name_keeps_an_offer_of_its_own(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        pair = (supplied(1, offer_id=""), supplied(2, offer_id=""))
+        assert (await merged(rig, *pair)).offers_new == 2
+        assert (await merged(rig, *pair)).offers_changed == 0
+        sold = [each.supplier_product_id for each in await rig.all(Offer)]
+        assert sorted(sold) == ["p1", "p2"]
+
     async def test_of_a_product_named_twice_the_last_counts(self, rig: CatalogueWriterRig) -> None:
         counts = await merged(rig, supplied(1), supplied(1, stock=1))
         assert (counts.products_new, counts.offers_new) == (1, 1)

@@ -229,12 +229,15 @@ class _Run:
             if row.source == self._supplier
         }
         offers = {
-            row.offer_id: row for row in self._store.rows(Offer) if row.supplier == self._supplier
+            (row.supplier_product_id, row.offer_id): row
+            for row in self._store.rows(Offer)
+            if row.supplier == self._supplier
         }
         changes: list[Change] = []
         media: list[Change] = []
         for found in whole.products:
-            known, offer = products.get(found.supplier_product_id), offers.get(found.offer_id)
+            known = products.get(found.supplier_product_id)
+            offer = offers.get((found.supplier_product_id, found.offer_id))
             if _is_older(known, offer, found):
                 continue
             product = self._product(known, found, category(found, shelves))

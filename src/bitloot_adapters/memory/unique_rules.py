@@ -152,7 +152,7 @@ UNIQUE_RULES: Final[tuple[AnyRule, ...]] = (
     ),
     _rule("products_slug", Product, lambda r: (r.slug,)),
     _rule("products_source_product", Product, lambda r: _known(r.source, r.supplier_product_id)),
-    _rule("product_offers_offer", Offer, lambda r: (r.supplier, r.offer_id)),
+    _rule("product_offers_offer", Offer, lambda r: (r.supplier, r.supplier_product_id, r.offer_id)),
     _rule("categories_slug", Category, lambda r: (r.slug,)),
     _rule("product_media_url", ProductMedia, lambda r: (r.product_id, r.url)),
     _rule("product_groups_slug", ProductGroup, lambda r: (r.slug,)),

@@ -102,12 +102,11 @@ RECOGNISE: Final = _statement("""
     FROM staged_catalogue s
     LEFT JOIN products p
         ON p.source = {supplier} AND p.supplier_product_id = s.supplier_product_id
-    LEFT JOIN product_offers o ON o.supplier = {supplier} AND o.offer_id = s.offer_id
+    LEFT JOIN product_offers o ON o.supplier = {supplier}
+        AND o.supplier_product_id = s.supplier_product_id AND o.offer_id = s.offer_id
     WHERE (p.id IS NULL OR o.id IS NULL OR p.facts_digest IS DISTINCT FROM s.digest
-            OR (o.product_id, o.supplier_product_id, o.cost, o.stock, o.wholesale,
-                o.supplier_updated_at)
-                IS DISTINCT FROM (p.id, s.supplier_product_id, s.cost, s.stock, s.wholesale,
-                s.said_at))
+            OR (o.product_id, o.cost, o.stock, o.wholesale, o.supplier_updated_at)
+                IS DISTINCT FROM (p.id, s.cost, s.stock, s.wholesale, s.said_at))
         AND (p.supplier_updated_at > s.said_at) IS NOT TRUE
         AND (o.supplier_updated_at > s.said_at) IS NOT TRUE
     RETURNING supplier_product_id, product_id, has_facts
@@ -138,16 +137,14 @@ INSERT_OFFERS: Final = _counted("""
     FROM catalogue_news WHERE NOT has_offer
 """)
 UPDATE_OFFERS: Final = _counted("""
-    UPDATE product_offers o SET product_id = n.product_id,
-        supplier_product_id = n.supplier_product_id, cost = n.cost, stock = n.stock,
+    UPDATE product_offers o SET product_id = n.product_id, cost = n.cost, stock = n.stock,
         wholesale = n.wholesale, supplier_updated_at = n.said_at, version = o.version + 1,
         updated_at = {at}
     FROM catalogue_news n
-    WHERE o.supplier = {supplier} AND o.offer_id = n.offer_id AND n.has_offer
-        AND (o.product_id, o.supplier_product_id, o.cost, o.stock, o.wholesale,
-            o.supplier_updated_at)
-            IS DISTINCT FROM (n.product_id, n.supplier_product_id, n.cost, n.stock, n.wholesale,
-            n.said_at)
+    WHERE o.supplier = {supplier} AND o.supplier_product_id = n.supplier_product_id
+        AND o.offer_id = n.offer_id AND n.has_offer
+        AND (o.product_id, o.cost, o.stock, o.wholesale, o.supplier_updated_at)
+            IS DISTINCT FROM (n.product_id, n.cost, n.stock, n.wholesale, n.said_at)
 """)
 # Of a product that is told with another offer now, and of what is not to be sold, nothing is left.
 RETIRE_OTHERS: Final = _counted("""

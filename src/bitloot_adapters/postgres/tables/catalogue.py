@@ -91,7 +91,7 @@ product_offers = Table(
     moment("supplier_updated_at", optional=True),
     moment("updated_at"),
     PrimaryKeyConstraint("id"),
-    UniqueConstraint("supplier", "offer_id", name="product_offers_offer"),
+    UniqueConstraint("supplier", "supplier_product_id", "offer_id", name="product_offers_offer"),
     Index("product_offers_product_id", "product_id"),
     check("cost", "cost >= 0"),
     check("stock", "stock >= 0"),
