@@ -32,6 +32,7 @@ from bitloot_web.api import (
     webhooks,
 )
 from bitloot_web.api.admin import (
+    catalogue_syncs,
     fulfilment,
     holds,
     inventory,
@@ -110,6 +111,12 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     reconciliation.explain,
     inventory.import_keys,
     inventory.stock,
+    catalogue_syncs.start,
+    catalogue_syncs.status,
+    catalogue_syncs.history,
+    catalogue_syncs.refusals,
+    catalogue_syncs.search,
+    catalogue_syncs.import_product,
     own_keys.keys,
     own_keys.add_keys,
     own_keys.change_key,

@@ -22,6 +22,7 @@ from bitloot.usecases.assortment.products import Products
 from bitloot.usecases.assortment.rules import Rules
 from bitloot.usecases.assortment.shelves import Shelves
 from bitloot.usecases.assortment.stock import StockDesk
+from bitloot.usecases.assortment.suppliers import SupplierDesk
 from bitloot.usecases.catalogue_syncs import CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
@@ -106,6 +107,7 @@ class Shop:
     reconciliation: Reconciliation
     inventory: Inventory
     stock_desk: StockDesk
+    supplier_desk: SupplierDesk
     rules: Rules
     products: Products
     shelves: Shelves

@@ -14,6 +14,7 @@ from bitloot.usecases.assortment.products import Products
 from bitloot.usecases.assortment.rules import Rules
 from bitloot.usecases.assortment.shelves import Shelves
 from bitloot.usecases.assortment.stock import StockDesk
+from bitloot.usecases.assortment.suppliers import SupplierDesk
 from bitloot.usecases.catalogue_syncs import NEWS_SWEEP, SYNC_SWEEP, CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
@@ -114,6 +115,7 @@ def build_shop(
         reconciliation=over(Reconciliation, near, desk=near.views.desk, alert=alert),
         inventory=over(Inventory, near),
         stock_desk=over(StockDesk, near, goods=near.views.assortment),
+        supplier_desk=over(SupplierDesk, near, goods=near.views.assortment, margin=settings.margin),
         rules=over(Rules, near, goods=near.views.assortment, margin=settings.margin),
         products=over(Products, near),
         shelves=over(Shelves, near),

@@ -354,9 +354,11 @@ class Socket:
 UNKNOWN_ID = "01c2ae78-4200-7003-b48f-c209128b2f33"
 IDS = (
     "order_id", "item_id", "hold_id", "webhook_id", "payment_id", "product_id", "break_id",
-    "rule_id", "media_id", "category_id", "group_id", "key_id",
+    "rule_id", "media_id", "category_id", "group_id", "key_id", "sync_id",
 )  # fmt: skip
-PLACES = {"slug": "own-game", "token": "no.token", "provider": "nowpayments"}
+PLACES = {
+    "slug": "own-game", "token": "no.token", "provider": "nowpayments", "external_id": "k-0",
+}  # fmt: skip
 
 
 @dataclass(kw_only=True)

@@ -200,13 +200,13 @@ async def create_product(shop: TheShop, data: JSONBody[NewProduct]) -> Response[
     product_id = await shop.products.create(
         wanted, fields, is_published=data.is_published, actor=ADMIN
     )
-    return await _answer(shop, product_id)
+    return await product_answer(shop, product_id)
 
 
 @get("/catalog/products/{product_id:uuid}", operation_id="adminGetProduct")
 async def product(shop: TheShop, product_id: FromPath[UUID]) -> Response[ProductDetail]:
     """Everything about one product."""
-    return await _answer(shop, str(product_id))
+    return await product_answer(shop, str(product_id))
 
 
 @patch("/catalog/products/{product_id:uuid}", operation_id="adminChangeProduct")
@@ -225,7 +225,7 @@ async def change_product(
         expected_version=expected_version(if_match),
         actor=ADMIN,
     )
-    return await _answer(shop, str(product_id))
+    return await product_answer(shop, str(product_id))
 
 
 @delete("/catalog/products/{product_id:uuid}", operation_id="adminRetireProduct")
@@ -246,7 +246,7 @@ async def retire_product(
 async def publish_product(shop: TheShop, product_id: FromPath[UUID]) -> Response[ProductDetail]:
     """Show a product."""
     await shop.products.show(str(product_id), is_published=True, actor=ADMIN)
-    return await _answer(shop, str(product_id))
+    return await product_answer(shop, str(product_id))
 
 
 @post(
@@ -257,7 +257,7 @@ async def publish_product(shop: TheShop, product_id: FromPath[UUID]) -> Response
 async def unpublish_product(shop: TheShop, product_id: FromPath[UUID]) -> Response[ProductDetail]:
     """Hide a product."""
     await shop.products.show(str(product_id), is_published=False, actor=ADMIN)
-    return await _answer(shop, str(product_id))
+    return await product_answer(shop, str(product_id))
 
 
 @post("/catalog/products/bulk", status_code=200, operation_id="adminBulkProducts")
@@ -297,7 +297,8 @@ def _fields(data: ProductWords, *leave_out: str) -> dict[str, object]:
     return fields
 
 
-async def _answer(shop: Shop, product_id: str) -> Response[ProductDetail]:
+async def product_answer(shop: Shop, product_id: str) -> Response[ProductDetail]:
+    """Everything about a product, with its version. Raises ProblemError `not-found`."""
     facts = await shop.views.assortment.product(product_id)
     if facts is None:
         raise ProblemError("not-found")

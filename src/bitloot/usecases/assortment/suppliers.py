@@ -1,0 +1,96 @@
+"""What suppliers have: looked for by name, and taken over one product at a time."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from bitloot.domain.decision import AuditEntry, Decision
+from bitloot.domain.errors import Refused
+from bitloot.domain.fulfilment_plan import OWN_STOCK
+from bitloot.domain.limits import Limits
+from bitloot.domain.price_contexts import PricingTerms
+from bitloot.ports.catalogue_writer import CatalogueBatch, CatalogueWriter
+from bitloot.ports.clock import Clock, NewId
+from bitloot.ports.errors import Rejected
+from bitloot.ports.supplier import Supplier
+from bitloot.ports.supplier_catalogue import SupplierProduct
+from bitloot.ports.unit_of_work import UnitOfWork
+from bitloot.ports.views.assortment import AssortmentViews, ProductFilter
+
+INVALID: Final = "invalid"
+_PRODUCT_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupplierDesk:
+    """`suppliers` by the plugin's name; `margin` is that of the settings."""
+
+    uow: UnitOfWork
+    catalogue_writer: CatalogueWriter
+    suppliers: Mapping[str, Supplier]
+    goods: AssortmentViews
+    margin: Decimal
+    limits: Limits
+    clock: Clock
+    new_id: NewId
+
+    def supplier(self, name: str) -> Supplier:
+        """A supplier that has a catalogue. Raises Refused `not-found`."""
+        found = None if name == OWN_STOCK else self.suppliers.get(name)
+        if found is None:
+            raise Refused("not-found", "There is no such supplier.", field="supplier")
+        return found
+
+    async def search(self, supplier: str, name: str, *, limit: int) -> Sequence[SupplierProduct]:
+        """Products whose name holds this text. Raises Refused `not-found`, `invalid-input` for a
+        name that is too short; Unavailable, Rejected.
+        """
+        found = self.supplier(supplier)
+        least = found.capabilities.search_letters
+        if len(name.strip()) < max(1, least):
+            raise Refused("invalid-input", f"Write at least {least} letters.", field="name")
+        try:
+            return await found.search(name, limit=limit)
+        except Rejected as refused:
+            if refused.reason != INVALID:
+                raise
+            raise Refused(
+                "invalid-input", "The supplier cannot be asked for this.", field="name"
+            ) from None
+
+    async def take_over(self, supplier: str, supplier_product_id: str, *, actor: str) -> str:
+        """Put one product of a supplier on the shelf, or bring it up to date; gives our id of it.
+
+        May be repeated after a fault. Raises Refused `not-found` for a product that cannot be had
+        or is not for this shop; Unavailable, Rejected, StoreUnavailable.
+        """
+        known = self.supplier(supplier)
+        # It becomes part of an address at the supplier.
+        is_name = _PRODUCT_NAME.fullmatch(supplier_product_id) is not None
+        found = await known.product(supplier_product_id) if is_name else None
+        if found is None:
+            raise Refused("not-found", "The supplier has no such product to sell now.")
+        await self.catalogue_writer.merge(
+            supplier,
+            CatalogueBatch(products=(found,)),
+            terms=PricingTerms(margin=self.margin, gateway_fee=self.limits.gateway_fee),
+            new_id=self.new_id,
+            at=self.clock(),
+        )
+        only = ProductFilter(source=supplier, supplier_product_id=supplier_product_id)
+        page = await self.goods.products(only, limit=1, after=None)
+        if not page.items:
+            raise Refused("not-found", "The supplier's product could not be taken over.")
+        product_id = page.items[0].product.id
+        entry = AuditEntry(
+            at=self.clock(),
+            actor=actor,
+            action="product.imported",
+            subject=product_id,
+            facts={"supplier": supplier, "supplier_product_id": supplier_product_id},
+        )
+        async with self.uow.begin() as tx:
+            await tx.record(Decision(audit=(entry,)))
+        return product_id
