@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 from litestar import MediaType, Response
-from litestar.status_codes import HTTP_304_NOT_MODIFIED
+from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 
 ETAG_BYTES: Final = 16
 # What an entry takes up beside its body and its key.
@@ -96,7 +96,9 @@ def response(answer: Answer, if_none_match: str | None) -> Response[bytes]:
     headers = {"etag": answer.etag, "cache-control": "no-cache"}
     if if_none_match is not None and _is_among(answer.etag, if_none_match):
         return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(answer.body, media_type=MediaType.JSON, headers=headers)
+    return Response(
+        answer.body, status_code=HTTP_200_OK, media_type=MediaType.JSON, headers=headers
+    )
 
 
 def _is_among(etag: str, tags: str) -> bool:

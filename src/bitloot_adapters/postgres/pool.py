@@ -33,6 +33,9 @@ LIFETIME_SECONDS: Final = 1800
 RECONNECT_SECONDS: Final = 1.0
 KEPT_OPEN: Final = 2
 PREPARE_AFTER: Final = 5
+# What is asked often lies in memory, where a page out of order costs hardly more than the next one;
+# and no statement of ours runs so long that compiling it would pay.
+PLANNER: Final = {"random_page_cost": "1.1", "jit": "off"}
 KEEPALIVE: Final = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
 
 
@@ -183,6 +186,7 @@ async def open_database(
         "idle_in_transaction_session_timeout": _milliseconds(
             limits.database_idle_in_transaction.total_seconds()
         ),
+        **PLANNER,
     }
     pool = AsyncConnectionPool[Connection](
         url,

@@ -1,0 +1,253 @@
+"""What a page of the shelf costs: one round trip, an index for its order, no table read whole."""
+
+import random
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from decimal import Decimal
+from itertools import chain, combinations
+
+import msgspec
+import psycopg
+import pytest
+from psycopg import sql
+
+from bitloot.domain.limits import Limits
+from bitloot.ports.views.catalog import CANDIDATES, SORTS, ShelfQuery
+from bitloot.testing.invented_catalogue import InventedCatalogue
+from bitloot_adapters.postgres.lending import Connection
+from bitloot_adapters.postgres.pool import PLANNER, Database, open_database
+from bitloot_adapters.postgres.statements import Question, Rows
+from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
+from bitloot_web.devservices import Databases
+
+SIZE = 20_000
+LIMITS = Limits()
+GIVEN = {
+    "category": "action",
+    "platform": "Steam",
+    "region": "Japan",
+    "source": "kinguin",
+    "price_from": Decimal("20.00"),
+    "price_to": Decimal("20.50"),
+    "in_stock": True,
+}
+# Of these no plan reads a whole one, and of none it sorts the rows.
+LARGE = {"products", "listings", "search_index", "product_offers", "search_variants"}
+
+
+class WatchedDatabase(Database):
+    """Remembers what it was asked."""
+
+    questions: Sequence[Question] = ()
+
+    async def send(
+        self,
+        connection: Connection,
+        questions: Sequence[Question],
+        *,
+        patience: float | None = None,
+    ) -> list[Rows]:
+        self.questions = (*self.questions, *questions)
+        return await super().send(connection, questions, patience=patience)
+
+
+class Shop(msgspec.Struct, frozen=True):
+    url: str
+    database: WatchedDatabase
+    views: PostgresCatalogViews
+
+
+def fill(connection: psycopg.Connection[tuple[object, ...]], size: int) -> None:
+    """An invented catalogue, as a synchronisation leaves it."""
+    invented = InventedCatalogue(11, size)
+    with connection.cursor() as cursor:
+        with cursor.copy(
+            "COPY products (id, version, slug, title, original_name, source, supplier_product_id,"
+            " description, category, platform, region, metacritic, genres, tags, languages,"
+            " developers, publishers, system_requirements, excluded_countries, pinned, is_preorder,"
+            " hides_when_sold_out, is_published, created_at, updated_at) FROM STDIN"
+        ) as rows:
+            for place in range(size):
+                one = invented.product(place)
+                assert one is not None
+                genres = list(one.genres)
+                rows.write_row(
+                    (
+                        f"{place:08x}-0000-7000-8000-000000000000", 1, f"game-{place:06}",
+                        one.title, one.original_name, "kinguin", one.supplier_product_id,
+                        one.description, genres[0].lower(), one.platform, one.region,
+                        one.metacritic, genres, list(one.tags), list(one.languages),
+                        list(one.developers), list(one.publishers), "[]", [], [], False, False,
+                        True, one.updated_at, one.updated_at,
+                    )
+                )  # fmt: skip
+        with cursor.copy(
+            "COPY product_offers (id, version, product_id, supplier, supplier_product_id, offer_id,"
+            " cost, stock, held, wholesale, updated_at) FROM STDIN"
+        ) as rows:
+            for place in range(size):
+                one = invented.product(place)
+                assert one is not None
+                identity = f"{place:08x}-0000-7000-8000-00000000"
+                rows.write_row(
+                    (
+                        f"{identity}0001", 1, f"{identity}0000", "kinguin",
+                        one.supplier_product_id, one.offer_id, one.price, one.stock, 0, "[]",
+                        one.updated_at,
+                    )
+                )  # fmt: skip
+        cursor.execute(
+            b"INSERT INTO listings (id, version, is_listed, is_available, price, floor,"
+            b" is_loss_signed, rank, category, platform, region, source, updated_at)"
+            b" SELECT p.id, 1, true, o.stock > 0, o.cost + 1, o.cost, false,"
+            b" coalesce(floor(p.metacritic), 0)::integer, p.category, p.platform, p.region,"
+            b" p.source, p.updated_at FROM products p JOIN product_offers o ON o.product_id = p.id"
+        )
+    connection.execute(b"VACUUM ANALYZE")
+
+
+@pytest.fixture(scope="module")
+def filled(postgres_server: Databases, shop_template: str) -> Iterator[str]:
+    url = postgres_server.create_database("shelf_plans", shop_template)
+    with psycopg.connect(url, autocommit=True) as connection:
+        fill(connection, SIZE)
+    yield url
+    postgres_server.drop_database("shelf_plans")
+
+
+@pytest.fixture
+async def shop(filled: str) -> AsyncIterator[Shop]:
+    async with open_database(filled, LIMITS) as opened:
+        database = WatchedDatabase(opened._lending, patience=60.0)
+        yield Shop(filled, database, PostgresCatalogViews(database, gateway_fee=Decimal("0.01")))
+
+
+def written_out(question: Question) -> bytes:
+    """The statement with its values in the text: EXPLAIN takes no parameters."""
+    values = question.parameters or ()
+
+    def value(found: re.Match[str]) -> str:
+        return sql.Literal(values[int(found[1]) - 1]).as_string()
+
+    return re.sub(r"\$(\d+)", value, question.statement.sql.decode()).encode()
+
+
+def nodes(plan: object) -> list[dict[str, object]]:
+    """Every step of a plan that is ever run."""
+    match plan:
+        case list():
+            return [node for each in plan for node in nodes(each)]
+        case dict():
+            if plan.get("Actual Loops") == 0:
+                return []
+            own = [plan] if "Node Type" in plan else []
+            return own + [node for each in plan.values() for node in nodes(each)]
+        case _:
+            return []
+
+
+def children(node: dict[str, object]) -> list[dict[str, object]]:
+    """The steps that hand their rows to this one."""
+    plans = node.get("Plans", [])
+    assert isinstance(plans, list)
+    return [each for each in plans if each["Parent Relationship"] == "Outer"]
+
+
+def rows_of(node: dict[str, object]) -> int:
+    return round(float(str(node["Actual Rows"])))
+
+
+async def faults(shop: Shop, question: Question) -> list[str]:
+    """Tables that are read from end to end, and sorts of more than the fence lets through."""
+    async with await psycopg.AsyncConnection.connect(shop.url) as connection:
+        for name, value in PLANNER.items():
+            await connection.execute(f"SET {name} = {value}".encode())
+        text = written_out(question)
+        answer = await connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + text)
+        row = await answer.fetchone()
+    assert row is not None
+    found: list[str] = []
+    for node in nodes(row[0]):
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE:
+            found.append(f"reads {node['Relation Name']}")
+        if "Sort" in str(node["Node Type"]):
+            below = sum(rows_of(each) for each in children(node))
+            if below > CANDIDATES + 1:
+                found.append(f"sorts {below}")
+    return found
+
+
+def mixtures(*sizes: int) -> list[dict[str, object]]:
+    names = list(GIVEN)
+    several = chain.from_iterable(combinations(names, size) for size in (*sizes, len(names)))
+    return [{name: GIVEN[name] for name in chosen} for chosen in several]
+
+
+@pytest.mark.parametrize("text", [None, "deluxe", "zzzzzz", "deluxe steam"])
+async def test_no_mixture_of_filters_and_order_reads_or_sorts_a_table(
+    shop: Shop, text: str | None
+) -> None:
+    bad: dict[str, list[str]] = {}
+    for sort in SORTS:
+        for given in mixtures(0, 1) if text else mixtures(0, 1, 2):
+            query = msgspec.convert({"sort": sort, "text": text, **given}, ShelfQuery)
+            after: str | None = None
+            for page in (1, 2):
+                shop.database.questions = ()
+                trips = shop.database.round_trips
+                shelf = await shop.views.products(query, limit=20, after=after)
+                assert shop.database.round_trips - trips == 1
+                (question,) = shop.database.questions
+                found = await faults(shop, question)
+                if found:
+                    bad[f"{sort} {given} {text} page {page}"] = found
+                after = shelf.page.after
+                if after is None:
+                    break
+    assert bad == {}
+
+
+async def faulted(shop: Shop, count: int) -> tuple[int, list[str]]:
+    """Titles of the catalogue with one slip each: how many find their product among the first ten,
+    and the texts that do not.
+    """
+    drawn = random.Random(5)
+    invented = InventedCatalogue(11, SIZE)
+    found, missed = 0, []
+    while found + len(missed) < count:
+        place = drawn.randrange(SIZE)
+        one = invented.product(place)
+        assert one is not None
+        words = one.title.removesuffix(" CD Key").split()
+        at = next((n for n, word in enumerate(words) if len(word) >= 5), None)
+        if at is None:
+            continue
+        words[at] = slipped(words[at], drawn)
+        text = " ".join(words)
+        shelf = await shop.views.products(ShelfQuery(text=text), limit=10, after=None)
+        if f"game-{place:06}" in {each.slug for each in shelf.page.items}:
+            found += 1
+        else:
+            missed.append(f"{one.title} as {text}")
+    return found, missed
+
+
+def slipped(word: str, drawn: random.Random) -> str:
+    """The word with a letter wrong, missing or doubled, or two swapped."""
+    place = drawn.randrange(len(word) - 1)
+    before, here, after = word[:place], word[place], word[place + 1 :]
+    return drawn.choice(
+        (
+            before + drawn.choice("aeioustrnl") + after,
+            before + after,
+            before + here + here + after,
+            before + after[0] + here + after[1:],
+        )
+    )
+
+
+async def test_nine_of_ten_titles_with_a_slip_find_their_product_among_the_first_ten(
+    shop: Shop,
+) -> None:
+    found, missed = await faulted(shop, 500)
+    assert found >= 450, (found, missed[:20])
