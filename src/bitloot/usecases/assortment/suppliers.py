@@ -36,14 +36,22 @@ class SupplierDesk:
     clock: Clock
     new_id: NewId
 
-    def supplier(self, name: str) -> Supplier:
-        """A supplier that has a catalogue. Raises Refused `not-found`."""
-        found = None if name == OWN_STOCK else self.suppliers.get(name)
+    def supplier(self, name: str | None) -> Supplier:
+        """A supplier that has a catalogue; the only one may go without its name.
+
+        Raises Refused `not-found`, or `invalid-input` where several could be meant.
+        """
+        known = {each: found for each, found in self.suppliers.items() if each != OWN_STOCK}
+        if name is None and len(known) > 1:
+            raise Refused("invalid-input", "Name one of the suppliers.", field="supplier")
+        found = next(iter(known.values()), None) if name is None else known.get(name)
         if found is None:
             raise Refused("not-found", "There is no such supplier.", field="supplier")
         return found
 
-    async def search(self, supplier: str, name: str, *, limit: int) -> Sequence[SupplierProduct]:
+    async def search(
+        self, supplier: str | None, name: str, *, limit: int
+    ) -> Sequence[SupplierProduct]:
         """Products whose name holds this text. Raises Refused `not-found`, `invalid-input` for a
         name that is too short; Unavailable, Rejected.
         """
@@ -60,7 +68,7 @@ class SupplierDesk:
                 "invalid-input", "The supplier cannot be asked for this.", field="name"
             ) from None
 
-    async def take_over(self, supplier: str, supplier_product_id: str, *, actor: str) -> str:
+    async def take_over(self, supplier: str | None, supplier_product_id: str, *, actor: str) -> str:
         """Put one product of a supplier on the shelf, or bring it up to date; gives our id of it.
 
         May be repeated after a fault. Raises Refused `not-found` for a product that cannot be had
@@ -73,13 +81,13 @@ class SupplierDesk:
         if found is None:
             raise Refused("not-found", "The supplier has no such product to sell now.")
         await self.catalogue_writer.merge(
-            supplier,
+            known.name,
             CatalogueBatch(products=(found,)),
             terms=PricingTerms(margin=self.margin, gateway_fee=self.limits.gateway_fee),
             new_id=self.new_id,
             at=self.clock(),
         )
-        only = ProductFilter(source=supplier, supplier_product_id=supplier_product_id)
+        only = ProductFilter(source=known.name, supplier_product_id=supplier_product_id)
         page = await self.goods.products(only, limit=1, after=None)
         if not page.items:
             raise Refused("not-found", "The supplier's product could not be taken over.")
@@ -89,7 +97,7 @@ class SupplierDesk:
             actor=actor,
             action="product.imported",
             subject=product_id,
-            facts={"supplier": supplier, "supplier_product_id": supplier_product_id},
+            facts={"supplier": known.name, "supplier_product_id": supplier_product_id},
         )
         async with self.uow.begin() as tx:
             await tx.record(Decision(audit=(entry,)))

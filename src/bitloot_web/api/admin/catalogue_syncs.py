@@ -1,7 +1,7 @@
 """Runs through the catalogues of suppliers, and what suppliers have that is not ours yet."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,10 @@ from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.callers import ADMIN
 
-SupplierName = Annotated[str, QueryParameter(min_length=1, max_length=64)]
+SupplierName: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(max_length=64, description="May be left out where there is only one."),
+]
 
 
 class SyncWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,8 +159,8 @@ async def refusals(
 async def search(
     *,
     shop: TheShop,
-    supplier: SupplierName,
-    name: Annotated[str, QueryParameter(min_length=1, max_length=100)],
+    supplier: SupplierName = None,
+    name: Annotated[str, QueryParameter(max_length=100)] = "",
     limit: PageLimit = None,
 ) -> Found:
     """What a supplier has by that name, asked now."""
@@ -170,7 +173,7 @@ async def search(
 
 @post("/catalog/supplier/import/{external_id:str}", operation_id="adminImportProduct")
 async def import_product(
-    shop: TheShop, external_id: FromPath[str], supplier: SupplierName
+    shop: TheShop, external_id: FromPath[str], supplier: SupplierName = None
 ) -> Response[ProductDetail]:
     """Take over one product of a supplier, or bring it up to date."""
     product_id = await shop.supplier_desk.take_over(supplier, external_id, actor=ADMIN)
