@@ -109,14 +109,15 @@ async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
         )
     )
     listening = _listen(settings.host, settings.port)
-    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    # The server waits for open event streams, so they are told to end first.
-    app.state.watchers.stop()
-    server.should_exit = True
-    stopping.cancel()
-    await serving
+    async with opened.following_catalogue():
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # The server waits for open event streams, so they are told to end first.
+        app.state.watchers.stop()
+        server.should_exit = True
+        stopping.cancel()
+        await serving
 
 
 def _grace_seconds(limits: Limits) -> int:

@@ -15,7 +15,7 @@ from bitloot.ports.jobs import Again, Dead, Done
 from bitloot_adapters.clock import boot_seconds, new_id
 from bitloot_adapters.postgres.breakers import PostgresBreakers
 from bitloot_adapters.postgres.jobs import PostgresJobs
-from bitloot_adapters.postgres.listener import JobsListener, open_listener
+from bitloot_adapters.postgres.listener import Listener, open_listener
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.statements import ask, compiled
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
@@ -165,14 +165,14 @@ async def test_a_wish_for_the_running_job_brings_it_back_after_each_outcome(
 
 
 @pytest.fixture
-async def listener(shop_url: str) -> AsyncIterator[JobsListener]:
+async def listener(shop_url: str) -> AsyncIterator[Listener]:
     async with open_listener(shop_url, boot_seconds) as listener:
         await listener.wait(5)
         yield listener
 
 
 async def test_whoever_waits_is_woken_when_jobs_are_written(
-    uow: PostgresUnitOfWork, listener: JobsListener
+    uow: PostgresUnitOfWork, listener: Listener
 ) -> None:
     waiting = asyncio.create_task(listener.wait(30))
     await asyncio.sleep(0.05)
@@ -182,13 +182,13 @@ async def test_whoever_waits_is_woken_when_jobs_are_written(
         await waiting
 
 
-async def test_a_quiet_wait_ends_after_its_time(listener: JobsListener) -> None:
+async def test_a_quiet_wait_ends_after_its_time(listener: Listener) -> None:
     async with asyncio.timeout(5):
         await listener.wait(0.05)
 
 
 async def test_what_was_written_between_two_waits_is_not_missed(
-    uow: PostgresUnitOfWork, listener: JobsListener
+    uow: PostgresUnitOfWork, listener: Listener
 ) -> None:
     await wish(uow, "one")
     async with asyncio.timeout(5):
@@ -196,7 +196,7 @@ async def test_what_was_written_between_two_waits_is_not_missed(
 
 
 async def test_a_listener_that_lost_its_server_listens_again(
-    shop_url: str, uow: PostgresUnitOfWork, listener: JobsListener
+    shop_url: str, uow: PostgresUnitOfWork, listener: Listener
 ) -> None:
     with psycopg.connect(shop_url, autocommit=True) as connection:
         connection.execute(

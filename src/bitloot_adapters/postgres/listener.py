@@ -1,4 +1,4 @@
-"""Being woken when jobs are inserted: a connection of its own that does nothing but listen.
+"""Being woken when something is told: a connection of its own that does nothing but listen.
 
 A notification is a hint: none arrives while the connection is down, and several may be merged. So
 whoever waits returns after its time in any case, and looks.
@@ -15,23 +15,26 @@ from psycopg.rows import TupleRow
 from bitloot.ports.clock import BootClock
 from bitloot_adapters.postgres.pool import CONNECT_SECONDS
 
-LISTEN: Final = b"LISTEN jobs"
+JOBS: Final = b"LISTEN jobs"
+# What lists and products show has changed.
+CATALOGUE: Final = b"LISTEN catalogue"
 RECONNECT_FIRST: Final = 0.2
 RECONNECT_CAP: Final = 10.0
 
 
-class JobsListener:
+class Listener:
     """The port `WakeUp`. Never raises for a lost server: it connects again, with growing pauses."""
 
-    def __init__(self, url: str, boot_clock: BootClock) -> None:
+    def __init__(self, url: str, boot_clock: BootClock, channel: bytes = JOBS) -> None:
         self._url = url
+        self._channel = channel
         self._boot_clock = boot_clock
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         self._pause = RECONNECT_FIRST
         self._not_before = 0.0
 
     async def wait(self, seconds: float) -> None:
-        """Return when jobs were written, or after that many seconds.
+        """Return when something was told, or after that many seconds.
 
         Returns at once after each connect: what was written before was told to nobody.
         """
@@ -56,7 +59,7 @@ class JobsListener:
             await asyncio.sleep(min(wait, seconds))
             return
         try:
-            self._connection = await _listening(self._url)
+            self._connection = await _listening(self._url, self._channel)
         except psycopg.Error:
             self._not_before = self._boot_clock() + self._pause
             self._pause = min(self._pause * 2, RECONNECT_CAP)
@@ -65,16 +68,18 @@ class JobsListener:
 
 
 @asynccontextmanager
-async def open_listener(url: str, boot_clock: BootClock) -> AsyncIterator[JobsListener]:
+async def open_listener(
+    url: str, boot_clock: BootClock, channel: bytes = JOBS
+) -> AsyncIterator[Listener]:
     """A listener, until the block is left."""
-    listener = JobsListener(url, boot_clock)
+    listener = Listener(url, boot_clock, channel)
     try:
         yield listener
     finally:
         await listener.close()
 
 
-async def _listening(url: str) -> psycopg.AsyncConnection[TupleRow]:
+async def _listening(url: str, channel: bytes) -> psycopg.AsyncConnection[TupleRow]:
     connection = await psycopg.AsyncConnection.connect(
         url,
         autocommit=True,
@@ -85,7 +90,7 @@ async def _listening(url: str) -> psycopg.AsyncConnection[TupleRow]:
         keepalives_count=3,
     )
     try:
-        await connection.execute(LISTEN)
+        await connection.execute(channel)
     except BaseException:
         await connection.close()
         raise

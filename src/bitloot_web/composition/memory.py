@@ -117,7 +117,9 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
 def _views(store: MemoryStore, limits: Limits) -> Views:
     return Views(
         orders=MemoryOrderViews(store),
-        catalog=MemoryCatalogViews(store, gateway_fee=limits.gateway_fee),
+        catalog=MemoryCatalogViews(
+            store, gateway_fee=limits.gateway_fee, count_exact=limits.count_exact
+        ),
         desk=MemoryDeskViews(store, limits=limits),
         assortment=MemoryAssortmentViews(store),
     )

@@ -3,12 +3,13 @@
 Everything is opened even while a server is away: what needs it says so when it is asked.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from redis.asyncio import Redis
 
@@ -26,7 +27,7 @@ from bitloot_adapters.postgres.catalogue_writer import (
     CatalogueWriter as PostgresCatalogueWriter,
 )
 from bitloot_adapters.postgres.jobs import PostgresJobs
-from bitloot_adapters.postgres.listener import open_listener
+from bitloot_adapters.postgres.listener import CATALOGUE, open_listener
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_adapters.postgres.upkeep import PostgresUpkeep
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from taskiq import AsyncBroker
 
 P = TypeVar("P")
+# Whoever follows looks up so often even if nothing is told.
+FOLLOW_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,24 @@ class OpenShop:
             jitter=clock.jitter,
             observe=self.shop.metrics.job_ended,
         )
+
+    @contextlib.asynccontextmanager
+    async def following_catalogue(self) -> AsyncIterator[None]:
+        """While the block runs, what any process changes of the catalogue is heard of at once."""
+        following = asyncio.create_task(self._follow_catalogue(), name="following catalogue")
+        try:
+            yield
+        finally:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+
+    async def _follow_catalogue(self) -> None:
+        url, catalog = self.configuration.settings.database_url, self.shop.views.catalog
+        async with open_listener(url, clock.boot_seconds, CATALOGUE) as heard:
+            while True:
+                await heard.wait(FOLLOW_SECONDS)
+                catalog.changed()
 
     @contextlib.asynccontextmanager
     async def workroom(self) -> AsyncIterator[Workroom]:
@@ -198,7 +219,9 @@ def _neighbours(
         catalogue_writer=PostgresCatalogueWriter(database),
         views=Views(
             orders=PostgresOrderViews(database),
-            catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
+            catalog=PostgresCatalogViews(
+                database, gateway_fee=limits.gateway_fee, count_exact=limits.count_exact
+            ),
             desk=PostgresDeskViews(database, limits=limits),
             assortment=PostgresAssortmentViews(database),
         ),

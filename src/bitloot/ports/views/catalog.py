@@ -200,6 +200,10 @@ class CatalogViews(Protocol):
         """Grows whenever something was heard that may change what is shown. Costs nothing."""
         ...
 
+    def changed(self) -> None:
+        """Such a thing was heard of."""
+        ...
+
     async def products(self, query: ShelfQuery, *, limit: int, after: str | None) -> Shelf:
         """Listed products, a page at a time, without a count.
 

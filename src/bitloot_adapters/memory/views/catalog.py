@@ -50,11 +50,16 @@ class MemoryCatalogViews:
         self._store = store
         self._gateway_fee = gateway_fee
         self._count_exact = count_exact
+        self._heard = 0
 
     @property
     def version(self) -> int:
-        """How often anything was written."""
-        return self._store.tables.writes
+        """How often anything was written or heard of."""
+        return self._store.tables.writes + self._heard
+
+    def changed(self) -> None:
+        """Something was heard of that may change what is shown."""
+        self._heard += 1
 
     async def products(self, query: ShelfQuery, *, limit: int, after: str | None) -> Shelf:
         """Listed products, a page at a time."""

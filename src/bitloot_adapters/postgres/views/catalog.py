@@ -107,7 +107,7 @@ class PostgresCatalogViews:
         self.version = 0
 
     def changed(self) -> None:
-        """Something that is shown may be another from now on."""
+        """Something was heard of that may change what is shown."""
         self.version += 1
 
     async def products(self, query: ShelfQuery, *, limit: int, after: str | None) -> Shelf:
