@@ -129,6 +129,20 @@ class RemovalContract(Contract):
         again = await put(rig, group_of(rig, "editions"))
         assert (await rig.assortment.groups(limit=9, after=None)).items == (again,)
 
+    async def test_a_key_is_removed_with_its_sealed_form_and_may_come_in_again(
+        self, rig: AssortmentRig
+    ) -> None:
+        goods = await own_stock(rig)
+        sealed, key = rows_of(rig).stock_key(goods.product)
+        stored, on_shelf = await put(rig, sealed), await put(rig, key)
+        burned = await change(rig, on_shelf, state="burned")
+        await record(rig, Decision(remove=(burned, stored)))
+        assert await rig.assortment.stock(goods.product.id) == StockCounts()
+        again = msgspec.structs.replace(sealed, id=rig.new_id(), object_name="again")
+        await put(rig, again)
+        async with rig.uow.begin() as tx:
+            assert [row.id for row in await tx.keys.sealed([again.id])] == [again.id]
+
 
 class LockedReadsContract(Contract):
     """What a transaction reads around the products."""
