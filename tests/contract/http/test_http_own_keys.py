@@ -219,3 +219,22 @@ async def test_a_file_with_a_bom_quotes_and_repeats_is_taken_in_line_by_line(
         (4, "repeated_in_file"),
         (5, "known_already"),
     ]
+
+
+async def test_a_file_of_100_000_lines_is_taken_in_or_counted_and_one_more_is_refused(
+    stage: "Stage",
+) -> None:
+    lines = [f'"LONG-{number % 3}"' for number in range(100_000)]
+    raw = b"\xef\xbb\xbfkey\r\n" + "\r\n".join(lines).encode()
+    headers = {**stage.admin, **stage.once(), "content-type": "text/csv"}
+    path = path_of(stage, "/import?batch=long&cost=1.00")
+    answer = await stage.client.post(path, content=raw, headers=headers)
+    assert (answer.status_code, answer.json()["imported"]) == (201, 3)
+    assert len(answer.json()["refused"]) == 99_997
+    told = (await counted(stage, raw, "text/csv")).json()
+    assert (told["expected"], told["found"], len(told["surplus"])) == (6, 3, 99_997)
+    longer = raw + b"\r\nLONG-3"
+    assert said(await counted(stage, longer, "text/csv")) == (422, "invalid-input")
+    again = await stage.client.post(path, content=longer, headers={**headers, **stage.once()})
+    assert said(again) == (422, "invalid-input")
+    assert len(await keys(stage)) == 6
