@@ -166,3 +166,39 @@ async def test_a_rule_that_was_written_reaches_the_list(stage: "Stage") -> None:
     row = (await read(stage, f"/products/{stage.bought_product}")).json()["summary"]
     assert (row["price"], row["floor"]) == ("11.99", "8.09")
     assert (await read(stage, "/reprice/status")).json()["pending"] == 0
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"scope": "global", "kind": "margin", "value": "0.4", "rounding": "95"},
+        {"scope": "global", "kind": "margin", "value": "0", "cap": "1.00"},
+        {"scope": "global", "kind": "fixed", "value": "1.234", "rounding": "whole"},
+        {"scope": "global", "kind": "override", "value": "3.00", "lossSigned": True},
+        {"scope": "global", "kind": "override", "value": "3.00"},
+        {"scope": "global", "kind": "margin", "value": "2", "isEnabled": False},
+    ],
+)
+async def test_what_a_dry_run_says_is_what_the_rule_then_does(
+    stage: "Stage", rule: dict[str, object]
+) -> None:
+    await other_product(stage)
+    await stage.client.post(f"{BASE}/supplier/import/k-2", headers=stage.admin)
+    tried = await stage.client.post(
+        f"{BASE}/rules/simulate", json={"rule": rule}, headers=stage.admin
+    )
+    *effects, last = [msgspec.json.decode(line) for line in tried.text.splitlines()]
+    assert last["products"] == len(effects) == 3
+    await stage.client.post(f"{BASE}/rules", json=rule, headers=stage.admin)
+    await stage.work()
+    rows = (await read(stage, "/products")).json()["items"]
+    now = {row["id"]: (row["price"], row["floor"], row["isLossSigned"]) for row in rows}
+    assert now == {
+        effect["productId"]: (effect["newPrice"], effect["floor"], effect["isLossSigned"])
+        for effect in effects
+    }
+    for product_id in now:
+        history = (await read(stage, f"/products/{product_id}/price-history")).json()["items"]
+        for line in history:
+            told = await read(stage, f"/products/{product_id}/price-explain?record={line['id']}")
+            assert told.json()["agrees"] is True
