@@ -24,6 +24,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from bitloot.testing.assortment import AssortmentContract, AssortmentRig
     from bitloot.testing.breakers import BreakersContract
     from bitloot.testing.cache import CacheContract
     from bitloot.testing.clock import ClockContract
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from bitloot.testing.virtual_time import VirtualClock
 
 __all__ = [
+    "AssortmentContract",
+    "AssortmentRig",
     "BreakersContract",
     "BreakersRig",
     "CacheContract",
@@ -99,6 +102,8 @@ __all__ = [
 ]
 
 _SUITES: Final = {
+    "AssortmentContract": "assortment",
+    "AssortmentRig": "assortment",
     "BreakersContract": "breakers",
     "CacheContract": "cache",
     "CatalogViewsContract": "views",
