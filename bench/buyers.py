@@ -63,7 +63,7 @@ class Buyers:
 
     async def shelf(self, source: str) -> Iterator[str]:
         """What is on sale of a source, over and over."""
-        query = {"source": source, "inStock": "true", "limit": "100"}
+        query = {"source": source, "inStock": "true", "sort": "title", "limit": "100"}
         answer = good(await self._shop.get("/v1/catalog/products", params=query))
         items = msgspec.json.decode(answer, type=Shelves).items
         return cycle([item.slug for item in items if _is_for_many(item)])
