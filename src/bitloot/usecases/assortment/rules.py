@@ -1,6 +1,6 @@
 """Pricing rules: written, changed, taken away, and tried out before they are."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -97,7 +97,7 @@ class Rules:
 
     async def simulate(
         self, terms: RuleTerms, *, replaces: str | None = None
-    ) -> AsyncIterator[Effect]:
+    ) -> AsyncGenerator[Effect, None]:
         """What the draft would do to each product it speaks of; nothing is written.
 
         `replaces` is the id of a rule that the draft would stand in for. The prices are those of

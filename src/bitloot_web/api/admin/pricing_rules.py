@@ -1,6 +1,6 @@
 """Pricing rules: read, written, changed and taken away, and tried out before they are."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Final, TypeAlias
@@ -200,10 +200,10 @@ async def simulate(shop: TheShop, data: JSONBody[DraftRule]) -> Stream:
 
 
 async def _lines(
-    effects: AsyncIterator[Effect], first: Effect | None, *, only_changes: bool
+    effects: AsyncGenerator[Effect, None], first: Effect | None, *, only_changes: bool
 ) -> AsyncIterator[bytes]:
     products = changes = 0
-    async with aclosing(_all(effects, first)) as every:
+    async with aclosing(effects), aclosing(_all(effects, first)) as every:
         async for effect in every:
             is_change = effect.new_price != effect.old_price
             products += 1
@@ -213,7 +213,9 @@ async def _lines(
     yield msgspec.json.encode(Tried(done=True, products=products, changes=changes)) + b"\n"
 
 
-async def _all(effects: AsyncIterator[Effect], first: Effect | None) -> AsyncIterator[Effect]:
+async def _all(
+    effects: AsyncIterator[Effect], first: Effect | None
+) -> AsyncGenerator[Effect, None]:
     if first is not None:
         yield first
         async for effect in effects:
