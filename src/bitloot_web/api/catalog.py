@@ -12,6 +12,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from bitloot.domain.money import Eur, plain
 from bitloot.ports.views.catalog import ShelfQuery, Sort
 from bitloot_web.answers import Answers, response
+from bitloot_web.api import catalog_examples as examples
 from bitloot_web.api.catalog_shapes import (
     CatalogFilters,
     Category,
@@ -71,9 +72,14 @@ def _value(description: str, example: str) -> QueryParameter:
     )
 
 
-def _responses(shape: type) -> Mapping[int, ResponseSpec]:
+def _responses(shape: type, example: msgspec.Struct) -> Mapping[int, ResponseSpec]:
     return {
-        200: ResponseSpec(shape, generate_examples=False, description="As it is now."),
+        200: ResponseSpec(
+            shape,
+            generate_examples=False,
+            description="As it is now.",
+            examples=[Example(value=msgspec.to_builtins(example))],
+        ),
         304: ResponseSpec(None, generate_examples=False, description="As it was."),
     }
 
@@ -82,7 +88,7 @@ def _responses(shape: type) -> Mapping[int, ResponseSpec]:
     "/v1/catalog/products",
     guards=[limited("catalogue")],
     operation_id="listProducts",
-    responses=_responses(ProductPage),
+    responses=_responses(ProductPage, examples.PAGE),
 )
 async def products(
     *,
@@ -139,7 +145,7 @@ async def products(
     "/v1/catalog/products/{slug:str}",
     guards=[limited("catalogue")],
     operation_id="getProduct",
-    responses=_responses(ProductDetails),
+    responses=_responses(ProductDetails, examples.DETAILS),
 )
 async def product(
     shop: TheShop, answers: TheAnswers, slug: FromPath[str], if_none_match: IfNoneMatch = None
@@ -159,7 +165,7 @@ async def product(
     "/v1/catalog/filters",
     guards=[limited("catalogue")],
     operation_id="getFilters",
-    responses=_responses(CatalogFilters),
+    responses=_responses(CatalogFilters, examples.FILTERS),
 )
 async def filters(
     shop: TheShop, answers: TheAnswers, if_none_match: IfNoneMatch = None
@@ -176,7 +182,7 @@ async def filters(
     "/v1/catalog/categories",
     guards=[limited("catalogue")],
     operation_id="listCategories",
-    responses=_responses(PageOf[Category]),
+    responses=_responses(PageOf[Category], examples.CATEGORIES),
 )
 async def categories(
     shop: TheShop,
@@ -200,7 +206,7 @@ async def categories(
     "/v1/catalog/groups",
     guards=[limited("catalogue")],
     operation_id="listGroups",
-    responses=_responses(PageOf[Group]),
+    responses=_responses(PageOf[Group], examples.GROUPS),
 )
 async def groups(
     shop: TheShop,
@@ -224,7 +230,7 @@ async def groups(
     "/v1/catalog/groups/{slug:str}",
     guards=[limited("catalogue")],
     operation_id="getGroup",
-    responses=_responses(GroupDetails),
+    responses=_responses(GroupDetails, examples.GROUP),
 )
 async def group(
     shop: TheShop, answers: TheAnswers, slug: FromPath[str], if_none_match: IfNoneMatch = None

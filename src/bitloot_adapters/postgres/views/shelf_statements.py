@@ -104,12 +104,13 @@ _BY_WEIGHT: Final = _Order(
 _WEIGHT: Final = """CASE WHEN ts_filter(s.document, '{a}') @@ (SELECT query FROM wanted) THEN 2
     WHEN ts_filter(s.document, '{a,b}') @@ (SELECT query FROM wanted) THEN 1 ELSE 0 END"""
 
-# The query is hidden from the planner: it would read the whole table where a word is common. Words
+# What was typed is hidden from the planner: it would read the whole table where a word is common,
+# and make another plan for every text, which takes longer than carrying it out. Words
 # that the shop does not know are read as such that differ by one slip, if nothing is hit exactly.
 _SEARCH: Final = filled("""
     typed AS (
         SELECT word, place, place = cardinality(CAST(:words AS text[])) AS is_last
-        FROM unnest(CAST(:words AS text[])) WITH ORDINALITY AS each(word, place)
+        FROM unnest((SELECT CAST(:words AS text[]))) WITH ORDINALITY AS each(word, place)
     ),
     exact AS MATERIALIZED (
         SELECT s.product_id AS id FROM search_index s
@@ -143,7 +144,7 @@ _SEARCH: Final = filled("""
         WHERE EXISTS (SELECT 1 FROM readings)
     ),
     wanted AS MATERIALIZED (
-        SELECT coalesce((SELECT query FROM mended), CAST(:exact AS tsquery)) AS query
+        SELECT coalesce((SELECT query FROM mended), (SELECT CAST(:exact AS tsquery))) AS query
     ),
     hits AS MATERIALIZED (
         SELECT id FROM exact
