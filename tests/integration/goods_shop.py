@@ -29,6 +29,7 @@ from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_adapters.postgres.upkeep import PostgresUpkeep
+from bitloot_adapters.postgres.views.assortment import PostgresAssortmentViews
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
@@ -279,6 +280,7 @@ def _on_servers(
             orders=PostgresOrderViews(database),
             catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
             desk=PostgresDeskViews(database, limits=limits),
+            assortment=PostgresAssortmentViews(database),
         ),
         gateway=GATEWAY,
         rate_limiter=RedisRateLimiter(redis, pepper=b"a pepper of the limits"),

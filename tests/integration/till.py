@@ -37,6 +37,7 @@ from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_adapters.postgres.upkeep import PostgresUpkeep
+from bitloot_adapters.postgres.views.assortment import PostgresAssortmentViews
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
@@ -325,6 +326,7 @@ def _neighbours(
             orders=PostgresOrderViews(database),
             catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
             desk=PostgresDeskViews(database, limits=limits),
+            assortment=PostgresAssortmentViews(database),
         ),
         clock=clock.now,
         boot_clock=boot_seconds,
