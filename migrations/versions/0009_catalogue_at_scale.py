@@ -66,8 +66,7 @@ TABLES = (
         tried JSONB NOT NULL,
         CONSTRAINT price_history_pkey PRIMARY KEY (id),
         CONSTRAINT price_history_reason
-            CHECK ("reason" IN ('sync', 'rule', 'import', 'own', 'manual')),
-        CONSTRAINT price_history_product_id_fkey FOREIGN KEY(product_id) REFERENCES products (id)
+            CHECK ("reason" IN ('sync', 'rule', 'import', 'own', 'manual'))
     )
     """,
     "CREATE INDEX price_history_product_id ON price_history (product_id, at)",

@@ -60,14 +60,14 @@ RULES = (
                 || array_to_string(tags, ' ')), '')), 'C')
     $$
     """,
-    # A word without any one of its letters, and the word itself.
+    # A word without any one of its letters, and the word itself. Of equal neighbours only the last
+    # is left out, so that no variant comes twice. Not STRICT, or it could not be inlined.
     """
     CREATE FUNCTION bitloot_variants(word text) RETURNS SETOF text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-        SELECT word
-        UNION
-        SELECT overlay(word PLACING '' FROM place FOR 1)
-        FROM generate_series(1, length(word)) AS place
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT CASE place WHEN 0 THEN word ELSE overlay(word PLACING '' FROM place FOR 1) END
+        FROM generate_series(0, length(word)) AS place
+        WHERE place = 0 OR substr(word, place, 1) <> substr(word, place + 1, 1)
     $$
     """,
     """

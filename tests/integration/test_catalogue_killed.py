@@ -75,7 +75,7 @@ async def test_killed_at_twenty_random_points_it_comes_to_the_same_catalogue(
             took = loop.time() - began
             before = kills
             while kills - before < 6 and await killed(
-                here, harried, chance.uniform(took / 40, took / 4)
+                here, harried, chance.uniform(took / 40, took / 8)
             ):
                 kills += 1
             await run(here, harried)

@@ -47,6 +47,7 @@ FACTS: Final = (
     "instructions",
     "cover_url",
 )
+_PACKED: Final = msgspec.msgpack.Encoder()
 _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _SAID: Final = tuple(name for name in FACTS if name != "category")
 
@@ -117,7 +118,7 @@ def digest(product: SupplierProduct, shelf: str | None) -> str:
     texts = msgspec.structs.replace(
         product, price=ZERO, stock=0, wholesale=(), updated_at=_ANY_TIME
     )
-    return blake2b(msgspec.json.encode((texts, shelf)), digest_size=16).hexdigest()
+    return blake2b(_PACKED.encode((texts, shelf)), digest_size=16).hexdigest()
 
 
 def slug(title: str, identity: str) -> str:
@@ -136,13 +137,12 @@ def missing_shelves(
     `known` is how many categories there are; with `CATEGORIES_MADE` no more are made.
     """
     made: dict[str, str] = {}
-    for product in products:
-        for genre in product.genres:
-            if known + len(made) >= CATEGORIES_MADE:
-                return made
-            name = None if genre_key(genre) in shelves else genre_slug(genre)
-            if name is not None:
-                made.setdefault(name, genre)
+    for genre in _genres(products):
+        if known + len(made) >= CATEGORIES_MADE:
+            return made
+        name = None if genre_key(genre) in shelves else genre_slug(genre)
+        if name is not None:
+            made.setdefault(name, genre)
     return made
 
 
@@ -151,12 +151,16 @@ def with_made(
 ) -> dict[str, str]:
     """The category of each word, with those that carry the slug of a word for want of better."""
     whole = dict(shelves)
-    for product in products:
-        for genre in product.genres:
-            key = genre_key(genre)
-            if key not in whole and (name := genre_slug(genre)) in slugs and name is not None:
-                whole[key] = name
+    for genre in _genres(products):
+        key = genre_key(genre)
+        if key not in whole and (name := genre_slug(genre)) in slugs and name is not None:
+            whole[key] = name
     return whole
+
+
+def _genres(products: Sequence[SupplierProduct]) -> dict[str, None]:
+    """Each word once, in the order in which they come."""
+    return dict.fromkeys(genre for product in products for genre in product.genres)
 
 
 def advanced(sync: CatalogueSync, batch: CatalogueBatch, counts: MergeCounts) -> CatalogueSync:

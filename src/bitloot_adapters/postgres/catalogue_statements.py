@@ -17,6 +17,8 @@ from bitloot_adapters.postgres.statements import DIALECT, Statement, compiled
 from bitloot_adapters.postgres.tables import products
 
 STATEMENT_SECONDS: Final = 120
+# Of one sort or hash: a batch is never sorted on disk.
+WORKING_MEMORY: Final = "32MB"
 
 STAGED: Final = (
     "product_id",
@@ -49,6 +51,7 @@ _PARTS: Final = {
     "supplier": "CAST(:supplier AS text)",
     "sync": "CAST(:sync_id AS uuid)",
     "seconds": str(STATEMENT_SECONDS),
+    "memory": WORKING_MEMORY,
     "media": _MEDIA,
     "rules": ", ".join(f"r.{name}" for name in PricingRule.__struct_fields__),
     "categories": ", ".join(Category.__struct_fields__),
@@ -73,7 +76,14 @@ def _counted(sql: str) -> Statement:
     return _statement(_COUNTED, sql=sql.format(**_PARTS))
 
 
-PATIENCE: Final = _statement("SELECT set_config('statement_timeout', '{seconds}s', true)")
+PATIENCE: Final = _statement("""
+    SELECT set_config('statement_timeout', '{seconds}s', true),
+        set_config('work_mem', '{memory}', true)
+""")
+# A batch looks up its own rows: to read whole tables for it takes the longer the more there are.
+LOOK_UP: Final = _statement("""
+    SELECT set_config('seq_page_cost', '10', true), set_config('random_page_cost', '1', true)
+""")
 CREATE: Final = _statement("""
     CREATE TEMPORARY TABLE staged_catalogue (
         product_id uuid, offer_row_id uuid, supplier_product_id text, said_at timestamptz,
@@ -100,10 +110,15 @@ RECOGNISE: Final = _statement("""
         s.offer_id, s.cost, s.stock, s.wholesale, p.id IS NULL,
         p.facts_digest IS DISTINCT FROM s.digest, o.id IS NOT NULL
     FROM staged_catalogue s
-    LEFT JOIN products p
-        ON p.source = {supplier} AND p.supplier_product_id = s.supplier_product_id
-    LEFT JOIN product_offers o ON o.supplier = {supplier}
-        AND o.supplier_product_id = s.supplier_product_id AND o.offer_id = s.offer_id
+    LEFT JOIN LATERAL (
+        SELECT id, facts_digest, supplier_updated_at FROM products
+        WHERE source = {supplier} AND supplier_product_id = s.supplier_product_id LIMIT 1
+    ) p ON true
+    LEFT JOIN LATERAL (
+        SELECT id, product_id, cost, stock, wholesale, supplier_updated_at FROM product_offers
+        WHERE supplier = {supplier} AND supplier_product_id = s.supplier_product_id
+            AND offer_id = s.offer_id LIMIT 1
+    ) o ON true
     WHERE (p.id IS NULL OR o.id IS NULL OR p.facts_digest IS DISTINCT FROM s.digest
             OR (o.product_id, o.cost, o.stock, o.wholesale, o.supplier_updated_at)
                 IS DISTINCT FROM (p.id, s.cost, s.stock, s.wholesale, s.said_at))
@@ -161,28 +176,34 @@ RETIRE_OTHERS: Final = _counted("""
             AND p.supplier_product_id = ANY(CAST(:left_out AS text[])))
 """)
 
-DROP_MEDIA: Final = _statement("""
-    WITH told AS ({media})
-    DELETE FROM product_media m USING staged_facts f
-    JOIN products p ON p.id = f.product_id AND 'media' <> ALL(p.pinned)
-    WHERE m.product_id = f.product_id AND m.source = {supplier} AND NOT EXISTS (
-        SELECT 1 FROM told WHERE told.product_id = m.product_id AND told.url = m.url)
-""")
-UPDATE_MEDIA: Final = _statement("""
-    WITH told AS ({media})
-    UPDATE product_media m SET kind = told.kind, thumbnail_url = told.thumbnail_url,
-        position = told.place, version = m.version + 1
-    FROM told
-    WHERE m.product_id = told.product_id AND m.url = told.url AND m.source = {supplier}
-        AND (m.kind, m.thumbnail_url, m.position)
-            IS DISTINCT FROM (told.kind, told.thumbnail_url, told.place)
-""")
-INSERT_MEDIA: Final = _statement("""
-    WITH told AS ({media})
+# What the supplier shows no longer, shows otherwise, and shows now: told once, compared once.
+MEDIA: Final = _statement("""
+    WITH told AS MATERIALIZED ({media}),
+    known AS MATERIALIZED (
+        SELECT m.id, m.product_id, m.url, m.kind, m.thumbnail_url, m.position, m.source
+        FROM staged_facts f JOIN product_media m ON m.product_id = f.product_id
+        WHERE EXISTS (
+            SELECT 1 FROM products p WHERE p.id = f.product_id AND 'media' <> ALL(p.pinned))
+    ),
+    dropped AS (
+        DELETE FROM product_media m USING known
+        WHERE m.id = known.id AND known.source = {supplier} AND NOT EXISTS (
+            SELECT 1 FROM told WHERE told.product_id = known.product_id AND told.url = known.url)
+    ),
+    moved AS (
+        UPDATE product_media m SET kind = told.kind, thumbnail_url = told.thumbnail_url,
+            position = told.place, version = m.version + 1
+        FROM told JOIN known ON known.product_id = told.product_id AND known.url = told.url
+        WHERE m.id = known.id AND known.source = {supplier}
+            AND (known.kind, known.thumbnail_url, known.position)
+                IS DISTINCT FROM (told.kind, told.thumbnail_url, told.place)
+    )
     INSERT INTO product_media (id, version, product_id, kind, url, thumbnail_url, alt, position,
         source)
     SELECT bitloot_uuid7({at}), 1, product_id, kind, url, thumbnail_url, '', place, {supplier}
-    FROM told ON CONFLICT (product_id, url) DO NOTHING
+    FROM told WHERE NOT EXISTS (
+        SELECT 1 FROM known WHERE known.product_id = told.product_id AND known.url = told.url)
+    ON CONFLICT (product_id, url) DO NOTHING
 """)
 
 # --- rules, categories, progress -------------------------------------------------------------

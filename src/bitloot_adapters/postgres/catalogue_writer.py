@@ -166,7 +166,8 @@ class _Run:
     async def begin(self) -> tuple[Category, ...]:
         """The tables of the batch; gives the categories there are."""
         made = (ask(sql.CREATE), ask(sql.CREATE_NEWS), ask(sql.CREATE_FACTS))
-        *_, rows = await self.send(BEGIN, ask(sql.PATIENCE), *made, ask(sql.CATEGORIES))
+        told = (BEGIN, ask(sql.PATIENCE), ask(sql.LOOK_UP))
+        *_, rows = await self.send(*told, *made, ask(sql.CATEGORIES))
         return CATEGORY.rows(rows)
 
     async def shelved(
@@ -240,9 +241,7 @@ class _Run:
             ask(sql.INSERT_OFFERS, **named),
             ask(sql.UPDATE_OFFERS, **named),
             ask(sql.RETIRE_OTHERS, **named, left_out=left_out),
-            ask(sql.DROP_MEDIA, supplier=named["supplier"]),
-            ask(sql.UPDATE_MEDIA, supplier=named["supplier"]),
-            ask(sql.INSERT_MEDIA, **named),
+            ask(sql.MEDIA, **named),
         )
         return MergeCounts(
             products_new=_count(new),

@@ -16,6 +16,7 @@ from bitloot_adapters.postgres.statements import Statement, compiled
 Which: TypeAlias = Literal["all", "named", "news"]
 
 # From `facts` (cost, kind, value, cap, rounding, is_signed, previous) to `priced`. EUR a unit.
+# `OFFSET 0` keeps each step by itself: merged they are worked out again wherever they are used.
 STEPS: Final = """
     floored AS (
         SELECT facts.*,
@@ -23,7 +24,7 @@ STEPS: Final = """
                 + sign(mod(cost * 100, 1 - CAST(:fee AS numeric)))) END AS cost_floor,
             CASE kind WHEN 'margin' THEN cost * (1 + value) WHEN 'fixed' THEN cost + value
                 WHEN 'override' THEN value END AS raw
-        FROM facts
+        FROM facts OFFSET 0
     ),
     asked AS (
         SELECT floored.*,
@@ -34,7 +35,7 @@ STEPS: Final = """
                     ELSE ceil(raw) END,
                 floor(cap * 100) * 0.01) END AS capped,
             ceil(previous * 100) * 0.01 AS stays
-        FROM floored
+        FROM floored OFFSET 0
     ),
     priced AS (
         SELECT asked.*,
@@ -44,7 +45,7 @@ STEPS: Final = """
                 WHEN is_signed THEN capped
                 ELSE greatest(cost_floor, capped) END AS price,
             raw IS NOT NULL AND is_signed AS is_loss_signed
-        FROM asked
+        FROM asked OFFSET 0
     )"""
 
 _CONTEXTS: Final = """

@@ -147,13 +147,14 @@ Index(
     postgresql_where=_LISTED,
 )
 
-# Every change of a price with what it was worked out from; never changed afterwards.
+# Every change of a price with what it was worked out from; never changed afterwards. It is only
+# written out of products themselves: a foreign key would lock, and so write, each of their rows.
 price_history = Table(
     "price_history",
     METADATA,
     ident(),
     version(),
-    link("product_id", "products.id"),
+    ident("product_id"),
     moment("at"),
     text("reason"),
     eur("price"),
