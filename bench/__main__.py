@@ -13,6 +13,7 @@ from typing import Final
 
 from bench.figures import (
     callback_intake,
+    catalogue_sync,
     commit_to_start,
     order_place,
     order_status,
@@ -38,6 +39,7 @@ FIGURES: Final[Mapping[str, Callable[[Stage], Findings]]] = {
     "commit-to-start": commit_to_start.measure,
     "worker-overhead": worker_overhead.measure,
     "starting": starting.measure,
+    "catalogue-sync": catalogue_sync.measure,
     "whole-shop": whole_shop.measure,
 }
 
