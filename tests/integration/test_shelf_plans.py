@@ -40,6 +40,9 @@ class WatchedDatabase(Database):
 
     questions: Sequence[Question] = ()
 
+    def forget(self) -> None:
+        self.questions = ()
+
     async def send(
         self,
         connection: Connection,
@@ -193,7 +196,7 @@ async def test_no_mixture_of_filters_and_order_reads_or_sorts_a_table(
             query = msgspec.convert({"sort": sort, "text": text, **given}, ShelfQuery)
             after: str | None = None
             for page in (1, 2):
-                shop.database.questions = ()
+                shop.database.forget()
                 trips = shop.database.round_trips
                 shelf = await shop.views.products(query, limit=20, after=after)
                 assert shop.database.round_trips - trips == 1
@@ -213,7 +216,8 @@ async def faulted(shop: Shop, count: int) -> tuple[int, list[str]]:
     """
     drawn = random.Random(5)
     invented = InventedCatalogue(11, SIZE)
-    found, missed = 0, []
+    found = 0
+    missed: list[str] = []
     while found + len(missed) < count:
         place = drawn.randrange(SIZE)
         one = invented.product(place)

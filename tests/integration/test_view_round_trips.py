@@ -108,9 +108,15 @@ class WatchedDatabase(Database):
 
     questions: Sequence[Question] = ()
 
-    async def send(self, connection: Connection, questions: Sequence[Question]) -> list[Rows]:
+    async def send(
+        self,
+        connection: Connection,
+        questions: Sequence[Question],
+        *,
+        patience: float | None = None,
+    ) -> list[Rows]:
         self.questions = (*self.questions, *questions)
-        return await super().send(connection, questions)
+        return await super().send(connection, questions, patience=patience)
 
 
 class Shop(msgspec.Struct, frozen=True):

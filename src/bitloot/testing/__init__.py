@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bitloot.testing.assortment import AssortmentContract, AssortmentRig
     from bitloot.testing.breakers import BreakersContract
     from bitloot.testing.cache import CacheContract
+    from bitloot.testing.catalog_views import CatalogViewsContract
     from bitloot.testing.clock import ClockContract
     from bitloot.testing.contract import Contract, LeverMissing, needs
     from bitloot.testing.desk_views import DeskViewsContract
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from bitloot.testing.supplier import SupplierContract
     from bitloot.testing.unit_of_work import UnitOfWorkContract
     from bitloot.testing.view_rig import ViewsRig
-    from bitloot.testing.views import CatalogViewsContract, OrderViewsContract
+    from bitloot.testing.views import OrderViewsContract
     from bitloot.testing.virtual_time import VirtualClock
 
 __all__ = [
@@ -106,7 +107,7 @@ _SUITES: Final = {
     "AssortmentRig": "assortment",
     "BreakersContract": "breakers",
     "CacheContract": "cache",
-    "CatalogViewsContract": "views",
+    "CatalogViewsContract": "catalog_views",
     "ClockContract": "clock",
     "DeskViewsContract": "desk_views",
     "JobsContract": "jobs",

@@ -92,18 +92,22 @@ class Tables:
             (self._rows[kind].get(row_id), row) for (kind, row_id), row in draft.rows.items()
         ]
         for (row_type, row_id), row in draft.rows.items():
-            was = getattr(self._rows[row_type].get(row_id), "order_id", None)
-            self._rows[row_type][row_id] = row
-            order_id = getattr(row, "order_id", None)
-            if was not in {None, order_id}:
-                del self._of_order[row_type, was][row_id]
-            if order_id is not None:
-                self._of_order[row_type, order_id][row_id] = None
+            self._keep(row_type, row_id, row)
         self.writes += 1
         for listing in out_of_step(written, self):
             self._rows[Listing][listing.id] = listing
         for gone in remove:
             self.drop(gone)
+
+    def _keep(self, row_type: type[Row], row_id: str, row: Row) -> None:
+        """The row by its id and, where it belongs to an order, among those of the order."""
+        was = getattr(self._rows[row_type].get(row_id), "order_id", None)
+        self._rows[row_type][row_id] = row
+        order_id = getattr(row, "order_id", None)
+        if was not in {None, order_id}:
+            del self._of_order[row_type, was][row_id]
+        if order_id is not None:
+            self._of_order[row_type, order_id][row_id] = None
 
     def _moved_on(self, row: Row) -> bool:
         stored = self.get(type(row), row.id)
