@@ -34,7 +34,7 @@ from bitloot_adapters.postgres.pool import open_database
 PRODUCTS: Final = 100_000
 SEED: Final = 100
 # Of the full catalogue, later news come in so many batches: the others would say the same.
-LATER_BATCHES: Final = 6
+LATER_BATCHES: Final = 4
 # Memory is compared with what it was after so many products.
 SMALL: Final = 10_000
 MARGIN: Final = Decimal(limit.MARGIN)

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -49,7 +50,8 @@ FACTS: Final = (
 )
 _PACKED: Final = msgspec.msgpack.Encoder()
 _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_SAID: Final = tuple(name for name in FACTS if name != "category")
+_BEFORE: Final = attrgetter(*FACTS[: FACTS.index("category")])
+_AFTER: Final = attrgetter(*FACTS[FACTS.index("category") + 1 :])
 
 
 class Sorted(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,9 +110,8 @@ def category(product: SupplierProduct, shelves: Mapping[str, str]) -> str | None
 
 def facts(product: SupplierProduct, shelf: str | None) -> dict[str, object]:
     """The values of `FACTS`. `shelf` is the category of the product."""
-    said: dict[str, object] = {name: getattr(product, name) for name in _SAID}
-    said["category"] = shelf
-    return {name: said[name] for name in FACTS}
+    said: tuple[object, ...] = (*_BEFORE(product), shelf, *_AFTER(product))
+    return dict(zip(FACTS, said, strict=True))
 
 
 def digest(product: SupplierProduct, shelf: str | None) -> str:

@@ -34,7 +34,7 @@ STAGED: Final = (
 _MEDIA: Final = """
     SELECT f.product_id, m.kind, m.url, m.thumbnail_url, m.place::integer AS place
     FROM staged_facts f
-    JOIN products p ON p.id = f.product_id AND 'media' <> ALL(p.pinned)
+    JOIN catalogue_news n ON n.product_id = f.product_id AND n.keeps_media IS NOT TRUE
     CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(f.media)
         AS (kind text, url text, thumbnail_url text)) WITH ORDINALITY AS m(kind, url,
         thumbnail_url, place)"""
@@ -92,7 +92,7 @@ CREATE: Final = _statement("""
 """)
 CREATE_NEWS: Final = _statement("""
     CREATE TEMPORARY TABLE catalogue_news (LIKE staged_catalogue, is_new boolean,
-        has_facts boolean, has_offer boolean) ON COMMIT DROP
+        has_facts boolean, has_offer boolean, keeps_media boolean) ON COMMIT DROP
 """)
 CREATE_FACTS: Final = _statement("""
     CREATE TEMPORARY TABLE staged_facts (product_id uuid, slug text, {types}, media jsonb)
@@ -106,12 +106,12 @@ COPY_FACTS: Final = (
 # What is new or says something else than before, unless newer news were here already.
 RECOGNISE: Final = _statement("""
     INSERT INTO catalogue_news
-    SELECT coalesce(p.id, s.product_id), s.offer_row_id, s.supplier_product_id, s.said_at, s.digest,
-        s.offer_id, s.cost, s.stock, s.wholesale, p.id IS NULL,
-        p.facts_digest IS DISTINCT FROM s.digest, o.id IS NOT NULL
+    SELECT coalesce(p.id, s.product_id), coalesce(o.id, s.offer_row_id), s.supplier_product_id,
+        s.said_at, s.digest, s.offer_id, s.cost, s.stock, s.wholesale, p.id IS NULL,
+        p.facts_digest IS DISTINCT FROM s.digest, o.id IS NOT NULL, 'media' = ANY(p.pinned)
     FROM staged_catalogue s
     LEFT JOIN LATERAL (
-        SELECT id, facts_digest, supplier_updated_at FROM products
+        SELECT id, facts_digest, supplier_updated_at, pinned FROM products
         WHERE source = {supplier} AND supplier_product_id = s.supplier_product_id LIMIT 1
     ) p ON true
     LEFT JOIN LATERAL (
@@ -124,7 +124,7 @@ RECOGNISE: Final = _statement("""
                 IS DISTINCT FROM (p.id, s.cost, s.stock, s.wholesale, s.said_at))
         AND (p.supplier_updated_at > s.said_at) IS NOT TRUE
         AND (o.supplier_updated_at > s.said_at) IS NOT TRUE
-    RETURNING supplier_product_id, product_id, has_facts
+    RETURNING supplier_product_id, product_id, has_facts, is_new
 """)
 
 INSERT_PRODUCTS: Final = _counted("""
@@ -156,8 +156,7 @@ UPDATE_OFFERS: Final = _counted("""
         wholesale = n.wholesale, supplier_updated_at = n.said_at, version = o.version + 1,
         updated_at = {at}
     FROM catalogue_news n
-    WHERE o.supplier = {supplier} AND o.supplier_product_id = n.supplier_product_id
-        AND o.offer_id = n.offer_id AND n.has_offer
+    WHERE o.id = n.offer_row_id AND n.has_offer
         AND (o.product_id, o.cost, o.stock, o.wholesale, o.supplier_updated_at)
             IS DISTINCT FROM (n.product_id, n.cost, n.stock, n.wholesale, n.said_at)
 """)
@@ -176,33 +175,36 @@ RETIRE_OTHERS: Final = _counted("""
             AND p.supplier_product_id = ANY(CAST(:left_out AS text[])))
 """)
 
-# What the supplier shows no longer, shows otherwise, and shows now: told once, compared once.
+# What the supplier shows no longer, shows otherwise, and shows now: told once, compared once. The
+# media of a product are looked up, for else all that there are would be read.
 MEDIA: Final = _statement("""
     WITH told AS MATERIALIZED ({media}),
     known AS MATERIALIZED (
-        SELECT m.id, m.product_id, m.url, m.kind, m.thumbnail_url, m.position, m.source
-        FROM staged_facts f JOIN product_media m ON m.product_id = f.product_id
-        WHERE EXISTS (
-            SELECT 1 FROM products p WHERE p.id = f.product_id AND 'media' <> ALL(p.pinned))
+        SELECT m.* FROM catalogue_news n CROSS JOIN LATERAL (
+            SELECT id, product_id, url, kind, thumbnail_url, position, source
+            FROM product_media WHERE product_id = n.product_id OFFSET 0
+        ) m
+        WHERE n.has_facts AND n.keeps_media IS NOT TRUE
+    ),
+    compared AS MATERIALIZED (
+        SELECT product_id, url, told.kind, told.thumbnail_url, told.place, known.id, known.source
+        FROM told FULL JOIN known USING (product_id, url)
+        WHERE (told.kind, told.thumbnail_url, told.place)
+            IS DISTINCT FROM (known.kind, known.thumbnail_url, known.position)
     ),
     dropped AS (
-        DELETE FROM product_media m USING known
-        WHERE m.id = known.id AND known.source = {supplier} AND NOT EXISTS (
-            SELECT 1 FROM told WHERE told.product_id = known.product_id AND told.url = known.url)
+        DELETE FROM product_media m USING compared c
+        WHERE m.id = c.id AND c.source = {supplier} AND c.place IS NULL
     ),
     moved AS (
-        UPDATE product_media m SET kind = told.kind, thumbnail_url = told.thumbnail_url,
-            position = told.place, version = m.version + 1
-        FROM told JOIN known ON known.product_id = told.product_id AND known.url = told.url
-        WHERE m.id = known.id AND known.source = {supplier}
-            AND (known.kind, known.thumbnail_url, known.position)
-                IS DISTINCT FROM (told.kind, told.thumbnail_url, told.place)
+        UPDATE product_media m SET kind = c.kind, thumbnail_url = c.thumbnail_url,
+            position = c.place, version = m.version + 1
+        FROM compared c WHERE m.id = c.id AND c.source = {supplier} AND c.place IS NOT NULL
     )
     INSERT INTO product_media (id, version, product_id, kind, url, thumbnail_url, alt, position,
         source)
     SELECT bitloot_uuid7({at}), 1, product_id, kind, url, thumbnail_url, '', place, {supplier}
-    FROM told WHERE NOT EXISTS (
-        SELECT 1 FROM known WHERE known.product_id = told.product_id AND known.url = told.url)
+    FROM compared WHERE id IS NULL
     ON CONFLICT (product_id, url) DO NOTHING
 """)
 

@@ -188,8 +188,8 @@ class _Run:
         products: Sequence[SupplierProduct],
         told: dict[str, str | None],
         new_id: NewId,
-    ) -> dict[str, str]:
-        """The narrow half of all; gives our ids of those whose facts are news."""
+    ) -> dict[str, tuple[str, bool]]:
+        """The narrow half of all; gives our ids of those whose facts are news, and who is new."""
         lines = (
             line(
                 (
@@ -203,21 +203,25 @@ class _Run:
         )
         await self._copy(sql.COPY, lines)
         (rows,) = await self.send(ask(sql.RECOGNISE, supplier=self._named["supplier"]))
-        return {str(name): str(row_id) for name, row_id, has_facts in rows if has_facts}
+        return {
+            str(name): (str(row_id), bool(is_new))
+            for name, row_id, has_facts, is_new in rows
+            if has_facts
+        }
 
     async def stage_facts(
         self,
         products: Sequence[SupplierProduct],
         told: dict[str, str | None],
-        fresh: dict[str, str],
+        fresh: dict[str, tuple[str, bool]],
     ) -> None:
         """The texts of those that are news."""
         supplier = self._named["supplier"]
         lines = (
             line(
                 (
-                    fresh[name],
-                    slug(product.title, f"{supplier}/{name}"),
+                    fresh[name][0],
+                    slug(product.title, f"{supplier}/{name}") if fresh[name][1] else None,
                     *_columns(facts(product, told[name])),
                     msgspec.json.encode(product.media).decode(),
                 )
