@@ -39,7 +39,7 @@ LATER_BATCHES: Final = 4
 SMALL: Final = 10_000
 MARGIN: Final = Decimal(limit.MARGIN)
 FEE: Final = Decimal("0.01")
-REPRICES: Final = 3
+REPRICES: Final = 2
 LATER: Final[tuple[tuple[limit.Kind, EpochKind], ...]] = (
     ("texts", "texts"),
     ("prices", "prices"),
