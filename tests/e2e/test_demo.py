@@ -58,8 +58,8 @@ def test_a_fresh_demo_sells_two_keys_and_ends_with_0(demo: Demo) -> None:
     assert len(set(revealed(told))) == 2, told
     products = re.search(r"(\d+) products read from Kinguin, (\d+) of them new", told)
     assert products is not None, told
-    assert int(products[1]) >= 500
-    assert products[1] == products[2]
+    # Preorders, and what has keys as pictures alone, are read and not put on the shelf.
+    assert 500 <= int(products[2]) <= int(products[1])
     for step in ("database migrated", "60 own keys", "quoted", "asked to pay", "is fulfilled"):
         assert step in told, told
     for url in ("/v1/catalog/products", "/openapi.json", "/inbox", "/_control/payments"):
