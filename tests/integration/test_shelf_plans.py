@@ -109,6 +109,10 @@ def fill(connection: psycopg.Connection[tuple[object, ...]], size: int) -> None:
     connection.execute(b"VACUUM ANALYZE")
 
 
+# So many products are put on the shelf once, by one of those who run tests side by side.
+pytestmark = pytest.mark.xdist_group("shelf plans")
+
+
 @pytest.fixture(scope="module")
 def filled(postgres_server: Databases, shop_template: str) -> Iterator[str]:
     url = postgres_server.create_database("shelf_plans", shop_template)

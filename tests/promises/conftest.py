@@ -27,10 +27,13 @@ LONG = frozenset(
         "test_r10_lost_commit_replies.py",
         "test_r11_valkey_outages.py",
         "test_r12_doorbell.py",
+        "test_r14_r15_blocked.py",
         "test_r16_objects_away.py",
+        "test_r17_mail_away.py",
         "test_r19_disk_full.py",
         "test_r20_poison_jobs.py",
         "test_r22_bounded.py",
+        "test_r3_second_purchase.py",
     }
 )
 

@@ -400,7 +400,7 @@ def _once(key: str) -> Once:
 
 TestOrderHistory = OrderHistory.TestCase
 TestOrderHistory.settings = settings(
-    max_examples=HISTORIES or 500,
+    max_examples=HISTORIES or 300,
     stateful_step_count=50,
     derandomize=not HISTORIES,
     deadline=None,
