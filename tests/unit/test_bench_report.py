@@ -161,7 +161,8 @@ def test_every_row_of_the_latest_report_says_rightly_whether_it_holds() -> None:
 def rightly(row: Row) -> bool:
     if row.must is None:
         return True
-    if row.limit is None:
+    if row.ratio is None:
         return row.figure <= row.must
+    assert row.limit is not None
     assert row.ratio == round(row.figure / row.limit, 3)
     return row.ratio >= row.must

@@ -2,11 +2,37 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from bitloot.domain.decision import Row
 from bitloot.domain.money import Eur
+
+# What the supplier says of a product. A name in `Product.pinned` is said by a person instead, and
+# so are the media where it holds `media`.
+FACTS: Final = (
+    "title",
+    "original_name",
+    "description",
+    "category",
+    "platform",
+    "region",
+    "genres",
+    "tags",
+    "languages",
+    "developers",
+    "publishers",
+    "age_rating",
+    "metacritic",
+    "steam_app",
+    "system_requirements",
+    "excluded_countries",
+    "is_preorder",
+    "release_date",
+    "instructions",
+    "cover_url",
+)
 
 
 class WholesaleTier(msgspec.Struct, frozen=True):

@@ -16,33 +16,12 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.money import CENT
 from bitloot.domain.own_product import OwnProduct, put_on_shelf
-from bitloot.domain.product import Listing, Product, followed
+from bitloot.domain.product import FACTS, Listing, Product, followed
 from bitloot.domain.rule_change import demand_version
 from bitloot.domain.web_address import web_address
 
 # What a person may say although the supplier says it too.
-PINNABLE: Final = frozenset(
-    {
-        "title",
-        "original_name",
-        "description",
-        "category",
-        "platform",
-        "region",
-        "genres",
-        "tags",
-        "languages",
-        "developers",
-        "publishers",
-        "age_rating",
-        "metacritic",
-        "excluded_countries",
-        "is_preorder",
-        "release_date",
-        "instructions",
-        "cover_url",
-    }
-)
+PINNABLE: Final = frozenset(FACTS) - {"steam_app", "system_requirements"}
 # What the shop alone says.
 OURS: Final = frozenset({"low_stock_at", "hides_when_sold_out"})
 MEDIA: Final = "media"

@@ -13,6 +13,7 @@ import msgspec
 from bitloot.domain.catalogue_sync import CatalogueSync
 from bitloot.domain.category import CATEGORIES_MADE, genre_key, genre_slug, shelf_of
 from bitloot.domain.money import ZERO
+from bitloot.domain.product import FACTS
 from bitloot.ports.catalogue_writer import (
     COSTS_TOO_MUCH,
     HIGHEST_COST,
@@ -24,30 +25,6 @@ from bitloot.ports.supplier_catalogue import RefusedProduct, SupplierProduct
 
 SLUG_LENGTH: Final = 80
 
-# What the supplier says of a product. A name in `Product.pinned` is said by a person instead, and
-# so are the media where it holds `media`.
-FACTS: Final = (
-    "title",
-    "original_name",
-    "description",
-    "category",
-    "platform",
-    "region",
-    "genres",
-    "tags",
-    "languages",
-    "developers",
-    "publishers",
-    "age_rating",
-    "metacritic",
-    "steam_app",
-    "system_requirements",
-    "excluded_countries",
-    "is_preorder",
-    "release_date",
-    "instructions",
-    "cover_url",
-)
 _PACKED: Final = msgspec.msgpack.Encoder()
 _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _BEFORE: Final = attrgetter(*FACTS[: FACTS.index("category")])

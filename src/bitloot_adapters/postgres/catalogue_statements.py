@@ -12,7 +12,7 @@ from sqlalchemy import text
 from bitloot.domain.catalogue_sync import CatalogueSync
 from bitloot.domain.category import Category
 from bitloot.domain.pricing_rules import PricingRule
-from bitloot.ports.catalogue_facts import FACTS
+from bitloot.domain.product import FACTS
 from bitloot_adapters.postgres.statements import DIALECT, Statement, compiled
 from bitloot_adapters.postgres.tables import products
 

@@ -13,8 +13,8 @@ from bitloot.domain.category import Category, shelves
 from bitloot.domain.price_contexts import PriceContexts, PricingTerms
 from bitloot.domain.price_derivation import PriceReason
 from bitloot.domain.pricing_rules import PricingRule
+from bitloot.domain.product import FACTS
 from bitloot.ports.catalogue_facts import (
-    FACTS,
     Sorted,
     advanced,
     category,

@@ -9,10 +9,9 @@ import pytest
 from bitloot.domain.category import Category
 from bitloot.domain.decision import Decision, insert, update
 from bitloot.domain.pricing_rules import PricingRule
-from bitloot.domain.product import Product
+from bitloot.domain.product import FACTS, Product
 from bitloot.domain.product_change import MEDIA, PINNABLE
 from bitloot.domain.product_media import ProductMedia
-from bitloot.ports.catalogue_facts import FACTS
 from bitloot_web.problems import URN
 
 if TYPE_CHECKING:
