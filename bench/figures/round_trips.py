@@ -5,7 +5,8 @@ is counted by the number that PostgreSQL gives to every transaction that writes.
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, cast
 
@@ -24,7 +25,7 @@ from bitloot_web.composition.opening import OpenShop, open_shop
 from bitloot_web.plugins import configure
 from bitloot_web.settings import Environment
 
-MOST: Final = {"order": 3, "callback": 2, "status": 1}
+MOST: Final = {"order": 3, "callback": 2, "repeated-callback": 2, "status": 1}
 MOST_COMMITS: Final = 1
 WRITTEN: Final = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 
@@ -44,9 +45,15 @@ def measure(stage: Stage) -> Findings:
         at_most(f"round-trips-{name}", "round trips", cost.round_trips, must=MOST[name], moonshot=1)
         for name, cost in costs.items()
     )
-    commits = max(cost.commits for cost in costs.values())
+    commits = most_commits(costs)
     most = at_most("round-trips-commits", "commits", commits, must=MOST_COMMITS, moonshot=1)
     return Findings(rows=(*trips, most))
+
+
+def most_commits(costs: Mapping[str, Cost]) -> int:
+    """Of one request. The first try to store a repeated callback is refused, and is no commit."""
+    refused = Counter({"repeated-callback": 1})
+    return max(cost.commits - refused[name] for name, cost in costs.items())
 
 
 async def _counted(stage: Stage, database: str) -> dict[str, Cost]:
@@ -84,6 +91,7 @@ async def count_all(opened: OpenShop, database: str, *, products: int) -> dict[s
 
             costs["order"] = await _cost(opened, database, place)
             costs["callback"] = await _cost(opened, database, call_back)
+            costs["repeated-callback"] = await _cost(opened, database, call_back)
             costs["status"] = await _cost(opened, database, look)
         return costs
 

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
 
 from tests.promises.buyers import Crowd
+from tests.promises.plain_http import posted
 
 PATH: Final = "/v1/webhooks/nowpayments"
 STEPS: Final = ("confirming", "confirmed", "sending", "finished")
 GATEWAY_WAITS: Final = 3.0
-PATIENCE: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,20 +65,14 @@ async def written(crowd: Crowd, orders: int) -> list[Callback]:
 async def sent(
     url: str, callbacks: Sequence[Callback], *, per_second: float, count: int
 ) -> Answers:
-    """Send so many of them in turn, each at its time, and gather the answers.
-
-    Each on a connection of its own, as bytes: a client with a pool needs more time for hundreds of
-    waiting requests than the shop does.
-    """
+    """Send so many of them in turn, each at its time, and gather the answers."""
     answers = Answers()
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    host, port = parts.hostname, parts.port or 80
 
     async def one(callback: Callback) -> None:
         begun = time.monotonic()
         try:
-            word = await _posted(host, port, callback)
+            signature = {"x-nowpayments-sig": callback.signature}
+            word = (await posted(url, PATH, callback.body.encode(), signature)).status
         except OSError as error:
             word = type(error).__name__
         answers.seconds.append(time.monotonic() - begun)
@@ -93,23 +86,3 @@ async def sent(
             await asyncio.sleep(max(0.0, begun + number / per_second - time.monotonic()))
             group.create_task(one(callbacks[number % len(callbacks)]))
     return answers
-
-
-async def _posted(host: str, port: int, callback: Callback) -> str:
-    """The status of the answer. Raises OSError where there is none in time."""
-    body = callback.body.encode()
-    head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        f"x-nowpayments-sig: {callback.signature}\r\n\r\n"
-    )
-    async with asyncio.timeout(PATIENCE):
-        reader, writer = await asyncio.open_connection(host, port)
-        try:
-            writer.write(head.encode() + body)
-            answer = await reader.read()
-        finally:
-            writer.close()
-    if not answer:
-        raise ConnectionResetError
-    return answer.split(maxsplit=2)[1].decode()

@@ -1,17 +1,18 @@
 """R22: very many paid orders at once. Every queue, pool and process keeps within its bounds."""
 
 import asyncio
+import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 from redis.asyncio import Redis
 from tests.e2e.town import ROLES
 from tests.promises.audit import audited, until_quiet
 from tests.promises.buyers import Crowd
 from tests.promises.figures import Figures
+from tests.promises.plain_http import posted
 from tests.promises.stage import Stage
 
 from bitloot_adapters.redis.connection import open_redis
@@ -57,21 +58,18 @@ def peak(pid: int) -> float:
 async def flood(stage: Stage, slug: str, requests: int) -> tuple[Counter[str], float]:
     """So many requests in one moment: the answers, and after how long the last one came."""
     statuses: Counter[str] = Counter()
-    body = {"lines": [{"product": slug, "quantity": 1}]}
-    limits = httpx.Limits(max_connections=requests)
+    url = stage.town.url("shop")
+    body = json.dumps({"lines": [{"product": slug, "quantity": 1}]}).encode()
     begun = time.monotonic()
-    async with httpx.AsyncClient(
-        base_url=stage.town.url("shop"), limits=limits, timeout=60.0, trust_env=False
-    ) as client:
 
-        async def one() -> None:
-            answer = await client.post("/v1/quotes", json=body)
-            word = str(answer.status_code)
-            if answer.status_code == 503:
-                word += "" if answer.headers.get("retry-after", "").isdigit() else " no Retry-After"
-            statuses[word] += 1
+    async def one() -> None:
+        answer = await posted(url, "/v1/quotes", body, {})
+        word = answer.status
+        if word == "503" and not answer.headers.get("retry-after", "").isdigit():
+            word += " no Retry-After"
+        statuses[word] += 1
 
-        await asyncio.gather(*(one() for _ in range(requests)))
+    await asyncio.gather(*(one() for _ in range(requests)))
     return statuses, time.monotonic() - begun
 
 

@@ -26,17 +26,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     job: JobKind
 
 
-def take_in(
-    known: Webhook | None,
-    hint: Verified,
-    body: bytes,
-    *,
-    at: datetime,
-    new_id: Callable[[], str],
-) -> Decision:
-    """Store a verified webhook with its job; one that came before is only counted."""
-    if known is not None:
-        return Decision(save=(update(known, attempts=known.attempts + 1),), reason="duplicate")
+def take_in(hint: Verified, body: bytes, *, at: datetime, new_id: Callable[[], str]) -> Decision:
+    """Store a verified webhook with its job."""
     webhook = Webhook(
         id=new_id(),
         provider=hint.provider,

@@ -13,11 +13,10 @@ from bitloot.domain.failpoints import AFTER_SIGNATURE_CHECK, AFTER_WEBHOOK_COMMI
 from bitloot.domain.limits import Limits
 from bitloot.domain.webhook_intake import Verified, take_in, turn_away
 from bitloot.ports.clock import Clock, FailPoint, NewId
-from bitloot.ports.deciding import decide
-from bitloot.ports.errors import StoreUnavailable
+from bitloot.ports.errors import Duplicate, StoreUnavailable
 from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.rate_limiter import Quota, RateLimiter
-from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+from bitloot.ports.unit_of_work import UnitOfWork
 
 Taken: TypeAlias = Literal["accepted", "duplicate", "forged", "malformed"]
 
@@ -44,21 +43,24 @@ class Intake:
             return await self.turn_away(provider, reading, body)
 
         # Nearly every delivery is new, and the unique key knows: asking first would cost a round
-        # trip each. Only what it refuses is looked for.
-        is_known = False
-
-        async def attempt(tx: Transaction) -> Taken:
-            nonlocal is_known
-            known = None
+        # trip each. Only what it refuses is counted.
+        taken: Taken = "accepted"
+        try:
+            await self._store(reading, body)
+        except Duplicate:
+            async with self.uow.begin() as tx:
+                is_known = await tx.count_repeat(provider, reading.dedupe_key)
             if is_known:
-                known = await tx.inbox.webhook_by_key(provider, reading.dedupe_key)
-            is_known = True
-            await tx.record(take_in(known, reading, body, at=self.clock(), new_id=self.new_id))
-            return "accepted" if known is None else "duplicate"
-
-        taken = await decide(self.uow, attempt)
+                taken = "duplicate"
+            else:
+                await self._store(reading, body)  # the first was cleared away between the two
         self.failpoint(AFTER_WEBHOOK_COMMIT)
         return taken
+
+    async def _store(self, reading: Verified, body: bytes) -> None:
+        decision = take_in(reading, body, at=self.clock(), new_id=self.new_id)
+        async with self.uow.begin() as tx:
+            await tx.record(decision)
 
     async def turn_away(self, provider: str, reading: Forged | Malformed, body: bytes) -> Taken:
         """Keep the head of a bad delivery, while this minute has room for it."""

@@ -179,10 +179,6 @@ class Inbox(Protocol):
         """One stored webhook, locked."""
         ...
 
-    async def webhook_by_key(self, provider: str, dedupe_key: str) -> Webhook | None:
-        """The well-signed webhook stored under this key, locked."""
-        ...
-
     async def was_hinted(self, order_id: str, provider: str, external_id: str) -> bool:
         """Whether a well-signed webhook of a supplier, found to be of this order, named our id."""
         ...
@@ -233,6 +229,13 @@ class Transaction(Protocol):
         A written reservation moves the counters of its offer by `domain.reservation.stock_move`.
         Raises Conflict (a version moved on), Duplicate (a unique rule), NoStockLeft, LeaseLost,
         StoreUnavailable.
+        """
+        ...
+
+    async def count_repeat(self, provider: str, dedupe_key: str) -> bool:
+        """Count one more delivery of the well-signed webhook under this key, and commit; whether
+        there is one. In one round trip: whoever calls back again and again must not cost more than
+        whoever has news. Raises StoreUnavailable.
         """
         ...
 

@@ -47,3 +47,7 @@ class WrappedTransaction:
     ) -> None:
         """As the port says."""
         await self.inner.record(decision, lease=lease, outcome=outcome)
+
+    async def count_repeat(self, provider: str, dedupe_key: str) -> bool:
+        """As the port says."""
+        return await self.inner.count_repeat(provider, dedupe_key)

@@ -212,9 +212,10 @@ class StoreRulesContract(Contract):
         true = rows.webhook(dedupe_key="same")
         await store(rig, *inserts(*forged, true))
         async with rig.uow.begin() as tx:
-            found = await tx.inbox.webhook_by_key(true.provider, "same")
-        assert found is not None
-        assert found.id == true.id
+            assert await tx.count_repeat(true.provider, "same")
+        async with rig.uow.begin() as tx:
+            found = [await tx.inbox.webhook(each.id) for each in (*forged, true)]
+        assert [each.attempts for each in found if each is not None] == [1, 1, 2]
 
     async def test_a_repeated_serial_is_kept_when_it_is_quarantined(self, rig: StoreRig) -> None:
         rows, item = rows_of(rig), (await placed(rig)).item

@@ -12,6 +12,8 @@ from bitloot.domain.decision import Decision, Event, JobRequest, insert, update
 from bitloot.domain.email import Suppression
 from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.idempotency import Once, keep_answer
+from bitloot.domain.webhook import Webhook
+from bitloot.ports.errors import Conflict
 from bitloot.testing.recording import RecordingContract, moved
 from bitloot.testing.rows import GATEWAY, SUPPLIER, inserts, stocked
 from bitloot.testing.store_rig import StoreRig, file_of, own_stock, placed, record, rows_of, store
@@ -319,13 +321,30 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
         await store(rig, *inserts(webhook, email))
         async with rig.uow.begin() as tx:
             assert await tx.inbox.webhook(webhook.id) == insert(webhook).after
-            found = await tx.inbox.webhook_by_key(webhook.provider, webhook.dedupe_key)
-            assert found == insert(webhook).after
-            assert await tx.inbox.webhook_by_key("another", webhook.dedupe_key) is None
             assert await tx.inbox.email(email.key) == insert(email).after
             by_id = await tx.inbox.email_by_provider_id(email.provider, "m-1")
             assert by_id == insert(email).after
             assert await tx.inbox.email_by_provider_id("another", "m-1") is None
+
+    async def test_a_webhook_that_comes_again_is_counted_and_moves_its_version_on(
+        self, rig: StoreRig
+    ) -> None:
+        webhook = rows_of(rig).webhook()
+        await store(rig, *inserts(webhook))
+        for _ in range(2):
+            async with rig.uow.begin() as tx:
+                assert await tx.count_repeat(webhook.provider, webhook.dedupe_key)
+        for provider, key in (("another", webhook.dedupe_key), (webhook.provider, "another")):
+            async with rig.uow.begin() as tx:
+                assert not await tx.count_repeat(provider, key)
+        first = insert(webhook).after
+        assert isinstance(first, Webhook)
+        async with rig.uow.begin() as tx:
+            found = await tx.inbox.webhook(webhook.id)
+        counted = msgspec.structs.replace(first, attempts=3, version=first.version + 2)
+        assert found == counted
+        with pytest.raises(Conflict):
+            await store(rig, update(first, note="of one who knows less"))
 
     async def test_a_webhook_of_an_order_tells_which_of_our_ids_it_named(
         self, rig: StoreRig

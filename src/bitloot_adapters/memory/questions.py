@@ -341,10 +341,6 @@ class MemoryInbox(msgspec.Struct, frozen=True):
         """One stored webhook."""
         return self.tables.get(Webhook, webhook_id)
 
-    async def webhook_by_key(self, provider: str, dedupe_key: str) -> Webhook | None:
-        """The well-signed webhook with this key."""
-        return self.tables.by_key(Webhook, "webhook_logs_dedupe_key", provider, dedupe_key)
-
     async def was_hinted(self, order_id: str, provider: str, external_id: str) -> bool:
         """Whether a webhook of this supplier named our id."""
         return any(

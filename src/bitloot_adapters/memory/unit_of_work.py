@@ -8,10 +8,11 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Final, TypeVar
 
-from bitloot.domain.decision import Decision, Event, Row
+from bitloot.domain.decision import Decision, Event, Row, update
 from bitloot.domain.limits import Limits
 from bitloot.domain.reactions import all_jobs
 from bitloot.domain.timeline import seal_events
+from bitloot.domain.webhook import Webhook
 from bitloot.ports.assortment import Assortment
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.errors import StoreUnavailable
@@ -125,6 +126,15 @@ class MemoryTransaction:
         for job in jobs:
             store.jobs.wish(job)
         self.close()
+
+    async def count_repeat(self, provider: str, dedupe_key: str) -> bool:
+        """Count one more delivery of a webhook."""
+        tables = self._reach().tables
+        known = tables.by_key(Webhook, "webhook_logs_dedupe_key", provider, dedupe_key)
+        if known is not None:
+            tables.write((update(known, attempts=known.attempts + 1),), ())
+        self.close()
+        return known is not None
 
     def close(self) -> None:
         """End the transaction; its locks are free."""

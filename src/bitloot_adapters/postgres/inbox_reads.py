@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import Text, bindparam, func, literal_column, select
+from sqlalchemy import Text, bindparam, func, literal_column, select, update
 
 from bitloot.domain.email import Email
 from bitloot.domain.reveal import Grant
@@ -23,14 +23,15 @@ EMAIL: Final = codec(Email)
 GRANT: Final = codec(Grant)
 
 _WEBHOOK: Final = locked_by_id(WEBHOOK, "row_id")
-_WEBHOOK_BY_KEY: Final = compiled(
-    select(*WEBHOOK.columns)
+COUNT_REPEAT: Final = compiled(
+    update(webhook_logs)
+    .values(attempts=webhook_logs.c.attempts + 1, version=webhook_logs.c.version + 1)
     .where(
-        webhook_logs.c.provider == bindparam("provider", type_=Text),
-        webhook_logs.c.dedupe_key == bindparam("key", type_=Text),
+        webhook_logs.c.provider == bindparam("of_provider", type_=Text),
+        webhook_logs.c.dedupe_key == bindparam("of_key", type_=Text),
         webhook_logs.c.signature_ok,
     )
-    .with_for_update(key_share=True)
+    .returning(literal_column("1"))
 )
 _HINTED: Final = compiled(
     select(literal_column("1"))
@@ -98,10 +99,6 @@ class InboxReads:
         if not is_id(webhook_id):
             return None
         return WEBHOOK.first(await _rows(self._session, _WEBHOOK, row_id=webhook_id))
-
-    async def webhook_by_key(self, provider: str, dedupe_key: str) -> Webhook | None:
-        rows = await _rows(self._session, _WEBHOOK_BY_KEY, provider=provider, key=dedupe_key)
-        return WEBHOOK.first(rows)
 
     async def was_hinted(self, order_id: str, provider: str, external_id: str) -> bool:
         return bool(

@@ -28,9 +28,10 @@ class Session:
                 return await self._database.send(self._connection, questions)
             return await self._begin(questions)
 
-    async def write(self, question: Question | None) -> None:
+    async def write(self, question: Question | None) -> Rows:
         """Run the last statement and commit: one round trip, none where nothing was begun or is
-        to be written. A connection lost here leaves the outcome unknown: StoreUnavailable.
+        to be written; the rows of it. A connection lost here leaves the outcome unknown:
+        StoreUnavailable.
         """
         if not self.is_open:
             raise RuntimeError("the transaction is over")
@@ -39,10 +40,11 @@ class Session:
             with translated():
                 if self._connection is not None:
                     questions = (question, COMMIT) if question else (COMMIT,)
-                    await self._database.send(self._connection, questions)
-                elif question is not None:
+                    return (await self._database.send(self._connection, questions))[0]
+                if question is not None:
                     self._connection = await self._database.take()
-                    await self._database.send(self._connection, (question,))
+                    return (await self._database.send(self._connection, (question,)))[0]
+                return []
         finally:
             await self._release()
 

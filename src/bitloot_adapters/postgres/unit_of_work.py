@@ -9,12 +9,13 @@ from bitloot.ports.jobs import Lease, Outcome
 from bitloot.ports.unit_of_work import Transaction
 from bitloot_adapters.postgres.assortment_reads import AssortmentReads
 from bitloot_adapters.postgres.checkout_reads import CheckoutReads
-from bitloot_adapters.postgres.inbox_reads import GrantReads, InboxReads
+from bitloot_adapters.postgres.inbox_reads import COUNT_REPEAT, GrantReads, InboxReads
 from bitloot_adapters.postgres.key_reads import KeyReads
 from bitloot_adapters.postgres.order_reads import OrderReads
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.record import recording
 from bitloot_adapters.postgres.session import CURRENT, Session, in_transaction
+from bitloot_adapters.postgres.statements import ask
 
 
 class PostgresTransaction:
@@ -42,6 +43,10 @@ class PostgresTransaction:
             max_attempts=self._max_attempts,
         )
         await self._session.write(question)
+
+    async def count_repeat(self, provider: str, dedupe_key: str) -> bool:
+        counting = ask(COUNT_REPEAT, of_provider=provider, of_key=dedupe_key)
+        return bool(await self._session.write(counting))
 
 
 class PostgresUnitOfWork:

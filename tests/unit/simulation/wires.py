@@ -186,6 +186,11 @@ class FarTransaction(WrappedTransaction):
         self._watch(decision)
         await self._weather.left_store("committed")
 
+    async def count_repeat(self, provider: str, dedupe_key: str) -> bool:
+        is_known = await super().count_repeat(provider, dedupe_key)
+        await self._weather.left_store("committed")
+        return is_known
+
 
 class FarStore:
     """The store over the network: whoever begins waits for a turn that another may take first."""
