@@ -46,11 +46,16 @@ OWN_PRODUCTS: Final = (
 
 
 async def sync_catalogue(
-    configuration: Configuration, supplier: str, told: Callable[[Synced], None]
+    configuration: Configuration,
+    supplier: str,
+    told: Callable[[Synced], None],
+    *,
+    is_vanishing_confirmed: bool = False,
 ) -> Synced:
     """Mirror a supplier's catalogue; `told` hears after each page."""
+    confirmed_by = ACTOR if is_vanishing_confirmed else None
     async with open_shop(configuration) as opened:
-        return await catalog(opened).sync(supplier, told=told)
+        return await catalog(opened).sync(supplier, told=told, confirmed_by=confirmed_by)
 
 
 async def seed_own_stock(configuration: Configuration, keys: int) -> list[tuple[str, int]]:

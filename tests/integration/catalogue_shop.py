@@ -31,7 +31,7 @@ TOLD: Final = {
         SELECT p.slug, o.offer_id, to_jsonb(h) - '{id,product_id,offer_row_id,at}'::text[]
         FROM price_history h JOIN products p ON p.id = h.product_id
         LEFT JOIN product_offers o ON o.id = h.offer_row_id
-        ORDER BY p.slug, h.previous NULLS FIRST, h.price
+        ORDER BY p.slug, h.at
     """,
     "product_media": """
         SELECT p.slug, to_jsonb(m) - '{id,product_id}'::text[]
@@ -46,6 +46,11 @@ TOLD: Final = {
     """,
     "search_words": "SELECT word FROM search_words ORDER BY word",
     "search_variants": "SELECT variant, word FROM search_variants ORDER BY variant, word",
+    "catalogue_syncs": """
+        SELECT to_jsonb(s) - '{id,started_at,ended_at,version,pages,next_page}'::text[]
+        FROM catalogue_syncs s ORDER BY started_at
+    """,
+    "catalogue_seen": "SELECT page, supplier_product_ids FROM catalogue_seen ORDER BY 1",
     "catalogue_refusals": """
         SELECT page, supplier_product_id, reason FROM catalogue_refusals ORDER BY 1, 2, 3
     """,
@@ -68,6 +73,7 @@ def reading(database: Database, *, batch_products: int) -> CatalogueReading:
     return CatalogueReading(
         writer=CatalogueWriter(database),
         terms=TERMS,
+        limits=Limits(),
         clock=utc_now,
         new_id=new_id,
         batch_products=batch_products,

@@ -1,84 +1,163 @@
-"""A synchronisation that is killed anywhere comes to the same catalogue as one that is not."""
+"""A synchronisation whose process is killed anywhere leaves the catalogue of one that is not.
+
+Each run is a process of its own, which SIGKILL ends without a word; the next one goes on.
+"""
 
 import asyncio
 import contextlib
 import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 
+import msgspec
+from tests.crash.children import Child, Inside, fork
 from tests.integration.catalogue_shop import reading, told, unit_of_work
 
 from bitloot.domain.catalogue_sync import CatalogueSync
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.limits import Limits
+from bitloot.domain.pricing_rules import RuleTerms, new_rule
 from bitloot.ports.errors import Conflict, StoreUnavailable
 from bitloot.ports.supplier_catalogue import RefusedProduct
+from bitloot.testing.invented_catalogue import Epoch
 from bitloot.testing.invented_supplier import InventedSupplier
 from bitloot_adapters.clock import new_id, utc_now
 from bitloot_adapters.postgres.catalogue_writer import CatalogueWriter
-from bitloot_adapters.postgres.pool import Database, open_database
+from bitloot_adapters.postgres.pool import open_database
+from bitloot_adapters.postgres.statements import Values
 from bitloot_web.devservices import Databases
 
 KILLS = 20
+KILLS_A_RUN = 7
 SIZE = 600
 PAGE = 20
 BATCH = 80
 ODD = RefusedProduct(supplier_product_id="odd", reason="price is not an amount")
+SUPPLIER = "invented"
+RULES = (
+    RuleTerms(scope="global", kind="margin", value=Decimal("0.2"), rounding="99"),
+    RuleTerms(scope="category", subject="action", kind="fixed", value=Decimal("1.5")),
+    RuleTerms(scope="global", kind="margin", value=Decimal(1), is_enabled=False),
+)
+EPOCHS = (
+    Epoch("prices", 0.3),
+    Epoch("texts", 0.3),
+    Epoch("vanish", 0.2),
+    Epoch("nothing", 1.0),
+)
 
 
-def supplier() -> InventedSupplier:
-    return InventedSupplier(7, SIZE, page=PAGE, unreadable=(ODD,))
+class Shop(msgspec.Struct, frozen=True):
+    """A database, and where what its processes say is kept."""
+
+    url: str
+    log: Path
+
+    def running(self) -> CatalogueSync | None:
+        """The run that is not done."""
+
+        async def ask() -> CatalogueSync | None:
+            async with open_database(self.url, Limits()) as database:
+                return await CatalogueWriter(database).running(SUPPLIER)
+
+        return asyncio.run(ask())
+
+    def told(self) -> dict[str, Sequence[Values]]:
+        """The whole catalogue."""
+
+        async def ask() -> dict[str, Sequence[Values]]:
+            async with open_database(self.url, Limits()) as database:
+                return await told(database)
+
+        return asyncio.run(ask())
+
+    def write(self, *decisions: Decision) -> None:
+        """One after the other."""
+
+        async def record() -> None:
+            async with open_database(self.url, Limits()) as database:
+                for decision in decisions:
+                    async with unit_of_work(database).begin() as tx:
+                        await tx.record(decision)
+
+        asyncio.run(record())
+
+    def begin(self) -> None:
+        """A run that nobody works on yet."""
+        row = CatalogueSync(id=new_id(), supplier=SUPPLIER, kind="full", started_at=utc_now())
+        self.write(Decision(save=(insert(row),)))
+
+    def working(self, epochs: Sequence[Epoch]) -> Child:
+        """A process that goes on with the run until it is done."""
+
+        async def job(inside: Inside) -> None:
+            del inside
+            there = InventedSupplier(7, SIZE, page=PAGE, unreadable=(ODD,), epochs=epochs)
+            async with open_database(self.url, Limits()) as database:
+                sync = await CatalogueWriter(database).running(SUPPLIER)
+                if sync is None:
+                    return
+                # What was killed before may still hold its rows, or end its commit.
+                with contextlib.suppress(Conflict, StoreUnavailable):
+                    await reading(database, batch_products=BATCH).go_on(
+                        sync, there, told=lambda now: None, is_time_up=lambda: False
+                    )
+
+        return fork("sync", job, seed="", log=self.log)
+
+    def finish(self, epochs: Sequence[Epoch]) -> float:
+        """Go on until the run is done; seconds of the last process."""
+        took = 0.0
+        while self.running() is not None:
+            began = time.monotonic()
+            child = self.working(epochs)
+            while child.status is None:
+                child.look()
+                time.sleep(0.002)
+            assert child.status == 0, self.log.read_text()
+            took = time.monotonic() - began
+        return took
 
 
-async def begin(database: Database, there: InventedSupplier) -> None:
-    row = CatalogueSync(id=new_id(), supplier=there.name, kind="full", started_at=utc_now())
-    async with unit_of_work(database).begin() as tx:
-        await tx.record(Decision(save=(insert(row),)))
-
-
-async def run(database: Database, there: InventedSupplier) -> None:
-    """Go on with the run that is not done, if there is one."""
-    sync = await CatalogueWriter(database).running(there.name)
-    if sync is not None:
-        await reading(database, batch_products=BATCH).go_on(
-            sync, there, told=lambda now: None, is_time_up=lambda: False
-        )
-
-
-async def killed(database: Database, there: InventedSupplier, after: float) -> bool:
-    """Whether the run was cut off before it was done."""
-    work = asyncio.create_task(run(database, there))
-    await asyncio.wait({work}, timeout=after)
-    if work.done():
-        await work
+def killed(shop: Shop, epochs: Sequence[Epoch], after: float) -> bool:
+    """Whether the process was killed at its work, and the run was not done by then."""
+    child = shop.working(epochs)
+    time.sleep(after)
+    child.look()
+    if child.status is not None:
+        assert child.status == 0, shop.log.read_text()
         return False
-    work.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Conflict, StoreUnavailable):
-        await work
-    return True
+    child.end()
+    return shop.running() is not None
 
 
-async def test_killed_at_twenty_random_points_it_comes_to_the_same_catalogue(
-    shop_url: str, postgres_server: Databases, shop_template: str
+def test_killed_at_twenty_random_points_it_comes_to_the_same_catalogue(
+    shop_url: str, postgres_server: Databases, shop_template: str, tmp_path: Path
 ) -> None:
     other = postgres_server.create_database("never_killed", shop_template)
+    here, whole = Shop(shop_url, tmp_path / "here"), Shop(other, tmp_path / "whole")
+    day = datetime(2026, 3, 1, tzinfo=UTC)
+    rules = [new_rule(terms, rule_id=new_id(), at=day) for terms in RULES]
+    for shop in (here, whole):
+        shop.write(*(Decision(save=(insert(rule),)) for rule in rules))
     chance = random.Random(5)
-    async with open_database(shop_url, Limits()) as here, open_database(other, Limits()) as whole:
-        calm, harried, kills = supplier(), supplier(), 0
-        for epoch in (None, "prices", "texts", "vanish", "nothing"):
-            if epoch is not None:
-                calm.pass_epoch(epoch, 0.3)
-                harried.pass_epoch(epoch, 0.3)
-            for database, there in ((here, harried), (whole, calm)):
-                await begin(database, there)
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            await run(whole, calm)
-            took = loop.time() - began
-            before = kills
-            while kills - before < 6 and await killed(
-                here, harried, chance.uniform(took / 40, took / 8)
-            ):
-                kills += 1
-            await run(here, harried)
-            assert await told(here) == await told(whole), epoch
-        assert kills >= KILLS
+    points: list[int] = []
+    for day_number in range(len(EPOCHS) + 1):
+        epochs = EPOCHS[:day_number]
+        for shop in (here, whole):
+            shop.begin()
+        took = whole.finish(epochs)
+        for _ in range(KILLS_A_RUN):
+            if killed(here, epochs, chance.uniform(took / 20, took / 2)):
+                run = here.running()
+                points.append(run.next_page if run else 0)
+        here.finish(epochs)
+        unbroken = whole.told()
+        for table, rows in here.told().items():
+            assert rows == unbroken[table], (table, epochs[-1:])
+    assert len(points) >= KILLS, points
+    assert len(set(points)) > len(EPOCHS), "all kills fell on the same pages"
     postgres_server.drop_database("never_killed")

@@ -1,12 +1,14 @@
 """Synchronisations as jobs: begun once, gone on with anywhere, given up with a reason."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from bitloot.domain.catalogue_sync import CatalogueSync
+from bitloot.domain.catalogue_sync import CatalogueSync, Unseen, doubt
 from bitloot.domain.decision import Decision, JobRequest, insert
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
@@ -191,6 +193,86 @@ async def test_a_tick_leaves_alone_what_nobody_asked_for_and_what_was_read_since
     await bench.ask("sweep", due("catalogue", bench.rig.now()))
     await bench.work("sweep")
     assert [run.kind for run in bench.runs()] == ["full", "full"]
+
+
+def of_stock(bench: Bench) -> int:
+    return sum(offer.stock > 0 for offer in bench.rig.store.rows(Offer))
+
+
+async def emptied(bench: Bench, *, share: float = 1.0) -> int:
+    """A supplier that was read once, and then lists less; how many offers had stock."""
+    bench.syncs = replace(bench.syncs, limits=msgspec.structs.replace(Limits(), **FEW))
+    await bench.syncs.start("invented", "full")
+    await bench.work()
+    bench.supplier.pass_epoch("vanish", share)
+    await bench.rig.pass_time(timedelta(hours=1))
+    return of_stock(bench)
+
+
+FEW = {"catalogue_vanishing_offers": 5}
+
+
+async def test_a_supplier_that_lists_nothing_any_more_is_not_believed(bench: Bench) -> None:
+    before = await emptied(bench)
+    assert before > 5
+    await bench.syncs.start("invented", "full")
+    assert await bench.work()
+    run = bench.runs()[-1]
+    assert (run.state, run.retired) == ("failed", 0)
+    assert run.last_error == f"would take {before} of {before} offers out of stock; confirm it"
+    assert of_stock(bench) == before
+    (job,) = (each for each in await bench.rig.all_jobs() if each.ref == run.id)
+    assert (job.state, job.last_error) == ("dead", run.last_error)
+
+
+async def test_what_a_person_confirms_to_be_gone_is_taken_away(bench: Bench) -> None:
+    await emptied(bench)
+    await bench.syncs.start("invented", "full")
+    await bench.work()
+    confirmed = await bench.syncs.start("invented", "incremental", confirmed_by="ada")
+    assert (confirmed.kind, confirmed.confirmed_by) == ("full", "ada")
+    assert await bench.work()
+    assert bench.runs()[-1].state == "done"
+    assert of_stock(bench) == 0
+    entry = bench.rig.store.audit.lines[-1].entry
+    assert (entry.actor, entry.action, entry.subject) == (
+        "ada",
+        "catalogue.vanishing-confirmed",
+        confirmed.id,
+    )
+
+
+async def test_a_confirmation_holds_for_one_run_only(bench: Bench) -> None:
+    await emptied(bench)
+    await bench.syncs.start("invented", "full", confirmed_by="ada")
+    await bench.work()
+    again = await bench.syncs.start("invented", "full")
+    assert again.confirmed_by is None
+
+
+async def test_what_vanishes_on_any_day_is_taken_away_without_a_person(bench: Bench) -> None:
+    before = await emptied(bench, share=0.2)
+    gone = before - sum(each.stock > 0 for each in bench.supplier.now())
+    assert 0 < gone <= before * Limits().catalogue_vanishing_share
+    await bench.syncs.start("invented", "full")
+    assert await bench.work()
+    run = bench.runs()[-1]
+    assert (run.state, run.retired) == ("done", gone)
+
+
+@pytest.mark.parametrize(
+    ("in_stock", "unseen", "is_doubted"),
+    [(1000, 300, False), (1000, 301, True), (50, 50, False), (51, 51, True), (0, 0, False)],
+)
+def test_a_run_is_doubted_by_the_share_and_the_number_that_it_would_take_away(
+    bench: Bench, in_stock: int, unseen: int, *, is_doubted: bool
+) -> None:
+    run = CatalogueSync(id="s", supplier="x", kind="full", started_at=bench.rig.now())
+    found = Unseen(in_stock=in_stock, unseen=unseen)
+    share = Decimal("0.3")
+    assert (doubt(run, found, share=share, at_least=50) is not None) is is_doubted
+    confirmed = msgspec.structs.replace(run, confirmed_by="ada")
+    assert doubt(confirmed, found, share=share, at_least=50) is None
 
 
 async def test_a_product_is_read_again_and_one_that_is_gone_has_no_stock(bench: Bench) -> None:

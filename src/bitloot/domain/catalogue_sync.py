@@ -1,11 +1,12 @@
 """A run through a supplier's catalogue: how far it is, and what it could not read."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from bitloot.domain.decision import Row
+from bitloot.domain.decision import AuditEntry, Row
 
 SyncKind: TypeAlias = Literal["full", "incremental"]
 SyncState: TypeAlias = Literal["running", "done", "failed"]
@@ -16,7 +17,8 @@ class CatalogueSync(Row, frozen=True, kw_only=True):
 
     All pages before `next_page` are merged: whoever goes on begins there. `updated_since` is None
     for the whole catalogue. The counters say what it read (`pages`, `products`, `refused`) and
-    changed.
+    changed. `confirmed_by` is the person who says that what is not listed any more is really gone,
+    however much that is.
     """
 
     supplier: str
@@ -35,7 +37,17 @@ class CatalogueSync(Row, frozen=True, kw_only=True):
     offers_changed: int = 0
     prices_changed: int = 0
     retired: int = 0
+    confirmed_by: str | None = None
     last_error: str | None = None
+
+
+class Unseen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a whole run would take away at its end: of the offers of the supplier that have stock,
+    `in_stock`, so many that it did not come across.
+    """
+
+    in_stock: int
+    unseen: int
 
 
 class CatalogueRefusal(Row, frozen=True, kw_only=True):
@@ -46,6 +58,36 @@ class CatalogueRefusal(Row, frozen=True, kw_only=True):
     supplier_product_id: str | None = None
     reason: str
     at: datetime
+
+
+def doubt(sync: CatalogueSync, found: Unseen, *, share: Decimal, at_least: int) -> str | None:
+    """Why the end of a run is not believed: a supplier that lists nothing, or far less than before,
+    is broken more often than it is empty. None where nothing speaks against it.
+
+    More than `share` of what has stock would be gone, and more than `at_least` offers; a person may
+    have confirmed it.
+    """
+    if sync.kind != "full" or sync.confirmed_by is not None or found.unseen <= at_least:
+        return None
+    if found.unseen <= found.in_stock * share:
+        return None
+    return f"would take {found.unseen} of {found.in_stock} offers out of stock; confirm it"
+
+
+def confirmations(sync: CatalogueSync) -> tuple[AuditEntry, ...]:
+    """What the audit log keeps of a run: who confirmed that goods vanished, if anybody did."""
+    if sync.confirmed_by is None:
+        return ()
+    facts = {"supplier": sync.supplier}
+    return (
+        AuditEntry(
+            at=sync.started_at,
+            actor=sync.confirmed_by,
+            action="catalogue.vanishing-confirmed",
+            subject=sync.id,
+            facts=facts,
+        ),
+    )
 
 
 def failed(sync: CatalogueSync, *, at: datetime, error: str) -> CatalogueSync:

@@ -86,6 +86,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     catalogue_full: timedelta = _D
     catalogue_news: timedelta = 10 * _M
     catalogue_overlap: timedelta = 10 * _M
+    catalogue_vanishing_share: Decimal = Decimal("0.3")
+    catalogue_vanishing_offers: int = 50
 
     # jobs
     job_lease: timedelta = 60 * _S
@@ -213,6 +215,8 @@ def limit_faults(limits: Limits) -> list[str]:
             continue
         if value < type(value)(0) or (not zero_is_fine and not value):
             found.append(f"{name} must be above zero")
+    if limits.catalogue_vanishing_share > 1:
+        found.append("catalogue_vanishing_share is a fraction of at most 1")
     if limits.gateway_fee >= 1 or limits.underpayment_tolerance >= 1:
         found.append("gateway_fee and underpayment_tolerance are fractions below 1")
     return found

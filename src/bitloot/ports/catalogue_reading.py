@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bitloot.domain.catalogue_sync import CatalogueSync
+from bitloot.domain.catalogue_sync import CatalogueSync, Unseen, doubt, failed
+from bitloot.domain.limits import Limits
 from bitloot.domain.price_contexts import PricingTerms
 from bitloot.ports.catalogue_facts import advanced
 from bitloot.ports.catalogue_writer import (
@@ -25,6 +26,7 @@ class CatalogueReading:
 
     writer: CatalogueWriter
     terms: PricingTerms
+    limits: Limits
     clock: Clock
     new_id: NewId
     batch_products: int = BATCH_PRODUCTS
@@ -39,8 +41,10 @@ class CatalogueReading:
     ) -> CatalogueSync:
         """Read from the page that the run is at, until the last one or until time is up.
 
-        Each batch is one transaction: what came before a fault stays. `told` hears after each.
-        Raises Unavailable, StoreUnavailable, and Conflict where somebody else goes on with it.
+        Each batch is one transaction: what came before a fault stays. `told` hears after each. A
+        whole run that came across far too little is given up before it takes anything away: the
+        row is `failed` and says so. Raises Unavailable, StoreUnavailable, and Conflict where
+        somebody else goes on with it.
         """
         batch = CatalogueBatch(next_page=sync.next_page)
         async for page in supplier.catalogue(
@@ -54,13 +58,29 @@ class CatalogueReading:
                 told(sync)
                 batch = CatalogueBatch(next_page=sync.next_page)
             if page.is_last:
-                await self.writer.finish(sync, at=self.clock())
-                found = msgspec.structs.replace(sync, state="done", version=sync.version + 1)
-                told(found)
-                return found
+                sync = await self._ended(sync)
+                told(sync)
+                return sync
             if is_over:
                 break
         return sync
+
+    async def _ended(self, sync: CatalogueSync) -> CatalogueSync:
+        found = Unseen(in_stock=0, unseen=0)
+        if sync.kind == "full":
+            found = await self.writer.unseen(sync)
+        reason = doubt(
+            sync,
+            found,
+            share=self.limits.catalogue_vanishing_share,
+            at_least=self.limits.catalogue_vanishing_offers,
+        )
+        if reason is not None:
+            given_up = failed(sync, at=self.clock(), error=reason)
+            await self.writer.give_up(given_up)
+            return given_up
+        await self.writer.finish(sync, at=self.clock())
+        return msgspec.structs.replace(sync, state="done", version=sync.version + 1)
 
     async def _merged(self, sync: CatalogueSync, batch: CatalogueBatch) -> CatalogueSync:
         counts = await self.writer.merge(

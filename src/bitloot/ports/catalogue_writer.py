@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind
+from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind, Unseen
 from bitloot.domain.price_contexts import PricingTerms
 from bitloot.domain.price_derivation import PriceReason
 from bitloot.ports.clock import NewId
@@ -93,6 +93,10 @@ class CatalogueWriter(Protocol):
 
     async def give_up(self, failed: CatalogueSync) -> None:
         """Write that a run was given up: the row as `catalogue_sync.failed` makes it."""
+        ...
+
+    async def unseen(self, sync: CatalogueSync) -> Unseen:
+        """What `finish` would take away, if it were called now."""
         ...
 
     async def finish(self, sync: CatalogueSync, *, at: datetime) -> int:

@@ -394,6 +394,8 @@ class CatalogueWriterContract(Contract):
         sync = await _go_on(
             rig, sync, CatalogueBatch(products=(supplied(2),), refusals=(unreadable,), next_page=3)
         )
+        found = await rig.writer.unseen(sync)
+        assert (found.in_stock, found.unseen) == (4, 1)
         assert await rig.writer.finish(sync, at=rig.now()) == 1
         left = {each.supplier_product_id for each in await rig.all(Offer) if each.stock}
         assert left == {"p1", "p2", "p3"}
@@ -409,6 +411,7 @@ class CatalogueWriterContract(Contract):
         await merged(rig, supplied(1), supplied(2))
         sync = await _running(rig, kind="incremental", updated_since=SAID)
         sync = await _go_on(rig, sync, CatalogueBatch(products=(supplied(1),), next_page=2))
+        assert (await rig.writer.unseen(sync)).unseen == 0
         assert await rig.writer.finish(sync, at=rig.now()) == 0
         assert {each.stock for each in await rig.all(Offer)} == {7}
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from bitloot.domain.catalogue_sync import CatalogueSync
+from bitloot.domain.catalogue_sync import CatalogueSync, confirmations
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
@@ -32,12 +32,13 @@ MOST_TURNS: Final = 1000
 
 
 class Synced(msgspec.Struct, frozen=True, kw_only=True):
-    """What a synchronisation read and changed so far."""
+    """What a synchronisation read and changed so far, and why it was given up, if it was."""
 
     pages: int = 0
     products: int = 0
     new: int = 0
     changed: int = 0
+    fault: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +53,27 @@ class Catalog:
     clock: Clock
     new_id: NewId
 
-    async def sync(self, supplier: str, *, told: Callable[[Synced], None]) -> Synced:
+    async def sync(
+        self,
+        supplier: str,
+        *,
+        told: Callable[[Synced], None],
+        confirmed_by: str | None = None,
+    ) -> Synced:
         """Read the whole catalogue of a supplier, from where a run that was broken off stopped.
 
-        `told` hears after each batch; what came before a fault stays. Raises Refused `not-found`,
-        Unavailable, StoreUnavailable.
+        `told` hears after each batch; what came before a fault stays. `confirmed_by` is who says
+        that what is not listed any more is really gone: a run that would take away far too much is
+        given up otherwise. Raises Refused `not-found`, Unavailable, StoreUnavailable.
         """
         found = self.suppliers.get(supplier)
         if found is None:
             raise Refused("not-found", f"there is no supplier {supplier!r}", field="supplier")
-        row = await self.writer.running(supplier) or await self._begin(supplier)
+        row = await self.writer.running(supplier) or await self._begin(supplier, confirmed_by)
         reading = CatalogueReading(
             writer=self.writer,
             terms=PricingTerms(margin=self.margin, gateway_fee=self.limits.gateway_fee),
+            limits=self.limits,
             clock=self.clock,
             new_id=self.new_id,
         )
@@ -80,12 +89,17 @@ class Catalog:
                 return _synced(row)
         raise Refused("shop-busy", "Somebody else reads this catalogue; try again later.")
 
-    async def _begin(self, supplier: str) -> CatalogueSync:
-        change = insert(
-            CatalogueSync(id=self.new_id(), supplier=supplier, kind="full", started_at=self.clock())
+    async def _begin(self, supplier: str, confirmed_by: str | None) -> CatalogueSync:
+        row = CatalogueSync(
+            id=self.new_id(),
+            supplier=supplier,
+            kind="full",
+            started_at=self.clock(),
+            confirmed_by=confirmed_by,
         )
+        change = insert(row)
         async with self.uow.begin() as tx:
-            await tx.record(Decision(save=(change,)))
+            await tx.record(Decision(save=(change,), audit=confirmations(row)))
         assert isinstance(change.after, CatalogueSync)
         return change.after
 
@@ -125,4 +139,5 @@ def _synced(row: CatalogueSync) -> Synced:
         products=row.products,
         new=row.products_new,
         changed=row.products_changed + row.offers_changed,
+        fault=row.last_error if row.state == "failed" else None,
     )

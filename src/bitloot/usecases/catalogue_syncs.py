@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind, failed
+from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind, confirmations, failed
 from bitloot.domain.decision import Decision, JobRequest, insert
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
@@ -43,18 +43,21 @@ class CatalogueSyncs:
     boot_clock: BootClock
     new_id: NewId
 
-    async def start(self, supplier: str, kind: SyncKind) -> CatalogueSync:
+    async def start(
+        self, supplier: str, kind: SyncKind, *, confirmed_by: str | None = None
+    ) -> CatalogueSync:
         """Begin a run, or give the one that is under way.
 
-        An incremental one begins a little before the last run began; without one it is full.
-        Raises Refused `not-found`, StoreUnavailable.
+        An incremental one begins a little before the last run began; without one it is full. A
+        person who confirms that goods vanished begins a full one that takes them away. Raises
+        Refused `not-found`, StoreUnavailable.
         """
         if supplier not in self.suppliers:
             raise Refused("not-found", "There is no such supplier.", field="supplier")
         running = await self.catalogue_writer.running(supplier)
         if running is None:
             try:
-                running = await self._begin(supplier, kind)
+                running = await self._begin(supplier, kind, confirmed_by)
             except Duplicate as taken:
                 if taken.rule != RUNNING_RULE:
                     raise
@@ -63,8 +66,12 @@ class CatalogueSyncs:
             raise Conflict
         return running
 
-    async def _begin(self, supplier: str, kind: SyncKind) -> CatalogueSync:
+    async def _begin(
+        self, supplier: str, kind: SyncKind, confirmed_by: str | None
+    ) -> CatalogueSync:
         at = self.clock()
+        if confirmed_by is not None:
+            kind = "full"
         last = await self.catalogue_writer.last_done(supplier)
         since = None if last is None else last.started_at - self.limits.catalogue_overlap
         row = CatalogueSync(
@@ -73,11 +80,12 @@ class CatalogueSyncs:
             kind=kind if since else "full",
             updated_since=since if kind == "incremental" else None,
             started_at=at,
+            confirmed_by=confirmed_by,
         )
         change = insert(row)
         job = JobRequest(kind="sync_catalogue", ref=row.id)
         async with self.uow.begin() as tx:
-            await tx.record(Decision(save=(change,), jobs=(job,)))
+            await tx.record(Decision(save=(change,), jobs=(job,), audit=confirmations(row)))
         assert isinstance(change.after, CatalogueSync)
         return change.after
 
@@ -141,6 +149,10 @@ class CatalogueSyncs:
             # Somebody else goes on with it, such as a person at a terminal.
             await self.jobs.finish(lease, Again(after=self.limits.job_lease))
             return
+        if after.state == "failed":
+            # Nothing that a machine tries again changes it: a person looks at it.
+            await self.jobs.finish(lease, Dead(after.last_error or "failed"))
+            return
         again = Again(after=timedelta(0)) if after.state == "running" else Done()
         await self.jobs.finish(lease, again)
 
@@ -183,6 +195,7 @@ class CatalogueSyncs:
         return CatalogueReading(
             writer=self.catalogue_writer,
             terms=self._terms(),
+            limits=self.limits,
             clock=self.clock,
             new_id=self.new_id,
         )

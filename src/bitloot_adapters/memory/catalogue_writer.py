@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync, SyncKind, ended
+from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync, SyncKind, Unseen, ended
 from bitloot.domain.category import Category, shelves
 from bitloot.domain.decision import Change, Row, insert, update
 from bitloot.domain.fulfilment_plan import OWN_STOCK
@@ -109,18 +109,26 @@ class MemoryCatalogueWriter:
         self._go_on(before, failed)
         self._seen.pop(failed.id, None)
 
+    async def unseen(self, sync: CatalogueSync) -> Unseen:
+        """Counted, not written."""
+        self._store.reach()
+        return Unseen(in_stock=len(self._in_stock(sync)), unseen=len(self._unseen(sync)))
+
+    def _in_stock(self, sync: CatalogueSync) -> list[Offer]:
+        offers = self._store.rows(Offer)
+        return [each for each in offers if each.supplier == sync.supplier and each.stock > 0]
+
+    def _unseen(self, sync: CatalogueSync) -> list[Offer]:
+        if sync.kind != "full":
+            return []
+        seen = self._seen.get(sync.id, set())
+        return [each for each in self._in_stock(sync) if each.supplier_product_id not in seen]
+
     async def finish(self, sync: CatalogueSync, *, at: datetime) -> int:
         """Nothing is left of what a full run did not see."""
         self._store.reach()
         self._current(sync)
-        unseen = [
-            update(offer, stock=0, updated_at=at)
-            for offer in self._store.rows(Offer)
-            if offer.supplier == sync.supplier
-            and offer.stock > 0
-            and sync.kind == "full"
-            and offer.supplier_product_id not in self._seen.get(sync.id, set())
-        ]
+        unseen = [update(offer, stock=0, updated_at=at) for offer in self._unseen(sync)]
         self._store.tables.write(unseen)
         self._go_on(sync, ended(sync, at=at, retired=len(unseen)))
         self._seen.pop(sync.id, None)

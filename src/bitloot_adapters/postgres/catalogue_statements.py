@@ -266,6 +266,13 @@ RETIRE_UNSEEN: Final = _counted("""
             WHERE sync_id = {sync}) seen
         WHERE seen.name = o.supplier_product_id)
 """)
+UNSEEN: Final = _statement("""
+    SELECT count(*), count(*) FILTER (WHERE seen.name IS NULL)
+    FROM product_offers o LEFT JOIN (
+        SELECT DISTINCT unnest(supplier_product_ids) AS name FROM catalogue_seen
+        WHERE sync_id = {sync}) seen ON seen.name = o.supplier_product_id
+    WHERE o.supplier = {supplier} AND o.stock > 0
+""")
 FORGET_SEEN: Final = _statement("DELETE FROM catalogue_seen WHERE sync_id = {sync}")
 RUNNING: Final = _statement("""
     SELECT {syncs} FROM catalogue_syncs WHERE supplier = {supplier} AND state = 'running'

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind, ended
+from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind, Unseen, ended
 from bitloot.domain.category import Category, shelves
 from bitloot.domain.price_contexts import PriceContexts, PricingTerms
 from bitloot.domain.price_derivation import PriceReason
@@ -110,6 +110,17 @@ class CatalogueWriter:
             forget = ask(sql.FORGET_SEEN, sync_id=failed.id)
             await self._database.send(connection, (BEGIN, ask(sql.PROGRESS, row=row)))
             await self._database.send(connection, (forget, COMMIT))
+
+    async def unseen(self, sync: CatalogueSync) -> Unseen:
+        """Counted, not written."""
+        async with self._database.lent() as connection:
+            run = _Run(self._database, connection, sync.supplier, sync.started_at)
+            named = {"supplier": sync.supplier, "sync_id": sync.id}
+            *_, rows, _ = await run.send(BEGIN, ask(sql.PATIENCE), ask(sql.UNSEEN, **named), COMMIT)
+            in_stock, unseen = rows[0]
+        assert isinstance(in_stock, int)
+        assert isinstance(unseen, int)
+        return Unseen(in_stock=in_stock, unseen=unseen if sync.kind == "full" else 0)
 
     async def finish(self, sync: CatalogueSync, *, at: datetime) -> int:
         """Nothing is left of what a full run did not see; the index of words is in order."""

@@ -35,8 +35,16 @@ def seed(keys: int) -> None:
 
 @click.command(epilog="Example: bitloot sync kinguin")
 @click.argument("supplier", default="kinguin")
-def sync(supplier: str) -> None:
-    """Read a supplier's catalogue into the shop, page by page."""
+@click.option(
+    "--confirm-vanished",
+    is_flag=True,
+    help="Take out of stock what is not listed any more, however much that is.",
+)
+def sync(supplier: str, *, confirm_vanished: bool) -> None:
+    """Read a supplier's catalogue into the shop, page by page.
+
+    A run that would take far too much out of stock is given up: exit code 1 says so.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
     from bitloot.usecases.catalog import Synced
@@ -50,8 +58,14 @@ def sync(supplier: str) -> None:
         def told(synced: Synced) -> None:
             progress.update(task, completed=synced.products)
 
-        synced = run_once(lambda settings: sync_catalogue(settings, supplier, told))
+        synced = run_once(
+            lambda settings: sync_catalogue(
+                settings, supplier, told, is_vanishing_confirmed=confirm_vanished
+            )
+        )
     click.echo(
         f"{synced.products} products on {synced.pages} pages: "
         f"{synced.new} new, {synced.changed} changed"
     )
+    if synced.fault is not None:
+        raise click.ClickException(synced.fault)

@@ -136,6 +136,7 @@ catalogue_syncs = Table(
     number("offers_changed"),
     number("prices_changed"),
     number("retired"),
+    text("confirmed_by", optional=True),
     text("last_error", optional=True),
     PrimaryKeyConstraint("id"),
     Index("catalogue_syncs_started_at", "supplier", "started_at"),

@@ -26,15 +26,22 @@ SupplierName: TypeAlias = Annotated[
 ]
 
 
-class SyncWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose catalogue, and how much of it: what changed since the last run, or all."""
+class SyncWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Whose catalogue, and how much of it: what changed since the last run, or all.
+
+    A whole run that would take far too much out of stock is given up. `confirmVanished` begins a
+    whole one that does it: whoever sends it has seen that the goods are really gone.
+    """
 
     supplier: ShortText
     kind: Literal["full", "incremental"] = "incremental"
+    confirm_vanished: bool = False
 
 
 class RunShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A run: how far it is, and what it read and changed so far."""
+    """A run: how far it is, and what it read and changed so far. `lastError` says why one failed,
+    `confirmedBy` who confirmed that goods vanished.
+    """
 
     id: str
     supplier: str
@@ -53,6 +60,7 @@ class RunShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     offers_changed: int
     prices_changed: int
     retired: int
+    confirmed_by: str | None
     last_error: str | None
 
 
@@ -105,7 +113,10 @@ async def start(
     kind: SyncKind = data.kind
 
     async def act() -> RunShown:
-        return _run_shown(await shop.catalogue_syncs.start(data.supplier, kind))
+        row = await shop.catalogue_syncs.start(
+            data.supplier, kind, confirmed_by=ADMIN if data.confirm_vanished else None
+        )
+        return _run_shown(row)
 
     return await act_once(shop, once, RunShown, act)
 
