@@ -48,6 +48,36 @@ async def test_the_very_bytes_that_were_committed_are_stored_after_hours_of_outa
         assert await shop.vault.get(key.object_name, size=key.size) == committed[key.object_name]
 
 
+async def test_a_long_outage_is_asked_about_ever_more_rarely() -> None:
+    shop = PaidOrders()
+    await shop.paid(await shop.goods())
+    shop.vault.faults.go_down()
+    await shop.work_for(6 * HOUR)
+    asked = runs(shop, "fulfil")
+    await shop.work_for(30 * HOUR)
+    # Every five minutes in the mean; a count that starts over would begin at two seconds again.
+    assert 5 * 30 < runs(shop, "fulfil") - asked < 14 * 30
+
+
+async def test_what_is_left_to_do_after_a_refund_is_asked_ever_more_rarely_too() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    shop.supplier.faults.go_down()
+    shop.vault.faults.go_down()
+    await shop.work_for(6 * HOUR)
+    before = runs(shop, "return_keys"), runs(shop, "delete_object")
+    await shop.work_for(30 * HOUR)
+    assert 5 * 30 < runs(shop, "return_keys") - before[0] < 14 * 30
+    assert 5 * 30 < runs(shop, "delete_object") - before[1] < 14 * 30
+
+
+def runs(shop: PaidOrders, kind: str) -> int:
+    """How often the jobs of this kind were taken up."""
+    return sum(job.fence for job in shop.store.jobs.all() if job.kind == kind)
+
+
 async def test_a_store_that_refuses_our_credentials_only_delays_the_delivery() -> None:
     shop = PaidOrders()
     order_id = await shop.paid(await shop.goods())

@@ -215,6 +215,29 @@ async def test_keys_past_their_end_are_taken_off_the_shelf() -> None:
     assert [key.state for key in shop.store.rows(InventoryKey)] == ["available", "expired"]
 
 
+async def test_a_product_is_priced_anew_when_keys_of_it_come_in_or_end() -> None:
+    shop = PaidOrders()
+    goods = await shop.own_goods("OWN-1")
+    assert await repriced(shop) == [goods.product.id]
+    with pytest.raises(Refused, match="duplicate-keys"):
+        batch = Batch(product_id=goods.product.id, name="again", cost=Decimal(9))
+        await shop.inventory.import_keys(b"OWN-1", batch, actor="admin")
+    assert await repriced(shop) == []
+    batch = msgspec.structs.replace(batch, expires_at=shop.clock.now() + timedelta(days=1))
+    await shop.inventory.import_keys(b"DEAR-1", batch, actor="admin")
+    assert await repriced(shop) == [goods.product.id]
+    shop.clock.advance(timedelta(days=2))
+    await shop.inventory.expire()
+    assert await repriced(shop) == [goods.product.id]
+
+
+async def repriced(shop: PaidOrders) -> list[str]:
+    """The products whose price is asked for anew; asked once."""
+    wished = [job.ref for job in shop.store.jobs.pending() if job.kind == "reprice"]
+    await shop.work()
+    return wished
+
+
 async def test_an_import_reports_each_line_that_did_not_come_in() -> None:
     shop = PaidOrders()
     goods = await shop.own_goods("KNOWN-1")

@@ -19,6 +19,7 @@ from bitloot.domain.key_inventory import INVENTORY_KEY, InventoryKey, KeyState, 
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile
+from bitloot.domain.rule_change import reprice
 from bitloot.domain.sealed import Bound, SealedBytes, Wrapped
 
 MAX_KEY_BYTES: Final = 4096
@@ -227,9 +228,12 @@ def stock_rows(
 
 
 def expired(keys: Sequence[InventoryKey], *, at: datetime) -> Decision:
-    """Keys on the shelf whose time is over are sold no more."""
+    """Keys on the shelf whose time is over are sold no more; their products are priced anew."""
     over = [key for key in keys if key.expires_at is not None and key.expires_at <= at]
-    return Decision(save=tuple(update(key, state=_step(key.state, "expire")) for key in over))
+    return Decision(
+        save=tuple(update(key, state=_step(key.state, "expire")) for key in over),
+        jobs=tuple(reprice(each) for each in sorted({key.product_id for key in over})),
+    )
 
 
 def import_faults(raw: bytes, lines: int, limits: Limits) -> str | None:

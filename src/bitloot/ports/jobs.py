@@ -12,7 +12,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempts` counts this one already. Every commit of the holder carries `fence`. `wakes` is how
     often the job had been asked for: if it rose meanwhile, a `Done` or `Again` is due at once.
-    `taken_at_boot` is the boot clock of the holder at the time of taking.
+    `taken_at_boot` is the boot clock of the holder at the time of taking; `asked_at` when the job
+    was first asked for.
     """
 
     job_id: str
@@ -24,6 +25,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     wakes: int
     lease_seconds: float
     taken_at_boot: float
+    asked_at: datetime
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -52,6 +52,7 @@ class JobsContract(Contract):
         assert lease.max_attempts == Limits().job_attempts
         assert lease.lease_seconds == LEASE.total_seconds()
         row = await job_of(rig, lease)
+        assert lease.asked_at == row.created_at
         assert (row.state, row.attempts, row.leased) == ("pending", 1, True)
 
     async def test_a_taken_job_is_not_taken_twice(self, rig: StoreRig) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bitloot.domain import delivery, replace_key, retry
-from bitloot.domain.backoff import fraction, pause
+from bitloot.domain.backoff import fraction, outage_pause
 from bitloot.domain.decision import NOTHING, Decision
 from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment import ReturnState
@@ -234,7 +234,9 @@ class Aftercare:
             self.alert(found)
 
     def _later(self, lease: Lease, error: Unavailable | Rejected) -> Again:
-        after = pause(lease.attempts, fraction(self.random_bytes(4)), self.limits)
+        """The longer the trouble lasts the longer the wait, also when the count starts over."""
+        lasted = self.clock() - lease.asked_at
+        after = outage_pause(lasted, fraction(self.random_bytes(4)), self.limits)
         is_last = lease.attempts >= lease.max_attempts - 1
         return Again(after=after, progressed=is_last, error=error.reason)
 

@@ -20,6 +20,7 @@ from bitloot.domain.own_stock import (
     stock_rows,
     unit_of,
 )
+from bitloot.domain.rule_change import reprice
 from bitloot.domain.sealed import Bound
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
@@ -162,7 +163,11 @@ class Inventory:
                 subject=batch.product_id,
                 facts={"keys": len(fresh), "batch": batch.name},
             )
-            await tx.record(Decision(save=tuple(changes), audit=(audit,) if fresh else ()))
+            # What a unit costs us has changed, and with it the price that the rules ask.
+            jobs = (reprice(batch.product_id),) if fresh else ()
+            await tx.record(
+                Decision(save=tuple(changes), jobs=jobs, audit=(audit,) if fresh else ())
+            )
             return len(fresh), list(left_out)
 
         outcome = await decide(self.uow, attempt)

@@ -41,6 +41,7 @@ class MemoryJobs(msgspec.Struct, frozen=True):
             wakes=job.wakes,
             lease_seconds=length.total_seconds(),
             taken_at_boot=self.boot_clock(),
+            asked_at=job.created_at,
         )
 
     async def finish(self, lease: Lease, outcome: Outcome) -> None:

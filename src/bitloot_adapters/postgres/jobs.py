@@ -73,6 +73,7 @@ _LEASE: Final = compiled(
         jobs.c.max_attempts,
         jobs.c.wakes,
         jobs.c.state,
+        jobs.c.created_at,
     )
 )
 
@@ -200,7 +201,7 @@ _ENDINGS: Final = {
     "dead": compiled(ended("dead")),
 }
 _LetterValues = tuple[str, str, str, int, int, datetime, str | None, datetime]
-_LeaseValues = tuple[str, str, int, int, int, int, Literal["pending", "dead"]]
+_LeaseValues = tuple[str, str, int, int, int, int, Literal["pending", "dead"], datetime]
 
 
 class PostgresJobs:
@@ -223,7 +224,7 @@ class PostgresJobs:
         rows = await self._database.write(ask(_LEASE, job=job_id, life=life))
         if not rows:
             return None
-        kind, ref, fence, attempts, most, wakes, state = cast(_LeaseValues, rows[0])
+        kind, ref, fence, attempts, most, wakes, state, asked_at = cast(_LeaseValues, rows[0])
         if state == "dead":
             return None
         return Lease(
@@ -236,6 +237,7 @@ class PostgresJobs:
             wakes=wakes,
             lease_seconds=life.total_seconds(),
             taken_at_boot=taken_at,
+            asked_at=asked_at,
         )
 
     async def finish(self, lease: Lease, outcome: Outcome) -> None:

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from bitloot.domain.backoff import fraction, pause
+from bitloot.domain.backoff import fraction, outage_pause, pause
 from bitloot.domain.decision import NOTHING, Decision
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.limits import Limits
@@ -27,6 +27,8 @@ from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
 DECIDE_AGAIN: Final = 3
 NOW: Final = timedelta()
+# A fulfilment that is found so has been waiting for its provider since it was written last.
+_WAITING: Final = frozenset({"pending", "retry_wait", "supplier_refunded"})
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -88,13 +90,16 @@ class Desk:
         """Whether half of the lease is gone, by the clock that also runs in suspend."""
         return self.boot_clock() - lease.taken_at_boot >= lease.lease_seconds / 2
 
-    def back_off(self, lease: Lease, error: Unavailable) -> Again:
+    def back_off(self, lease: Lease, error: Unavailable, lasted: timedelta = NOW) -> Again:
         """Wait longer with each failure; a provider's outage alone never ends a job.
 
-        The last try before the attempts are spent starts the count over at the longest pause.
+        The last try before the attempts are spent starts the count over. An outage that has
+        `lasted` for so long goes on being waited out as long, whatever the count.
         """
         jitter = fraction(self.random_bytes(4))
-        after = pause(lease.attempts, jitter, self.limits)
+        after = max(
+            pause(lease.attempts, jitter, self.limits), outage_pause(lasted, jitter, self.limits)
+        )
         if error.retry_after is not None:
             after = max(after, timedelta(seconds=error.retry_after))
         is_last = lease.attempts >= lease.max_attempts - 1
@@ -108,13 +113,13 @@ class Desk:
     async def unavailable(self, lease: Lease, error: Unavailable) -> None:
         """A provider cannot be reached: count it, and wait in the present state."""
         await self.breakers.failed(error.provider)
-        outcome = self.back_off(lease, error)
 
         async def decide(tx: Transaction, case: Case) -> Decided:
             del tx
-            at = self.clock()
-            decision = wait(case.file, case.fulfilment, error.reason, at=at, new_id=self.new_id)
-            return decision, outcome
+            at, row = self.clock(), case.fulfilment
+            decision = wait(case.file, row, error.reason, at=at, new_id=self.new_id)
+            lasted = at - row.updated_at if row.state in _WAITING else NOW
+            return decision, self.back_off(lease, error, lasted)
 
         await self.commit(lease, decide)
 
