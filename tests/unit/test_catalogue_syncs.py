@@ -8,7 +8,9 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from bitloot.domain import category_change
 from bitloot.domain.catalogue_sync import CatalogueSync, Unseen, doubt
+from bitloot.domain.category import Category
 from bitloot.domain.decision import Decision, JobRequest, insert
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
@@ -86,6 +88,7 @@ class Bench:
             "sync_catalogue": self.syncs.run,
             "read_product": self.syncs.read_product,
             "reprice": self.syncs.reprice,
+            "shelve_products": self.syncs.shelve,
             "sweep": self.syncs.tick,
         }
         await handlers[kind](lease)
@@ -288,6 +291,46 @@ async def test_a_product_is_read_again_and_one_that_is_gone_has_no_stock(bench: 
     (offer,) = bench.rig.store.rows(Offer)
     assert offer.stock == 0
     assert len(bench.rig.store.rows(Product)) == 1
+
+
+async def test_products_that_moved_to_another_category_are_priced_by_its_rules(
+    bench: Bench,
+) -> None:
+    await bench.syncs.start("invented", "full")
+    await bench.work()
+    shelf = next(each for each in bench.rig.store.rows(Category) if each.slug == "puzzle")
+    terms = RuleTerms(scope="category", subject="puzzle", kind="fixed", value=Decimal(1000))
+    rule = new_rule(terms, rule_id=bench.rig.new_id(), at=bench.rig.now())
+    decision = category_change.changed(
+        shelf,
+        {"genres": ("Puzzle", "Action"), "position": 1},
+        expected_version=shelf.version,
+        actor="ada",
+        at=bench.rig.now(),
+    )
+    async with bench.rig.uow.begin() as tx:
+        await tx.record(msgspec.structs.replace(decision, save=(*decision.save, insert(rule))))
+    assert await bench.work("shelve_products")
+    assert await bench.work("reprice")
+    products = [row for row in bench.rig.store.rows(Product) if row.genres[0] == "Action"]
+    assert products
+    assert {row.category for row in products} == {"puzzle"}
+    prices = {row.id: row.price for row in bench.rig.store.rows(Listing)}
+    assert all(prices[row.id] > 1000 for row in products)
+
+
+async def test_a_title_or_a_hidden_category_moves_no_product(bench: Bench) -> None:
+    await bench.syncs.start("invented", "full")
+    await bench.work()
+    shelf = next(each for each in bench.rig.store.rows(Category) if each.slug == "puzzle")
+    decision = category_change.changed(
+        shelf,
+        {"title": "Riddles", "is_shown": False},
+        expected_version=shelf.version,
+        actor="ada",
+        at=bench.rig.now(),
+    )
+    assert decision.jobs == ()
 
 
 async def test_prices_are_worked_out_anew_by_a_job(bench: Bench) -> None:

@@ -7,10 +7,13 @@ from typing import Final
 import msgspec
 
 from bitloot.domain.category import Category
-from bitloot.domain.decision import AuditEntry, Decision, insert, update
+from bitloot.domain.decision import AuditEntry, Decision, JobRequest, insert, update
 from bitloot.domain.errors import Refused
+from bitloot.domain.rule_change import demand_version
 
 MOST_GENRES: Final = 200
+# Work that puts the products of suppliers where their words belong now.
+SHELVE: Final = JobRequest(kind="shelve_products", ref="all")
 
 
 def with_fields(category: Category, fields: Mapping[str, object]) -> Category:
@@ -19,28 +22,50 @@ def with_fields(category: Category, fields: Mapping[str, object]) -> Category:
 
 
 def added(category: Category, *, actor: str, at: datetime) -> Decision:
-    """A new category."""
+    """A new category; products whose words belong in it follow."""
     _check(category.genres)
     return Decision(
-        save=(insert(category),), audit=(_entry("category.created", category, actor, at),)
+        save=(insert(category),),
+        jobs=(SHELVE,),
+        audit=(_entry("category.created", category, actor, at),),
     )
 
 
 def changed(
-    category: Category, fields: Mapping[str, object], *, actor: str, at: datetime
+    category: Category,
+    fields: Mapping[str, object],
+    *,
+    expected_version: int,
+    actor: str,
+    at: datetime,
 ) -> Decision:
-    """The category with other words; its slug stays. Products follow with the next news of them."""
+    """The category with other words; its slug stays. Products of suppliers follow where its words
+    or its position are others.
+
+    Raises Refused `version-conflict` or `invalid-input`.
+    """
+    demand_version(category.version, expected_version)
     genres = fields.get("genres", ())
     assert isinstance(genres, tuple)
     _check(genres)
+    change = update(category, **fields, updated_at=at)
+    after = change.after
+    assert isinstance(after, Category)
+    moved = (after.genres, after.position) != (category.genres, category.position)
     return Decision(
-        save=(update(category, **fields, updated_at=at),),
+        save=(change,),
+        jobs=(SHELVE,) if moved else (),
         audit=(_entry("category.changed", category, actor, at),),
     )
 
 
-def removed(category: Category, *, is_in_use: bool, actor: str, at: datetime) -> Decision:
-    """The category is gone. Raises Refused `in-use` while products or rules name it."""
+def removed(
+    category: Category, *, is_in_use: bool, expected_version: int, actor: str, at: datetime
+) -> Decision:
+    """The category is gone. Raises Refused `version-conflict`, or `in-use` while products or rules
+    name it.
+    """
+    demand_version(category.version, expected_version)
     if is_in_use:
         raise Refused("in-use", "Products stand in this category, or a rule speaks of it.")
     return Decision(remove=(category,), audit=(_entry("category.removed", category, actor, at),))

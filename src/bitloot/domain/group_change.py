@@ -9,6 +9,7 @@ import msgspec
 from bitloot.domain.decision import AuditEntry, Decision, insert, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.product_group import GroupMember, ProductGroup
+from bitloot.domain.rule_change import demand_version
 from bitloot.domain.web_address import web_address
 
 MOST_MEMBERS: Final = 100
@@ -27,9 +28,17 @@ def added(group: ProductGroup, *, actor: str, at: datetime) -> Decision:
 
 
 def changed(
-    group: ProductGroup, fields: Mapping[str, object], *, actor: str, at: datetime
+    group: ProductGroup,
+    fields: Mapping[str, object],
+    *,
+    expected_version: int,
+    actor: str,
+    at: datetime,
 ) -> Decision:
-    """The group with other words; its slug stays. Raises Refused `invalid-input`."""
+    """The group with other words; its slug stays. Raises Refused `version-conflict` or
+    `invalid-input`.
+    """
+    demand_version(group.version, expected_version)
     cover = fields.get("cover_url")
     if isinstance(cover, str):
         web_address(cover, "coverUrl")
@@ -38,9 +47,15 @@ def changed(
 
 
 def removed(
-    group: ProductGroup, members: Sequence[GroupMember], *, actor: str, at: datetime
+    group: ProductGroup,
+    members: Sequence[GroupMember],
+    *,
+    expected_version: int,
+    actor: str,
+    at: datetime,
 ) -> Decision:
-    """The group is gone; its products stay."""
+    """The group is gone; its products stay. Raises Refused `version-conflict`."""
+    demand_version(group.version, expected_version)
     return Decision(remove=(group, *members), audit=(_entry("group.removed", group, actor, at),))
 
 
@@ -49,13 +64,16 @@ def joined(
     members: Sequence[GroupMember],
     member: GroupMember,
     *,
+    expected_version: int,
     actor: str,
     at: datetime,
 ) -> Decision:
     """A product as a member, at its position; one that is in already moves or is told apart anew.
 
-    Raises Refused `invalid-input` where there are as many as may be.
+    The group is another one then. Raises Refused `version-conflict`, or `invalid-input` where there
+    are as many as may be.
     """
+    demand_version(group.version, expected_version)
     known = next((row for row in members if row.product_id == member.product_id), None)
     if known is None and len(members) >= MOST_MEMBERS:
         raise Refused(
@@ -68,13 +86,19 @@ def joined(
     )
     facts: dict[str, str | int | None] = {"product": member.product_id}
     entry = _entry("group.joined", group, actor, at, facts)
-    return Decision(save=(change,), audit=(entry,))
+    return Decision(save=(change, update(group, updated_at=at)), audit=(entry,))
 
 
-def left(group: ProductGroup, member: GroupMember, *, actor: str, at: datetime) -> Decision:
-    """A product that is no member any more."""
+def left(
+    group: ProductGroup, member: GroupMember, *, expected_version: int, actor: str, at: datetime
+) -> Decision:
+    """A product that is no member any more. Raises Refused `version-conflict`."""
+    demand_version(group.version, expected_version)
     facts: dict[str, str | int | None] = {"product": member.product_id}
-    return Decision(remove=(member,), audit=(_entry("group.left", group, actor, at, facts),))
+    change = update(group, updated_at=at)
+    return Decision(
+        save=(change,), remove=(member,), audit=(_entry("group.left", group, actor, at, facts),)
+    )
 
 
 def _entry(

@@ -12,6 +12,7 @@ from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.product import Product
 from bitloot.domain.product_change import pinned_media
 from bitloot.domain.product_media import MediaKind, ProductMedia
+from bitloot.domain.rule_change import demand_version
 from bitloot.domain.web_address import web_address
 
 MOST_MEDIA: Final = 100
@@ -63,10 +64,15 @@ def changed(
     row: ProductMedia,
     fields: Mapping[str, object],
     *,
+    expected_version: int,
     actor: str,
     at: datetime,
 ) -> Decision:
-    """Another text, kind or thumbnail; a supplier's media are a person's from then on."""
+    """Another text, kind or thumbnail; a supplier's media are a person's from then on.
+
+    Raises Refused `version-conflict` or `invalid-input`.
+    """
+    demand_version(row.version, expected_version)
     thumbnail = fields.get("thumbnail_url")
     if isinstance(thumbnail, str):
         web_address(thumbnail, "thumbnailUrl")
@@ -76,8 +82,14 @@ def changed(
     )
 
 
-def removed(product: Product, row: ProductMedia, *, actor: str, at: datetime) -> Decision:
-    """One less; one of the supplier does not come back with the next synchronisation."""
+def removed(
+    product: Product, row: ProductMedia, *, expected_version: int, actor: str, at: datetime
+) -> Decision:
+    """One less; one of the supplier does not come back with the next synchronisation.
+
+    Raises Refused `version-conflict`.
+    """
+    demand_version(row.version, expected_version)
     pinned = () if row.source == OWN_STOCK else pinned_media(product, at=at)
     return Decision(save=pinned, remove=(row,), audit=(_entry("media.removed", row, actor, at),))
 
@@ -87,10 +99,14 @@ def ordered(
     known: Sequence[ProductMedia],
     ids: Sequence[str],
     *,
+    expected_version: int,
     actor: str,
     at: datetime,
 ) -> Decision:
-    """The media in this order. Raises Refused `invalid-input` unless each is named once."""
+    """The media in this order; the version is the product's. Raises Refused `version-conflict`, or
+    `invalid-input` unless each is named once.
+    """
+    demand_version(product.version, expected_version)
     by_id = {row.id: row for row in known}
     if sorted(ids) != sorted(by_id):
         raise Refused("invalid-input", "Name each of the product's media once.", field="ids")
@@ -102,8 +118,10 @@ def ordered(
         return Decision(reason="it is so already")
     foreign = any(row.source != OWN_STOCK for row in known)
     pinned = pinned_media(product, at=at) if foreign else ()
+    # The order is the product's: whoever looked at it before looks again.
+    whole = pinned or (update(product, updated_at=at),)
     entry = AuditEntry(at=at, actor=actor, action="media.ordered", subject=product.id)
-    return Decision(save=(*moves, *pinned), audit=(entry,))
+    return Decision(save=(*moves, *whole), audit=(entry,))
 
 
 def _entry(action: str, row: ProductMedia, actor: str, at: datetime) -> AuditEntry:

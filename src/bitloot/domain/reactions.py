@@ -26,6 +26,7 @@ JobKind: TypeAlias = Literal[
     "sweep",
     "sync_catalogue",
     "read_product",
+    "shelve_products",
     "reprice",
 ]
 

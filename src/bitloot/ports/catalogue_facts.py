@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
 from operator import attrgetter
@@ -11,7 +11,14 @@ from typing import Final
 import msgspec
 
 from bitloot.domain.catalogue_sync import CatalogueSync
-from bitloot.domain.category import CATEGORIES_MADE, genre_key, genre_slug, shelf_of
+from bitloot.domain.category import (
+    CATEGORIES_MADE,
+    Category,
+    genre_key,
+    genre_slug,
+    shelf_of,
+    shelves,
+)
 from bitloot.domain.money import ZERO
 from bitloot.domain.product import FACTS
 from bitloot.ports.catalogue_writer import (
@@ -80,9 +87,9 @@ def sorted_out(batch: CatalogueBatch) -> Sorted:
     )
 
 
-def category(product: SupplierProduct, shelves: Mapping[str, str]) -> str | None:
+def category(product: SupplierProduct, by_word: Mapping[str, str]) -> str | None:
     """The category of a product."""
-    return shelf_of(product.genres, shelves)
+    return shelf_of(product.genres, by_word)
 
 
 def facts(product: SupplierProduct, shelf: str | None) -> dict[str, object]:
@@ -108,35 +115,42 @@ def slug(title: str, identity: str) -> str:
 
 
 def missing_shelves(
-    products: Sequence[SupplierProduct], shelves: Mapping[str, str], known: int
+    products: Sequence[SupplierProduct], by_word: Mapping[str, str], known: int
 ) -> dict[str, str]:
     """The categories to make for words that no category speaks of yet: slug to title.
 
     `known` is how many categories there are; with `CATEGORIES_MADE` no more are made.
     """
     made: dict[str, str] = {}
-    for genre in _genres(products):
+    for genre in genres_of(products):
         if known + len(made) >= CATEGORIES_MADE:
             return made
-        name = None if genre_key(genre) in shelves else genre_slug(genre)
+        name = None if genre_key(genre) in by_word else genre_slug(genre)
         if name is not None:
             made.setdefault(name, genre)
     return made
 
 
 def with_made(
-    products: Sequence[SupplierProduct], shelves: Mapping[str, str], slugs: frozenset[str]
+    genres: Iterable[str], by_word: Mapping[str, str], slugs: frozenset[str]
 ) -> dict[str, str]:
     """The category of each word, with those that carry the slug of a word for want of better."""
-    whole = dict(shelves)
-    for genre in _genres(products):
+    whole = dict(by_word)
+    for genre in genres:
         key = genre_key(genre)
         if key not in whole and (name := genre_slug(genre)) in slugs and name is not None:
             whole[key] = name
     return whole
 
 
-def _genres(products: Sequence[SupplierProduct]) -> dict[str, None]:
+def shelves_of(genres: Iterable[str], known: Sequence[Category]) -> dict[str, str]:
+    """The category of each of these words, as suppliers write them; no more are made for it."""
+    words = tuple(genres)
+    whole = with_made(words, shelves(known), frozenset(each.slug for each in known))
+    return {word: whole[key] for word in words if (key := genre_key(word)) in whole}
+
+
+def genres_of(products: Sequence[SupplierProduct]) -> dict[str, None]:
     """Each word once, in the order in which they come."""
     return dict.fromkeys(genre for product in products for genre in product.genres)
 

@@ -106,6 +106,12 @@ class CatalogueWriter(Protocol):
         """
         ...
 
+    async def shelve(self, *, at: datetime) -> int:
+        """Put the products of suppliers into the categories that their words belong in now, but
+        those whose category a person set. Gives how many moved.
+        """
+        ...
+
     async def reprice(
         self,
         product_ids: Sequence[str] | None,

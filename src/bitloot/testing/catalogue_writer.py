@@ -357,6 +357,39 @@ class CatalogueWriterContract(Contract):
         assert (await _only(rig, Listing)).price == Decimal("9.10")
         assert all(agrees(each) for each in await rig.all(PriceRecord))
 
+    # --- categories ----------------------------------------------------------------------------
+
+    async def test_products_stand_where_their_words_belong_now(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        await merged(
+            rig,
+            supplied(1, genres=("Action", "Indie")),
+            supplied(2, genres=("Indie", "Action")),
+            supplied(3, genres=("Puzzle",)),
+            supplied(4, genres=("Action",)),
+        )
+        own = await _own(rig)
+        pinned = next(each for each in await rig.all(Product) if each.supplier_product_id == "p4")
+        await _write(rig, pinned, category="indie", pinned=("category",))
+        shelf = next(each for each in await rig.all(Category) if each.slug == "indie")
+        await _write(rig, shelf, genres=("  INDIE ", "puzzle"))
+        action = next(each for each in await rig.all(Category) if each.slug == "action")
+        await _write(rig, action, genres=("Shooter",))
+        assert await rig.writer.shelve(at=rig.now()) == 1
+        stands = {each.supplier_product_id: each.category for each in await rig.all(Product)}
+        # What no category speaks of stands in the one that is called so.
+        assert stands == {"p1": "action", "p2": "indie", "p3": "indie", "p4": "indie", None: None}
+        listed = {each.id: each.category for each in await rig.all(Listing)}
+        assert listed == {each.id: each.category for each in await rig.all(Product)}
+        assert own.id in listed
+        assert await rig.writer.shelve(at=rig.now()) == 0
+        again = await merged(rig, supplied(3, genres=("Puzzle",)))
+        assert again.products_changed <= 1
+        assert {each.category for each in await rig.all(Product) if each.genres == ("Puzzle",)} == {
+            "indie"
+        }
+
     # --- synchronisations ----------------------------------------------------------------------
 
     async def test_a_run_goes_on_with_each_batch_and_tells_what_it_refused(

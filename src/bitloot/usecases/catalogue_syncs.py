@@ -15,6 +15,7 @@ from bitloot.domain.decision import Decision, JobRequest, insert
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
 from bitloot.domain.price_contexts import PricingTerms
+from bitloot.domain.rule_change import reprice
 from bitloot.ports.catalogue_reading import CatalogueReading
 from bitloot.ports.catalogue_writer import CatalogueBatch, CatalogueWriter
 from bitloot.ports.clock import BootClock, Clock, NewId
@@ -167,6 +168,15 @@ class CatalogueSyncs:
             ids, reason="rule", terms=self._terms(), at=self.clock()
         )
         await self.jobs.finish(lease, Done())
+
+    async def shelve(self, lease: Lease) -> None:
+        """Job `shelve_products`: products stand where their words belong now, and those that moved
+        are priced by the rules of their new category.
+        """
+        moved = await self.catalogue_writer.shelve(at=self.clock())
+        jobs = (reprice(None),) if moved else ()
+        async with self.uow.begin() as tx:
+            await tx.record(Decision(jobs=jobs), lease=lease, outcome=Done())
 
     async def read_product(self, lease: Lease) -> None:
         """Job `read_product`, ref `<supplier>/<its product id>`: one product as it is there now.

@@ -22,7 +22,9 @@ from bitloot.ports.catalogue_facts import (
     category,
     digest,
     facts,
+    genres_of,
     missing_shelves,
+    shelves_of,
     slug,
     sorted_out,
     with_made,
@@ -133,6 +135,20 @@ class MemoryCatalogueWriter:
         self._go_on(sync, ended(sync, at=at, retired=len(unseen)))
         self._seen.pop(sync.id, None)
         return len(unseen)
+
+    async def shelve(self, *, at: datetime) -> int:
+        """One after the other."""
+        self._store.reach()
+        known = self._store.rows(Category)
+        moved: list[Change] = []
+        for product in self._store.rows(Product):
+            if product.source != OWN_STOCK and "category" not in product.pinned:
+                by_word = shelves_of(product.genres, known)
+                shelf = next((by_word[word] for word in product.genres if word in by_word), None)
+                if shelf != product.category:
+                    moved.append(update(product, category=shelf, updated_at=at))
+        self._store.tables.write(moved)
+        return len(moved)
 
     async def reprice(
         self,
@@ -310,7 +326,7 @@ class _Run:
             if name not in slugs
         ]
         self._store.tables.write([insert(row) for row in fresh])
-        return with_made(products, by_word, slugs | frozenset(made))
+        return with_made(genres_of(products), by_word, slugs | frozenset(made))
 
     def _product(self, known: Product | None, found: SupplierProduct, shelf: str | None) -> Product:
         mark = digest(found, shelf)

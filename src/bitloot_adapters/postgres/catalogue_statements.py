@@ -222,6 +222,20 @@ RULES_OF_ALL: Final = _rules("true")
 CATEGORIES: Final = _statement("""
     SELECT {categories} FROM categories
 """)
+GENRES: Final = _statement("""
+    SELECT DISTINCT unnest(genres) FROM products WHERE source <> 'custom'
+""")
+# The first of its words that has a category says where a product stands.
+SHELVE: Final = _counted("""
+    UPDATE products p SET category = s.category, version = p.version + 1, updated_at = {at}
+    FROM (SELECT CAST(:found AS jsonb) AS found) w, LATERAL (
+        SELECT id, (SELECT w.found ->> g.word
+            FROM unnest(known.genres) WITH ORDINALITY AS g(word, place)
+            WHERE jsonb_exists(w.found, g.word) ORDER BY g.place LIMIT 1) AS category
+        FROM products known WHERE source <> 'custom' AND 'category' <> ALL(pinned)
+    ) s
+    WHERE p.id = s.id AND p.category IS DISTINCT FROM s.category
+""")
 MAKE_CATEGORIES: Final = _statement("""
     INSERT INTO categories (id, version, slug, title, position, genres, is_shown, created_at,
         updated_at)

@@ -20,7 +20,9 @@ from bitloot.ports.catalogue_facts import (
     category,
     digest,
     facts,
+    genres_of,
     missing_shelves,
+    shelves_of,
     slug,
     sorted_out,
     with_made,
@@ -138,6 +140,19 @@ class CatalogueWriter:
             await run.send(ask(sql.FLUSH_SEARCH))
         return retired
 
+    async def shelve(self, *, at: datetime) -> int:
+        """The words first, and then one pass over all of them."""
+        async with self._database.lent() as connection:
+            run = _Run(self._database, connection, "", at)
+            *_, categories, words = await run.send(
+                BEGIN, ask(sql.PATIENCE), ask(sql.CATEGORIES), ask(sql.GENRES)
+            )
+            by_word = shelves_of((str(word) for (word,) in words), CATEGORY.rows(categories))
+            found = msgspec.json.encode(by_word).decode()
+            (moved,) = await run.send(ask(sql.SHELVE, found=found, at=at))
+            await run.send(COMMIT)
+        return _count(moved)
+
     async def reprice(
         self,
         product_ids: Sequence[str] | None,
@@ -191,7 +206,7 @@ class _Run:
             values = {"slugs": list(made), "titles": list(made.values())}
             await self.send(ask(sql.MAKE_CATEGORIES, at=self._named["at"], **values))
         slugs = frozenset((*(each.slug for each in known), *made))
-        whole = with_made(products, by_word, slugs)
+        whole = with_made(genres_of(products), by_word, slugs)
         return {product.supplier_product_id: category(product, whole) for product in products}
 
     async def stage(

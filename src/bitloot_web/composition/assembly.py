@@ -202,6 +202,7 @@ def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
         "sweep": by_name(near.jobs, sweeps),
         "sync_catalogue": shop.catalogue_syncs.run,
         "read_product": shop.catalogue_syncs.read_product,
+        "shelve_products": shop.catalogue_syncs.shelve,
         "reprice": shop.catalogue_syncs.reprice,
     }
     return {str(kind): handler for kind, handler in handlers.items()}

@@ -1,70 +1,22 @@
-"""The goods at the desk over HTTP: rules and dry runs, products, media, prices, shelves."""
+"""The goods at the desk over HTTP: rules and dry runs, products, prices."""
 
 from typing import TYPE_CHECKING
 
-import httpx
 import msgspec
 import pytest
+from tests.contract.http.goods_desk import asked, said, shelved
 
-from bitloot.domain.category import Category
-from bitloot.domain.decision import Decision, insert, update
+from bitloot.domain.decision import Decision, update
 from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import FACTS, Product
 from bitloot.domain.product_change import MEDIA, PINNABLE
-from bitloot.domain.product_media import ProductMedia
-from bitloot_web.problems import URN
 
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage
 
-BASE = "/v1/admin/catalog"
 MARGIN = {"scope": "global", "kind": "margin", "value": "0.25", "rounding": "99"}
 OWN = {"slug": "moon-base", "title": "Moon Base", "price": "14.99"}
-PICTURE = {"kind": "image", "url": "https://pictures.example/moon.png", "alt": "The moon"}
-BAD_ADDRESSES = [
-    "javascript:alert(1)",
-    "data:image/png;base64,AAAA",
-    "file:///etc/passwd",
-    "ftp://pictures.example/moon.png",
-    "//pictures.example/moon.png",
-    "/moon.png",
-    "https://",
-    "https://user:word@pictures.example/moon.png",
-    "https://pictures.example/mo on.png",
-    "https://pictures.example/mond\u00e9.png",
-    "https://pictures.example:99999/moon.png",
-    "https://[pictures/moon.png",
-    "https://pictures.example/\n",
-]
 BAD_AMOUNTS = ["-1", "+1", "NaN", "Infinity", "1e3", "1,5", "", " 1", "1.123456789", "9" * 13]
-
-
-async def asked(
-    stage: "Stage",
-    method: str,
-    path: str,
-    body: object = None,
-    *,
-    version: int | None = None,
-) -> httpx.Response:
-    headers = dict(stage.admin)
-    if version is not None:
-        headers["if-match"] = f'"{version}"'
-    if body is None:
-        return await stage.client.request(method, f"{BASE}{path}", headers=headers)
-    return await stage.client.request(method, f"{BASE}{path}", json=body, headers=headers)
-
-
-def said(answer: httpx.Response) -> tuple[int, str]:
-    """The status of a refusal and its code."""
-    return answer.status_code, answer.json()["type"].removeprefix(URN)
-
-
-async def shelved(stage: "Stage", slug: str, **fields: object) -> str:
-    body = {"slug": slug, "title": slug, **fields}
-    answer = await asked(stage, "POST", "/categories", body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
 
 
 def audited(stage: "Stage") -> list[str]:
@@ -353,61 +305,6 @@ async def test_many_products_are_acted_on_each_for_itself(stage: "Stage") -> Non
         assert said(await asked(stage, "POST", "/products/bulk", body)) == (422, "invalid-input")
 
 
-# --- media -----------------------------------------------------------------------------------
-
-
-async def test_media_are_added_described_ordered_and_taken_away(stage: "Stage") -> None:
-    path = f"/products/{stage.own_product}/media"
-    first = (await asked(stage, "POST", path, PICTURE)).json()
-    film = {"kind": "video", "url": "http://films.example/watch?v=1"}
-    second = (await asked(stage, "POST", path, film)).json()
-    assert (first["position"], second["position"], first["source"]) == (1, 2, "custom")
-    changed = await asked(stage, "PATCH", f"{path}/{first['id']}", {"alt": "Half a moon"})
-    assert changed.json()["alt"] == "Half a moon"
-    turned = await asked(stage, "PUT", f"{path}/order", {"ids": [second["id"], first["id"]]})
-    assert [each["id"] for each in turned.json()["media"]] == [second["id"], first["id"]]
-    for wrong in ([first["id"]], [first["id"]] * 2, [first["id"], stage.near.new_id()]):
-        answer = await asked(stage, "PUT", f"{path}/order", {"ids": wrong})
-        assert said(answer) == (422, "invalid-input")
-    assert (await asked(stage, "DELETE", f"{path}/{second['id']}")).status_code == 204
-    left = (await asked(stage, "GET", path)).json()["items"]
-    assert [each["id"] for each in left] == [first["id"]]
-    assert said(await asked(stage, "POST", path, PICTURE)) == (422, "invalid-input")
-    row = (await asked(stage, "GET", f"/products/{stage.own_product}")).json()["summary"]
-    assert row["pinned"] == []
-
-
-async def test_a_suppliers_media_are_a_persons_once_touched(stage: "Stage") -> None:
-    media = ProductMedia(
-        id=stage.near.new_id(),
-        product_id=stage.bought_product,
-        kind="image",
-        url="https://supplier.example/cover.png",
-        position=1,
-        source="kinguin",
-    )
-    async with stage.near.uow.begin() as tx:
-        await tx.record(Decision(save=(insert(media),)))
-    product = f"/products/{stage.bought_product}"
-    await asked(stage, "POST", f"{product}/media", PICTURE)
-    assert (await asked(stage, "GET", product)).json()["summary"]["pinned"] == []
-    await asked(stage, "DELETE", f"{product}/media/{media.id}")
-    assert (await asked(stage, "GET", product)).json()["summary"]["pinned"] == ["media"]
-
-
-@pytest.mark.parametrize("address", BAD_ADDRESSES)
-async def test_an_address_that_no_browser_should_be_sent_to_is_refused(
-    stage: "Stage", address: str
-) -> None:
-    path = f"/products/{stage.own_product}/media"
-    for body in (
-        {"kind": "image", "url": address},
-        {**PICTURE, "thumbnailUrl": address},
-    ):
-        assert said(await asked(stage, "POST", path, body)) == (422, "invalid-input")
-    assert stage.store.rows(ProductMedia) == []
-
-
 # --- prices ----------------------------------------------------------------------------------
 
 
@@ -441,54 +338,3 @@ async def test_prices_are_made_anew_when_asked(stage: "Stage") -> None:
     assert (status["pending"], status["failed"]) == (2, 0)
     unknown = await asked(stage, "POST", "/reprice", {"productId": stage.near.new_id()})
     assert said(unknown) == (404, "not-found")
-
-
-# --- categories and groups -------------------------------------------------------------------
-
-
-async def test_categories_are_made_changed_and_taken_away_when_nothing_names_them(
-    stage: "Stage",
-) -> None:
-    shelf = await shelved(stage, "space", genres=["Sci-fi"], position=2)
-    await shelved(stage, "sea", position=1)
-    listed = (await asked(stage, "GET", "/categories")).json()["items"]
-    assert [each["slug"] for each in listed] == ["sea", "space"]
-    path = f"/categories/{shelf}"
-    changed = await asked(stage, "PATCH", path, {"genres": ["Sci-fi", "4X"], "isShown": False})
-    assert (changed.json()["genres"], changed.json()["isShown"]) == (["Sci-fi", "4X"], False)
-    again = await asked(stage, "POST", "/categories", {"slug": "space", "title": "Again"})
-    assert said(again) == (422, "invalid-input")
-    rule = {"scope": "category", "subject": "space", "kind": "fixed", "value": "1"}
-    made = (await asked(stage, "POST", "/rules", rule)).json()
-    assert said(await asked(stage, "DELETE", path)) == (409, "in-use")
-    await asked(stage, "DELETE", f"/rules/{made['id']}", version=1)
-    assert (await asked(stage, "DELETE", path)).status_code == 204
-    assert [row.slug for row in stage.store.rows(Category)] == ["sea"]
-
-
-async def test_a_group_holds_products_in_order(stage: "Stage") -> None:
-    body = {"slug": "editions", "title": "Editions", "coverUrl": "https://pictures.example/e.png"}
-    made = (await asked(stage, "POST", "/groups", body)).json()
-    path = f"/groups/{made['summary']['id']}"
-    first, second = stage.own_product, stage.bought_product
-    await asked(stage, "POST", f"{path}/products", {"productId": first, "position": 1})
-    joined = {"productId": second, "position": 2, "label": "Deluxe"}
-    await asked(stage, "POST", f"{path}/products", joined)
-    moved = await asked(stage, "POST", f"{path}/products", {**joined, "position": 0})
-    members = [(each["productId"], each["label"]) for each in moved.json()["members"]]
-    assert members == [(second, "Deluxe"), (first, "")]
-    unknown = {"productId": stage.near.new_id()}
-    assert said(await asked(stage, "POST", f"{path}/products", unknown)) == (422, "invalid-input")
-    changed = await asked(stage, "PATCH", path, {"title": "All", "coverUrl": None})
-    assert (changed.json()["summary"]["title"], changed.json()["summary"]["coverUrl"]) == (
-        "All",
-        None,
-    )
-    gone = f"{path}/products/{first}"
-    assert (await asked(stage, "DELETE", gone)).status_code == 204
-    assert said(await asked(stage, "DELETE", gone)) == (404, "not-found")
-    assert said(await asked(stage, "POST", "/groups", body)) == (422, "invalid-input")
-    assert (await asked(stage, "DELETE", path)).status_code == 204
-    assert said(await asked(stage, "GET", path)) == (404, "not-found")
-    wrong = {**body, "slug": "other", "coverUrl": "data:text/html,x"}
-    assert said(await asked(stage, "POST", "/groups", wrong)) == (422, "invalid-input")

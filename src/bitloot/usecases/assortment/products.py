@@ -160,30 +160,58 @@ class Products:
         return media_id
 
     async def edit_media(
-        self, product_id: str, media_id: str, fields: Mapping[str, object], *, actor: str
+        self,
+        product_id: str,
+        media_id: str,
+        fields: Mapping[str, object],
+        *,
+        expected_version: int,
+        actor: str,
     ) -> None:
-        """Other words for a picture or film. Raises Refused `invalid-input`."""
+        """Other words for a picture or film. Raises Refused `version-conflict`, `invalid-input`."""
 
         def decision(product: Product, known: Sequence[ProductMedia]) -> Decision:
             row = _named(known, media_id)
-            return media_change.changed(product, row, fields, actor=actor, at=self.clock())
+            return media_change.changed(
+                product,
+                row,
+                fields,
+                expected_version=expected_version,
+                actor=actor,
+                at=self.clock(),
+            )
 
         await self._about_media(product_id, decision)
 
-    async def remove_media(self, product_id: str, media_id: str, *, actor: str) -> None:
-        """One picture or film less."""
+    async def remove_media(
+        self, product_id: str, media_id: str, *, expected_version: int, actor: str
+    ) -> None:
+        """One picture or film less. Raises Refused `version-conflict`."""
 
         def decision(product: Product, known: Sequence[ProductMedia]) -> Decision:
             row = _named(known, media_id)
-            return media_change.removed(product, row, actor=actor, at=self.clock())
+            return media_change.removed(
+                product, row, expected_version=expected_version, actor=actor, at=self.clock()
+            )
 
         await self._about_media(product_id, decision)
 
-    async def order_media(self, product_id: str, ids: Sequence[str], *, actor: str) -> None:
-        """The media in this order. Raises Refused `invalid-input`."""
+    async def order_media(
+        self, product_id: str, ids: Sequence[str], *, expected_version: int, actor: str
+    ) -> None:
+        """The media in this order; the version is the product's. Raises Refused `version-conflict`,
+        `invalid-input`.
+        """
 
         def decision(product: Product, known: Sequence[ProductMedia]) -> Decision:
-            return media_change.ordered(product, known, ids, actor=actor, at=self.clock())
+            return media_change.ordered(
+                product,
+                known,
+                ids,
+                expected_version=expected_version,
+                actor=actor,
+                at=self.clock(),
+            )
 
         await self._about_media(product_id, decision)
 

@@ -38,25 +38,35 @@ class Shelves:
         return row_id
 
     async def edit_category(
-        self, category_id: str, fields: Mapping[str, object], *, actor: str
+        self, category_id: str, fields: Mapping[str, object], *, expected_version: int, actor: str
     ) -> None:
-        """Another title, position, other words of suppliers. Raises Refused `invalid-input`."""
+        """Another title, position, other words of suppliers. Raises Refused `version-conflict`,
+        `invalid-input`.
+        """
 
         async def attempt(tx: Transaction) -> None:
             row = await _category(tx, category_id)
-            await tx.record(category_change.changed(row, fields, actor=actor, at=self.clock()))
+            decision = category_change.changed(
+                row, fields, expected_version=expected_version, actor=actor, at=self.clock()
+            )
+            await tx.record(decision)
 
         await decide(self.uow, attempt)
 
-    async def remove_category(self, category_id: str, *, actor: str) -> None:
-        """One category less. Raises Refused `in-use`."""
+    async def remove_category(self, category_id: str, *, expected_version: int, actor: str) -> None:
+        """One category less. Raises Refused `version-conflict`, `in-use`."""
 
         async def attempt(tx: Transaction) -> None:
             row = await _category(tx, category_id)
             is_in_use = await tx.assortment.is_in_use(row.slug)
-            await tx.record(
-                category_change.removed(row, is_in_use=is_in_use, actor=actor, at=self.clock())
+            decision = category_change.removed(
+                row,
+                is_in_use=is_in_use,
+                expected_version=expected_version,
+                actor=actor,
+                at=self.clock(),
             )
+            await tx.record(decision)
 
         await decide(self.uow, attempt)
 
@@ -76,30 +86,49 @@ class Shelves:
         await decide(self.uow, attempt)
         return row_id
 
-    async def edit_group(self, group_id: str, fields: Mapping[str, object], *, actor: str) -> None:
-        """Other words for a group. Raises Refused `invalid-input`."""
+    async def edit_group(
+        self, group_id: str, fields: Mapping[str, object], *, expected_version: int, actor: str
+    ) -> None:
+        """Other words for a group. Raises Refused `version-conflict`, `invalid-input`."""
 
         async def attempt(tx: Transaction) -> None:
             file = await _group(tx, group_id)
-            await tx.record(group_change.changed(file.group, fields, actor=actor, at=self.clock()))
+            decision = group_change.changed(
+                file.group, fields, expected_version=expected_version, actor=actor, at=self.clock()
+            )
+            await tx.record(decision)
 
         await decide(self.uow, attempt)
 
-    async def remove_group(self, group_id: str, *, actor: str) -> None:
-        """One group less; its products stay."""
+    async def remove_group(self, group_id: str, *, expected_version: int, actor: str) -> None:
+        """One group less; its products stay. Raises Refused `version-conflict`."""
 
         async def attempt(tx: Transaction) -> None:
             file = await _group(tx, group_id)
-            await tx.record(
-                group_change.removed(file.group, file.members, actor=actor, at=self.clock())
+            decision = group_change.removed(
+                file.group,
+                file.members,
+                expected_version=expected_version,
+                actor=actor,
+                at=self.clock(),
             )
+            await tx.record(decision)
 
         await decide(self.uow, attempt)
 
     async def join(
-        self, group_id: str, product_id: str, *, label: str, position: int, actor: str
+        self,
+        group_id: str,
+        product_id: str,
+        *,
+        label: str,
+        position: int,
+        expected_version: int,
+        actor: str,
     ) -> None:
-        """Put a product into a group, or move it in there. Raises Refused `invalid-input`."""
+        """Put a product into a group, or move it in there. Raises Refused `version-conflict`,
+        `invalid-input`.
+        """
         member_id = self.new_id()
 
         async def attempt(tx: Transaction) -> None:
@@ -113,21 +142,32 @@ class Shelves:
                 position=position,
                 label=label,
             )
-            await tx.record(
-                group_change.joined(file.group, file.members, member, actor=actor, at=self.clock())
+            decision = group_change.joined(
+                file.group,
+                file.members,
+                member,
+                expected_version=expected_version,
+                actor=actor,
+                at=self.clock(),
             )
+            await tx.record(decision)
 
         await decide(self.uow, attempt)
 
-    async def leave(self, group_id: str, product_id: str, *, actor: str) -> None:
-        """Take a product out of a group."""
+    async def leave(
+        self, group_id: str, product_id: str, *, expected_version: int, actor: str
+    ) -> None:
+        """Take a product out of a group. Raises Refused `version-conflict`."""
 
         async def attempt(tx: Transaction) -> None:
             file = await _group(tx, group_id)
             member = next((row for row in file.members if row.product_id == product_id), None)
             if member is None:
                 raise Refused("not-found")
-            await tx.record(group_change.left(file.group, member, actor=actor, at=self.clock()))
+            decision = group_change.left(
+                file.group, member, expected_version=expected_version, actor=actor, at=self.clock()
+            )
+            await tx.record(decision)
 
         await decide(self.uow, attempt)
 

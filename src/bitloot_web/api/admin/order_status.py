@@ -55,6 +55,6 @@ def expected_version(if_match: str | None) -> int:
         raise ProblemError("precondition-required")
     matched = _VERSION.fullmatch(if_match.strip())
     if matched is None:
-        fault = FieldError("If-Match", 'Send the version of the order, such as "7".')
+        fault = FieldError("If-Match", 'Send the version that you read, such as "7".')
         raise ProblemError("invalid-request", errors=(fault,))
     return int(matched[1])

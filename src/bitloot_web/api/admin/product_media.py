@@ -4,11 +4,14 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from litestar import Response
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from bitloot.domain.media_change import MOST_MEDIA, NewMedia
 from bitloot.domain.product_media import MediaKind, ProductMedia
+from bitloot_web.api.admin.order_status import expected_version
+from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, given
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
@@ -42,7 +45,9 @@ class MediaOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MediaShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A picture or a film. `source` is `custom` for one that a person added."""
+    """A picture or a film. `source` is `custom` for one that a person added, and `version` goes
+    into `If-Match`.
+    """
 
     id: str
     kind: str
@@ -51,6 +56,7 @@ class MediaShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     alt: str
     position: int
     source: str
+    version: int
 
 
 class MediaList(msgspec.Struct, frozen=True):
@@ -77,7 +83,7 @@ async def media(
 @post("/catalog/products/{product_id:uuid}/media", operation_id="adminAddMedia")
 async def add_media(
     shop: TheShop, product_id: FromPath[UUID], data: JSONBody[MediaNew]
-) -> MediaShown:
+) -> Response[MediaShown]:
     """Add a picture or a film."""
     wanted = NewMedia(kind=data.kind, url=data.url, thumbnail_url=data.thumbnail_url, alt=data.alt)
     media_id = await shop.products.add_media(str(product_id), wanted, actor=ADMIN)
@@ -86,38 +92,60 @@ async def add_media(
 
 @patch("/catalog/products/{product_id:uuid}/media/{media_id:uuid}", operation_id="adminChangeMedia")
 async def change_media(
+    *,
     shop: TheShop,
     product_id: FromPath[UUID],
     media_id: FromPath[UUID],
     data: JSONBody[MediaChange],
-) -> MediaShown:
+    if_match: IfMatch = None,
+) -> Response[MediaShown]:
     """Change the words of a picture or a film."""
-    await shop.products.edit_media(str(product_id), str(media_id), given(data), actor=ADMIN)
+    await shop.products.edit_media(
+        str(product_id),
+        str(media_id),
+        given(data),
+        expected_version=expected_version(if_match),
+        actor=ADMIN,
+    )
     return await _answer(shop, str(product_id), str(media_id))
 
 
 @delete(
     "/catalog/products/{product_id:uuid}/media/{media_id:uuid}", operation_id="adminDeleteMedia"
 )
-async def delete_media(shop: TheShop, product_id: FromPath[UUID], media_id: FromPath[UUID]) -> None:
+async def delete_media(
+    *,
+    shop: TheShop,
+    product_id: FromPath[UUID],
+    media_id: FromPath[UUID],
+    if_match: IfMatch = None,
+) -> None:
     """Take a picture or a film away."""
-    await shop.products.remove_media(str(product_id), str(media_id), actor=ADMIN)
+    await shop.products.remove_media(
+        str(product_id), str(media_id), expected_version=expected_version(if_match), actor=ADMIN
+    )
 
 
 @put("/catalog/products/{product_id:uuid}/media/order", operation_id="adminOrderMedia")
 async def order_media(
-    shop: TheShop, product_id: FromPath[UUID], data: JSONBody[MediaOrder]
+    *,
+    shop: TheShop,
+    product_id: FromPath[UUID],
+    data: JSONBody[MediaOrder],
+    if_match: IfMatch = None,
 ) -> MediaList:
-    """Show the media in this order."""
+    """Show the media in this order. The version is that of the product, which has another then."""
     ids = [str(each) for each in data.ids]
-    await shop.products.order_media(str(product_id), ids, actor=ADMIN)
+    await shop.products.order_media(
+        str(product_id), ids, expected_version=expected_version(if_match), actor=ADMIN
+    )
     return MediaList(tuple(_shown(row) for row in await _media(shop, str(product_id))))
 
 
-async def _answer(shop: Shop, product_id: str, media_id: str) -> MediaShown:
+async def _answer(shop: Shop, product_id: str, media_id: str) -> Response[MediaShown]:
     for row in await _media(shop, product_id):
         if row.id == media_id:
-            return _shown(row)
+            return Response(_shown(row), headers={"etag": f'"{row.version}"'})
     raise ProblemError("not-found")
 
 
@@ -137,4 +165,5 @@ def _shown(row: ProductMedia) -> MediaShown:
         alt=row.alt,
         position=row.position,
         source=row.source,
+        version=row.version,
     )

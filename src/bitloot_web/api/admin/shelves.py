@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 from uuid import UUID
 
 import msgspec
+from litestar import Response
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
@@ -12,6 +13,8 @@ from bitloot.domain.category import Category
 from bitloot.domain.category_change import MOST_GENRES
 from bitloot.domain.product_group import ProductGroup
 from bitloot.ports.assortment import GroupFile
+from bitloot_web.api.admin.order_status import expected_version
+from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, LongText, Name, ShortText, Slug, given
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
@@ -35,7 +38,9 @@ class CategoryNew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 
 
 class CategoryChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What is to be different. Products of suppliers follow with the next news of them."""
+    """What is to be different. Products of suppliers follow within moments, but those whose
+    category a person set.
+    """
 
     title: Name | UnsetType = UNSET
     position: Position | UnsetType = UNSET
@@ -44,7 +49,7 @@ class CategoryChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
 
 class CategoryShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A category; `position` orders them, the lowest first."""
+    """A category; `position` orders them, the lowest first. `version` goes into `If-Match`."""
 
     id: str
     slug: str
@@ -76,7 +81,7 @@ class GroupChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 
 
 class GroupRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A group in a list."""
+    """A group in a list. `version` goes into `If-Match`."""
 
     id: str
     slug: str
@@ -122,7 +127,7 @@ async def categories(
 
 
 @post("/catalog/categories", operation_id="adminCreateCategory")
-async def create_category(shop: TheShop, data: JSONBody[CategoryNew]) -> CategoryShown:
+async def create_category(shop: TheShop, data: JSONBody[CategoryNew]) -> Response[CategoryShown]:
     """Make a category."""
     fields = given(data, "slug", "title")
     category_id = await shop.shelves.add_category(data.slug, data.title, fields, actor=ADMIN)
@@ -130,24 +135,34 @@ async def create_category(shop: TheShop, data: JSONBody[CategoryNew]) -> Categor
 
 
 @get("/catalog/categories/{category_id:uuid}", operation_id="adminGetCategory")
-async def category(shop: TheShop, category_id: FromPath[UUID]) -> CategoryShown:
+async def category(shop: TheShop, category_id: FromPath[UUID]) -> Response[CategoryShown]:
     """One category."""
     return await _category(shop, str(category_id))
 
 
 @patch("/catalog/categories/{category_id:uuid}", operation_id="adminChangeCategory")
 async def change_category(
-    shop: TheShop, category_id: FromPath[UUID], data: JSONBody[CategoryChange]
-) -> CategoryShown:
+    *,
+    shop: TheShop,
+    category_id: FromPath[UUID],
+    data: JSONBody[CategoryChange],
+    if_match: IfMatch = None,
+) -> Response[CategoryShown]:
     """Change a category."""
-    await shop.shelves.edit_category(str(category_id), given(data), actor=ADMIN)
+    await shop.shelves.edit_category(
+        str(category_id), given(data), expected_version=expected_version(if_match), actor=ADMIN
+    )
     return await _category(shop, str(category_id))
 
 
 @delete("/catalog/categories/{category_id:uuid}", operation_id="adminDeleteCategory")
-async def delete_category(shop: TheShop, category_id: FromPath[UUID]) -> None:
+async def delete_category(
+    shop: TheShop, category_id: FromPath[UUID], if_match: IfMatch = None
+) -> None:
     """Take away a category that no product and no rule names."""
-    await shop.shelves.remove_category(str(category_id), actor=ADMIN)
+    await shop.shelves.remove_category(
+        str(category_id), expected_version=expected_version(if_match), actor=ADMIN
+    )
 
 
 @get("/catalog/groups", operation_id="adminListGroups")
@@ -163,7 +178,7 @@ async def groups(
 
 
 @post("/catalog/groups", operation_id="adminCreateGroup")
-async def create_group(shop: TheShop, data: JSONBody[GroupNew]) -> GroupDetail:
+async def create_group(shop: TheShop, data: JSONBody[GroupNew]) -> Response[GroupDetail]:
     """Make a group."""
     fields = given(data, "slug", "title")
     group_id = await shop.shelves.add_group(data.slug, data.title, fields, actor=ADMIN)
@@ -171,36 +186,49 @@ async def create_group(shop: TheShop, data: JSONBody[GroupNew]) -> GroupDetail:
 
 
 @get("/catalog/groups/{group_id:uuid}", operation_id="adminGetGroup")
-async def group(shop: TheShop, group_id: FromPath[UUID]) -> GroupDetail:
+async def group(shop: TheShop, group_id: FromPath[UUID]) -> Response[GroupDetail]:
     """One group with its products."""
     return await _group(shop, str(group_id))
 
 
 @patch("/catalog/groups/{group_id:uuid}", operation_id="adminChangeGroup")
 async def change_group(
-    shop: TheShop, group_id: FromPath[UUID], data: JSONBody[GroupChange]
-) -> GroupDetail:
+    *,
+    shop: TheShop,
+    group_id: FromPath[UUID],
+    data: JSONBody[GroupChange],
+    if_match: IfMatch = None,
+) -> Response[GroupDetail]:
     """Change a group."""
-    await shop.shelves.edit_group(str(group_id), given(data), actor=ADMIN)
+    await shop.shelves.edit_group(
+        str(group_id), given(data), expected_version=expected_version(if_match), actor=ADMIN
+    )
     return await _group(shop, str(group_id))
 
 
 @delete("/catalog/groups/{group_id:uuid}", operation_id="adminDeleteGroup")
-async def delete_group(shop: TheShop, group_id: FromPath[UUID]) -> None:
+async def delete_group(shop: TheShop, group_id: FromPath[UUID], if_match: IfMatch = None) -> None:
     """Take a group away; its products stay."""
-    await shop.shelves.remove_group(str(group_id), actor=ADMIN)
+    await shop.shelves.remove_group(
+        str(group_id), expected_version=expected_version(if_match), actor=ADMIN
+    )
 
 
 @post("/catalog/groups/{group_id:uuid}/products", operation_id="adminJoinGroup")
 async def join_group(
-    shop: TheShop, group_id: FromPath[UUID], data: JSONBody[Joining]
-) -> GroupDetail:
-    """Put a product into a group, or move it in there."""
+    *,
+    shop: TheShop,
+    group_id: FromPath[UUID],
+    data: JSONBody[Joining],
+    if_match: IfMatch = None,
+) -> Response[GroupDetail]:
+    """Put a product into a group, or move it in there. The group has another version then."""
     await shop.shelves.join(
         str(group_id),
         str(data.product_id),
         label=data.label,
         position=data.position,
+        expected_version=expected_version(if_match),
         actor=ADMIN,
     )
     return await _group(shop, str(group_id))
@@ -209,23 +237,34 @@ async def join_group(
 @delete(
     "/catalog/groups/{group_id:uuid}/products/{product_id:uuid}", operation_id="adminLeaveGroup"
 )
-async def leave_group(shop: TheShop, group_id: FromPath[UUID], product_id: FromPath[UUID]) -> None:
-    """Take a product out of a group."""
-    await shop.shelves.leave(str(group_id), str(product_id), actor=ADMIN)
+async def leave_group(
+    *,
+    shop: TheShop,
+    group_id: FromPath[UUID],
+    product_id: FromPath[UUID],
+    if_match: IfMatch = None,
+) -> None:
+    """Take a product out of a group. The group has another version then."""
+    await shop.shelves.leave(
+        str(group_id),
+        str(product_id),
+        expected_version=expected_version(if_match),
+        actor=ADMIN,
+    )
 
 
-async def _category(shop: Shop, category_id: str) -> CategoryShown:
+async def _category(shop: Shop, category_id: str) -> Response[CategoryShown]:
     row = await shop.views.assortment.category(category_id)
     if row is None:
         raise ProblemError("not-found")
-    return _category_shown(row)
+    return Response(_category_shown(row), headers={"etag": f'"{row.version}"'})
 
 
-async def _group(shop: Shop, group_id: str) -> GroupDetail:
+async def _group(shop: Shop, group_id: str) -> Response[GroupDetail]:
     file = await shop.views.assortment.group(group_id)
     if file is None:
         raise ProblemError("not-found")
-    return _group_detail(file)
+    return Response(_group_detail(file), headers={"etag": f'"{file.group.version}"'})
 
 
 def _category_shown(row: Category) -> CategoryShown:
