@@ -60,7 +60,7 @@ class Stage:
 
     @property
     def scale(self) -> str:
-        return f"windows ÷ {self.factor:g}"
+        return "real windows" if self.factor == 1 else f"windows ÷ {self.factor:g}"
 
     def real(self, seconds: float) -> str:
         """A time of this run as it would be in earnest."""
@@ -144,9 +144,11 @@ def limits_of(factor: float, **changes: object) -> Limits:
 
 
 @contextlib.contextmanager
-def open_stage(folder: Path, *, is_full: bool, **changes: object) -> Iterator[Stage]:
+def open_stage(
+    folder: Path, *, is_full: bool, factor: float | None = None, **changes: object
+) -> Iterator[Stage]:
     """Open for business, with a filled shelf."""
-    factor = FULL_FACTOR if is_full else QUICK_FACTOR
+    factor = factor or (FULL_FACTOR if is_full else QUICK_FACTOR)
     limits = limits_of(factor, **changes)
     ports = dict(zip(("shop", *STAND_INS), free_ports(4), strict=True))
     with contextlib.ExitStack() as stack:
