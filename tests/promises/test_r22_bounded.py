@@ -118,19 +118,20 @@ async def crowded(stage: Stage, crowd: Crowd, figures: Figures) -> None:
     await redis.aclose()
     audit = await audited(stage, stage.paid)
     pool = stage.limits.database_pool + LISTENERS
+    linked = max(bounds.connections.values())
     most, length = max(bounds.megabytes.values()), stage.limits.stream_length
     figures.note(
         "R22",
         "very many paid orders at once stay within every bound",
         figure=f"{orders} paid orders, {waiting} jobs at once, drained in {drained:.0f} s;"
-        f" stream at most {bounds.stream} of {length}; connections at most {max(bounds.connections.values())} of {pool} a process;"
+        f" stream at most {bounds.stream} of {length}; connections at most {linked} of {pool} a process;"
         f" memory at most {most:.0f} MB a process; {requests} requests in one moment:"
         f" {dict(statuses)} within {seconds:.1f} s; {audit.text()}",
         scale=f"{stage.scale}; stream {length}",
         holds=audit.is_clean
         and waiting > length
         and bounds.stream <= length * OVER
-        and max(bounds.connections.values()) <= pool
+        and linked <= pool
         and most < RSS_MB
         and set(statuses) <= {"200", "201", "503"}
         and seconds < ANSWER_SECONDS,
