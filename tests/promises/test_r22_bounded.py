@@ -124,8 +124,8 @@ async def crowded(stage: Stage, crowd: Crowd, figures: Figures) -> None:
         "R22",
         "very many paid orders at once stay within every bound",
         figure=f"{orders} paid orders, {waiting} jobs at once, drained in {drained:.0f} s;"
-        f" stream at most {bounds.stream} of {length}; connections at most {linked} of {pool} a process;"
-        f" memory at most {most:.0f} MB a process; {requests} requests in one moment:"
+        f" stream at most {bounds.stream} of {length}; connections at most {linked} of {pool} a"
+        f" process; memory at most {most:.0f} MB a process; {requests} requests in one moment:"
         f" {dict(statuses)} within {seconds:.1f} s; {audit.text()}",
         scale=f"{stage.scale}; stream {length}",
         holds=audit.is_clean
