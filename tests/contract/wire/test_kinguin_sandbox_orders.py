@@ -1,5 +1,8 @@
 """The Kinguin stand-in: placing orders (lines 5, 6, 7 and 10) and the rules of a request."""
 
+import random
+from decimal import Decimal
+
 import httpx
 import pytest
 
@@ -321,3 +324,29 @@ async def test_limits_of_the_gateway_answer_429_when_set() -> None:
         assert writes == [201, 429]
         await opened.advance(60)
         assert (await opened.get("/v1/balance")).status_code == 200
+
+
+@pytest.mark.emulator("kinguin", 5)
+async def test_nothing_is_ever_sold_above_the_ceiling_sent() -> None:
+    """Line 5: whatever the price became since it was read, with one unit or a wholesale tier."""
+    chance = random.Random(5)
+    sold = 0
+    async with bench() as opened:
+        await opened.control("balance", balance="1000000.00")
+        for _ in range(150):
+            asked = Decimal(chance.randint(1, 3000)) / 100
+            ceiling = max(Decimal("0.01"), asked + Decimal(chance.randint(-40, 40)) / 100)
+            quantity = chance.choice([1, 2, 9])
+            await opened.control(f"products/{GAME}", price=str(asked), stock=50)
+            before = Decimal(str(await balance(opened)))
+            answer = await opened.order(line(qty=quantity, price=float(ceiling)))
+            spent = before - Decimal(str(await balance(opened)))
+            if answer.status_code == 201:
+                sold += 1
+                assert spent == asked * quantity <= ceiling * quantity
+                assert Decimal(str(answer.json()["products"][0]["price"])) <= ceiling
+            else:
+                assert refused(answer, 422, "ProductUnavailable")
+                assert asked > ceiling
+                assert spent == 0
+    assert 30 < sold < 120
