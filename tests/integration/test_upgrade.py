@@ -141,7 +141,7 @@ async def test_what_was_there_is_found_repriced_and_taken_over_by_the_next_news(
         assert (counts.products_new, counts.products_changed, counts.offers_changed) == (0, 1, 1)
         now = rows(
             old_shop,
-            "SELECT slug, title, category, o.stock, o.held, l.price FROM products p"
+            "SELECT slug, title, p.category, o.stock, o.held, l.price FROM products p"
             " JOIN listings l USING (id) JOIN product_offers o ON o.product_id = p.id"
             " WHERE p.supplier_product_id = 'k1'",
         )
