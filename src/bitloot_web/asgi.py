@@ -97,6 +97,7 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     admin_orders.order_webhooks,
     order_status.set_status,
     fulfilment.retry,
+    fulfilment.resend_keys,
     fulfilment.replace_key,
     fulfilment.revoke,
     refunds.record_refund,

@@ -69,6 +69,7 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
         ("payment-not-settled", "The payment is not settled"),
         ("underpaid-non-refundable", "Underpaid, not refundable"),
         ("retry-not-allowed", "No retry in this status"),
+        ("resend-not-allowed", "Nothing to tell of again"),
         ("hold-already-decided", "Decided already"),
         ("hold-needs-money", "No finished payment behind the hold"),
         ("below-cost", "Below today's cost"),

@@ -37,6 +37,7 @@ REFUSALS: Final[dict[str, str]] = {
     "underpaid-non-refundable": "The order was underpaid; it cannot be fulfilled or refunded.",
     "retry-not-allowed": "An order in this status cannot be retried.",
     "retry-in-progress": "A retry of this order is already running.",
+    "resend-not-allowed": "Only a fulfilled order whose keys can be revealed is told of again.",
     "hold-already-decided": "Somebody has decided this hold already.",
     "hold-needs-money": "Accepting needs a finished payment behind the hold.",
     "below-cost": "This would sell below today's cost; sign the loss to go on.",

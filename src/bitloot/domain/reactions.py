@@ -109,6 +109,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "given_up": (_PUSH, _mail("order-failed")),
     "retry_accepted": (_PUSH,),
     "key_replaced": (_PUSH,),
+    "keys_resent": (_mail("order-ready"),),
     "return_requested": (Reaction(job="return_keys", on="subject"),),
     "keys_returned": (),
     "refund_recorded": (),

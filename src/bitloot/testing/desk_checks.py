@@ -278,6 +278,18 @@ class BreachesContract(Contract):
         await change(rig, sale.order, remarks=("manual",))
         assert await rig.desk.breaches(limit=MOST) == ()
 
+    async def test_a_mail_that_a_person_asked_for_again_is_no_breach(self, rig: ViewsRig) -> None:
+        sale = await handed_over(rig)
+        again = Event(kind="keys_resent", at=rig.now(), subject=sale.order.id, facts={"n": 9})
+        order = (await file_of(rig, sale.order.id)).order
+        await record(rig, Decision(save=(update(order),), events=(again,), order_id=sale.order.id))
+        for _ in range(2):
+            await put(rig, rows_of(rig).email(order_id=sale.order.id))
+        assert await rig.desk.breaches(limit=MOST) == ()
+        await put(rig, rows_of(rig).email(order_id=sale.order.id))
+        found = await rig.desk.breaches(limit=MOST)
+        assert [(b.name, b.subject) for b in found] == [("mail_twice", sale.order.id)]
+
     async def test_money_first_seen_after_the_end_is_late_and_no_breach(
         self, rig: ViewsRig
     ) -> None:

@@ -1,4 +1,4 @@
-"""What people do about an order after it was paid: retry, give up, refund, replace a key."""
+"""What people do about a paid order: retry, give up, refund, replace a key, tell of it again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from bitloot.domain.order import OrderFile
 from bitloot.domain.own_stock import stock_bound, unit_of
 from bitloot.domain.reconciliation import Alert, ReconciliationBreak
 from bitloot.domain.refund import Goods, RefundRecord, record_refund
+from bitloot.domain.resend_keys import resend_keys
 from bitloot.domain.supplier_return import return_noted, return_unclear
 from bitloot.ports.clock import Clock, NewId, RandomBytes
 from bitloot.ports.deciding import decide
@@ -131,6 +132,22 @@ class Aftercare:
                 file,
                 key,
                 {row.id: row for row in rows},
+                actor=actor,
+                reason=reason,
+                at=self.clock(),
+                new_id=self.new_id,
+            )
+            await tx.record(decision)
+            return decision
+
+        return await decide(self.uow, attempt)
+
+    async def resend_keys(self, order_id: str, *, actor: str, reason: str) -> Decision:
+        """Mail the buyer once more that the keys are ready. Raises Refused."""
+
+        async def attempt(tx: Transaction) -> Decision:
+            decision = resend_keys(
+                await _file(tx, order_id),
                 actor=actor,
                 reason=reason,
                 at=self.clock(),

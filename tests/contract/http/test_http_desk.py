@@ -7,6 +7,7 @@ import pytest
 
 from bitloot.domain.hold import Hold
 from bitloot.domain.webhook import Webhook
+from bitloot_adapters.memory.mailer import Sent
 from bitloot_adapters.memory.supplier import NextOrder
 from bitloot_web.api.admin.inventory import keys_of_csv
 from bitloot_web.problems import URN, ProblemError
@@ -120,6 +121,44 @@ async def test_a_retry_pays_a_rejected_late_order_whose_stored_payment_is_finish
     assert (actions.count("order.settle"), actions.count("order.retry_fulfilment")) == (1, 1)
     lines = (await stage.client.get(f"{base}/ledger", headers=stage.admin)).json()["items"]
     assert [line["entry"] for line in lines if line["account"] == "sale"] == [f"sale/{order_id}"]
+
+
+async def test_the_completion_mail_is_sent_once_more_for_each_asking(stage: "Stage") -> None:
+    order_id, _ = await stage.bought()
+    path, asked = f"/v1/admin/orders/{order_id}/resend-keys", {"reason": "lost in the spam"}
+
+    def ready() -> list[Sent]:
+        return [sent for sent in stage.mailer.mailbox if sent.message.kind == "order-ready"]
+
+    assert len(ready()) == 1
+    headers = {**stage.admin, **stage.once()}
+    for _ in range(2):
+        answer = await stage.client.post(path, json=asked, headers=headers)
+        assert (answer.status_code, answer.json()["events"]) == (202, ["keys_resent"]), answer.text
+        await stage.work()
+    assert len(ready()) == 2
+    await stage.client.post(path, json=asked, headers={**stage.admin, **stage.once()})
+    await stage.work()
+    first, *others = ready()
+    assert len({sent.provider_id for sent in (first, *others)}) == 3
+    assert {(sent.message.to, sent.message.text) for sent in others} == {
+        (first.message.to, first.message.text)
+    }
+    audit = (
+        await stage.client.get(f"/v1/admin/orders/{order_id}/audit", headers=stage.admin)
+    ).json()["items"]
+    assert [line["action"] for line in audit] == ["order.resend_keys"] * 2
+    assert await stage.shop.views.desk.breaches(limit=9) == ()
+
+
+async def test_only_a_fulfilled_order_is_told_of_again(stage: "Stage") -> None:
+    order_id, _ = await stage.order()
+    answer = await stage.client.post(
+        f"/v1/admin/orders/{order_id}/resend-keys",
+        json={"reason": "he asked"},
+        headers={**stage.admin, **stage.once()},
+    )
+    assert (answer.status_code, answer.json()["type"]) == (409, f"{URN}resend-not-allowed")
 
 
 async def test_a_refund_is_recorded_once_and_ends_the_links(stage: "Stage") -> None:

@@ -38,7 +38,7 @@ INVARIANTS: Final[Mapping[str, str]] = {
     "usable_grant": "A grant can be used and its order may not show keys.",
     # work
     "paid_but_idle": "A paid order has open work, no job due within the hour and no hold.",
-    "mail_twice": "A mail that is sent once for an order was written twice.",
+    "mail_twice": "A mail was written more often for an order than it was called for.",
     "lease_forgotten": "A job's lease ended longer ago than it lasts, and nobody took the job.",
     "transaction_too_old": "A database session keeps a transaction open too long.",
 }

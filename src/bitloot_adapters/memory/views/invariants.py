@@ -230,7 +230,11 @@ def _mail_twice(shop: Snapshot) -> Iterator[str]:
         for mail in shop.all(Email)
         if mail.order_id is not None and mail.kind not in SEVERAL_MAILS
     )
-    return (order_id for (order_id, _), count in written.items() if order_id and count > 1)
+    for (order_id, kind), count in written.items():
+        if order_id is not None and count > 1:
+            asked_for = sum(e.kind == "keys_resent" for e in shop.store.timeline(order_id))
+            if count > 1 + (asked_for if kind == "order-ready" else 0):
+                yield order_id
 
 
 def _lease_forgotten(shop: Snapshot) -> Iterator[str]:

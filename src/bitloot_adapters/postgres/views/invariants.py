@@ -164,9 +164,11 @@ _WORK: Final[Mapping[str, str]] = {
             WHERE f.order_id = o.id AND j.state = 'dead')
     """,
     "mail_twice": """
-        SELECT DISTINCT order_id AS subject FROM emails
-        WHERE order_id IS NOT NULL AND kind <> ALL (CAST(:several AS text[]))
-        GROUP BY order_id, kind HAVING count(*) > 1
+        SELECT DISTINCT m.order_id AS subject FROM emails m
+        WHERE m.order_id IS NOT NULL AND m.kind <> ALL (CAST(:several AS text[]))
+        GROUP BY m.order_id, m.kind HAVING count(*) > 1 AND count(*) > 1 + (
+            SELECT count(*) FROM events e
+            WHERE e.order_id = m.order_id AND e.kind = 'keys_resent' AND m.kind = 'order-ready')
     """,
     "lease_forgotten": """
         SELECT id AS subject FROM jobs

@@ -86,6 +86,33 @@ async def _retry(shop: Shop, aftercare: Aftercare, order_id: str, reason: str) -
 
 
 @post(
+    "/orders/{order_id:uuid}/resend-keys",
+    status_code=202,
+    operation_id="adminResendKeys",
+)
+async def resend_keys(
+    *,
+    request: EdgeRequest,
+    shop: TheShop,
+    order_id: FromPath[UUID],
+    data: JSONBody[Because],
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Mail the buyer of a fulfilled order once more how to come to the keys; never a key."""
+    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+
+    async def act(uow: UnitOfWork) -> Decision:
+        return await replace(shop.aftercare, uow=uow).resend_keys(
+            str(order_id), actor=ADMIN, reason=data.reason
+        )
+
+    def answer_of(decision: Decision) -> Accepted:
+        return accepted(str(order_id), decision)
+
+    return await decide_once(shop, once, Accepted, answer_of, act)
+
+
+@post(
     "/orders/{order_id:uuid}/items/{item_id:uuid}/replace-key",
     status_code=202,
     operation_id="adminReplaceKey",
