@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, SerializationException, Validatio
 
 from bitloot.domain.errors import Refused
 from bitloot.ports.errors import (
+    Busy,
     Conflict,
     Duplicate,
     NoStockLeft,
@@ -77,6 +78,8 @@ def _from_core(error: Exception) -> ProblemError | None:
             )
         case Unavailable():
             found = ProblemError("provider-unavailable", retry_after=error.retry_after)
+        case Busy():
+            found = ProblemError("busy", retry_after=error.retry_after)
         case Rejected() | OutcomeUnknown():
             log.warning("provider_refused", provider=error.provider, reason=error.reason)
             found = ProblemError("provider-unavailable")

@@ -104,6 +104,7 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
         ("preorder-mixed", "A preorder is bought alone"),
         ("amount-below-minimum", "Below the minimum of this asset"),
         ("asset-unavailable", "This asset cannot be used now"),
+        ("password-too-common", "Too many people know this password"),
     ),
     **_entries(
         HTTPStatus.PRECONDITION_REQUIRED, ("precondition-required", "An If-Match header is needed")
@@ -120,6 +121,7 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
     **_entries(
         HTTPStatus.SERVICE_UNAVAILABLE,
         ("shop-busy", "Deliveries are behind"),
+        ("busy", "Too much is asked at once"),
         ("provider-unavailable", "A provider does not answer"),
         ("store-unavailable", "The store does not answer"),
         retryable=True,
@@ -140,6 +142,7 @@ EDGE_DETAILS: Final[Mapping[str, str]] = {
     "unsupported-media-type": "Send the body as application/json.",
     "precondition-required": "Send the version that you read as an If-Match header.",
     "rate-limited": "Wait for the seconds given in Retry-After, then try again.",
+    "busy": "Others are being served; try again after the seconds given in Retry-After.",
     "key-unreadable": "The stored key does not open; the shop was told, and has to replace it.",
     "internal-error": "The failure was recorded; quote the instance when you ask about it.",
     # A commit may have been carried out although its answer was lost.

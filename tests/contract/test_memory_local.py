@@ -9,6 +9,7 @@ from bitloot.testing.breakers import BreakersContract
 from bitloot.testing.cache import CacheContract
 from bitloot.testing.clock import ClockContract
 from bitloot.testing.otp_store import OtpStoreContract
+from bitloot.testing.password_hasher import PasswordHasherContract
 from bitloot.testing.rate_limiter import RateLimiterContract
 from bitloot.testing.realtime import RealtimeContract
 from bitloot.testing.seeded import SeededBytes, SeededIds
@@ -19,6 +20,7 @@ from bitloot_adapters.memory.local_rigs import (
     MemoryBreakersRig,
     MemoryCacheRig,
     MemoryOtpStoreRig,
+    MemoryPasswordHasherRig,
     MemoryRateLimiterRig,
     MemoryRealtimeRig,
     VirtualClockRig,
@@ -41,6 +43,14 @@ class TestMemoryOtpStore(OtpStoreContract):
     @pytest.fixture
     def rig(self) -> MemoryOtpStoreRig:
         return MemoryOtpStoreRig()
+
+
+class TestMemoryPasswordHasher(PasswordHasherContract):
+    """All of the suite."""
+
+    @pytest.fixture
+    def rig(self) -> MemoryPasswordHasherRig:
+        return MemoryPasswordHasherRig()
 
 
 class TestMemoryCache(CacheContract):

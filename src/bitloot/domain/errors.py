@@ -32,6 +32,7 @@ REFUSALS: Final[dict[str, str]] = {
     "link-expired": "The link has ended; reveal the key again for a new one.",
     "link-revoked": "The link was revoked.",
     "link-used-up": "The link was downloaded as often as it may be.",
+    "password-too-common": "This password is among the first that are tried; choose another.",
     "code-wrong": "The code is wrong or has ended.",
     "payment-not-settled": "The gateway does not report this payment as finished.",
     "underpaid-non-refundable": "The order was underpaid; it cannot be fulfilled or refunded.",

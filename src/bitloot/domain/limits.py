@@ -25,6 +25,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     otp_codes_per_day: int = 10
     otp_verifications_per_ip_per_15_minutes: int = 30
 
+    # passwords (argon2id; OWASP: 19 MiB, 2 passes, 1 lane)
+    password_hash_bytes: int = 19 * 1024 * 1024
+    password_hash_passes: int = 2
+    password_hash_lanes: int = 1
+    password_hashing_at_once: int = 1
+    password_hashing_waiting: int = 16
+
     # tokens
     order_session_life: timedelta = _H
     token_leeway: timedelta = 30 * _S
@@ -171,6 +178,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     session_tries_per_15_minutes: int = 10
 
 
+# Below this no number of passes makes up for it (OWASP Password Storage Cheat Sheet, argon2id).
+LEAST_HASH_BYTES: Final = 7 * 1024 * 1024
+
 CAPS: Final[dict[str, timedelta | int | Decimal]] = {
     "otp_life": 5 * _M,
     "otp_wrong_tries": 5,
@@ -217,6 +227,8 @@ def limit_faults(limits: Limits) -> list[str]:
             found.append(f"{name} must be above zero")
     if limits.catalogue_vanishing_share > 1:
         found.append("catalogue_vanishing_share is a fraction of at most 1")
+    if limits.password_hash_bytes < LEAST_HASH_BYTES:
+        found.append(f"password_hash_bytes must be at least {LEAST_HASH_BYTES}")
     if limits.gateway_fee >= 1 or limits.underpayment_tolerance >= 1:
         found.append("gateway_fee and underpayment_tolerance are fractions below 1")
     return found

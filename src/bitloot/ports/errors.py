@@ -45,6 +45,18 @@ class StoreUnavailable(Exception):
     """
 
 
+class Busy(Exception):
+    """As many wait already as may: nothing was done. `retry_after` in seconds.
+
+    `what` is a short stable word for what there is too much of.
+    """
+
+    def __init__(self, what: str, *, retry_after: float) -> None:
+        super().__init__(what)
+        self.what = what
+        self.retry_after = retry_after
+
+
 class Conflict(Exception):
     """A row moved on between being read and written: read again, decide again."""
 

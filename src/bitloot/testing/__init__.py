@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from bitloot.testing.mailer import MailerContract
     from bitloot.testing.otp_store import OtpStoreContract
+    from bitloot.testing.password_hasher import PasswordHasherContract, PasswordHasherRig
     from bitloot.testing.payment_gateway import PaymentGatewayContract
     from bitloot.testing.plugin_rig import plugin_context
     from bitloot.testing.provider_rigs import (
@@ -84,6 +85,8 @@ __all__ = [
     "OrderViewsContract",
     "OtpStoreContract",
     "OtpStoreRig",
+    "PasswordHasherContract",
+    "PasswordHasherRig",
     "PaymentGatewayContract",
     "RateLimiterContract",
     "RateLimiterRig",
@@ -115,6 +118,8 @@ _SUITES: Final = {
     "MailerContract": "mailer",
     "OrderViewsContract": "views",
     "OtpStoreContract": "otp_store",
+    "PasswordHasherContract": "password_hasher",
+    "PasswordHasherRig": "password_hasher",
     "PaymentGatewayContract": "payment_gateway",
     "RateLimiterContract": "rate_limiter",
     "RealtimeContract": "realtime",

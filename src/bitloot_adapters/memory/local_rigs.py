@@ -7,11 +7,12 @@ from typing import Final
 
 from bitloot.domain.limits import Limits
 from bitloot.ports.realtime import Realtime
-from bitloot.testing.seeded import SeededIds
+from bitloot.testing.seeded import SeededBytes, SeededIds
 from bitloot.testing.virtual_time import START, VirtualClock
 from bitloot_adapters.memory.breakers import MemoryBreakers
 from bitloot_adapters.memory.cache import MemoryCache
 from bitloot_adapters.memory.otp_store import MemoryOtpStore
+from bitloot_adapters.memory.password_hasher import MemoryPasswordHasher
 from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
 from bitloot_adapters.memory.realtime import MemoryRealtime
 
@@ -63,6 +64,21 @@ class MemoryOtpStoreRig(_TimedRig):
     async def find_store(self) -> None:
         """They are there again."""
         self.codes.is_down = False
+
+
+class MemoryPasswordHasherRig:
+    """A hasher with little room."""
+
+    def __init__(self) -> None:
+        self.limits = Limits(password_hashing_at_once=2, password_hashing_waiting=3)
+        self.hasher = self._opened(self.limits)
+
+    def _opened(self, limits: Limits) -> MemoryPasswordHasher:
+        return MemoryPasswordHasher(limits=limits, random_bytes=SeededBytes(7))
+
+    async def another(self, limits: Limits) -> MemoryPasswordHasher:
+        """One with other limits."""
+        return self._opened(limits)
 
 
 class MemoryCacheRig(_TimedRig):

@@ -17,6 +17,7 @@ from bitloot_adapters.memory.jobs import MemoryJobs
 from bitloot_adapters.memory.key_vault import MemoryKeyVault
 from bitloot_adapters.memory.mailer import MemoryMailer
 from bitloot_adapters.memory.otp_store import MemoryOtpStore
+from bitloot_adapters.memory.password_hasher import MemoryPasswordHasher
 from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
 from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
 from bitloot_adapters.memory.realtime import MemoryRealtime
@@ -87,6 +88,7 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         mailer=mailer,
         rate_limiter=rate_limiter,
         otp=otp,
+        password_hasher=MemoryPasswordHasher(limits=limits, random_bytes=random_bytes),
         realtime=realtime,
         cache=MemoryCache(clock=clock.now, entries=limits.cache_entries),
         captcha=CaptchaOff(),

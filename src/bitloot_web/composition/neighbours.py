@@ -14,6 +14,7 @@ from bitloot.ports.jobs import Jobs
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.mailer import Mailer
 from bitloot.ports.otp_store import OtpStore
+from bitloot.ports.password_hasher import PasswordHasher
 from bitloot.ports.payment_gateway import PaymentGateway
 from bitloot.ports.rate_limiter import RateLimiter
 from bitloot.ports.realtime import Realtime
@@ -40,6 +41,7 @@ class Neighbours:
     mailer: Mailer
     rate_limiter: RateLimiter
     otp: OtpStore
+    password_hasher: PasswordHasher
     realtime: Realtime
     cache: Cache
     captcha: Captcha

@@ -17,10 +17,12 @@ from bitloot.ports.catalogue_writer import CatalogueWriter
 from bitloot.ports.clock import FailPoint
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.mailer import Mailer
+from bitloot.ports.password_hasher import PasswordHasher
 from bitloot.ports.payment_gateway import PaymentGateway
 from bitloot.ports.plugin import PluginContext
 from bitloot.ports.supplier import Supplier
 from bitloot_adapters import clock
+from bitloot_adapters.argon2.password_hasher import open_password_hasher
 from bitloot_adapters.memory.captcha import CaptchaOff
 from bitloot_adapters.postgres.breakers import PostgresBreakers
 from bitloot_adapters.postgres.catalogue_writer import (
@@ -149,12 +151,14 @@ async def open_shop(
         uow = PostgresUnitOfWork(
             database, new_id=clock.new_id, max_attempts=settings.limits.job_attempts
         )
+        hasher = await stack.enter_async_context(open_password_hasher(settings.limits))
         opened = await _open_plugins(stack, configuration, uow)
         near = _neighbours(
             settings,
             database=database,
             redis=redis,
             uow=uow,
+            hasher=hasher,
             opened=opened,
             failpoint=failpoint,
         )
@@ -204,6 +208,7 @@ def _neighbours(
     database: Database,
     redis: Redis,
     uow: PostgresUnitOfWork,
+    hasher: PasswordHasher,
     opened: _Providers,
     failpoint: FailPoint,
 ) -> Neighbours:
@@ -232,6 +237,7 @@ def _neighbours(
         mailer=opened.mailer,
         rate_limiter=RedisRateLimiter(redis, pepper=pepper),
         otp=RedisOtpStore(redis),
+        password_hasher=hasher,
         realtime=RedisRealtime(redis),
         cache=RedisCache(redis),
         captcha=CaptchaOff(),
