@@ -1,5 +1,6 @@
 """The rules between a paid order and its keys, one by one."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
@@ -7,7 +8,7 @@ from itertools import count
 import msgspec
 import pytest
 
-from bitloot.domain import link_token, purchase, resolution, retry, reveal
+from bitloot.domain import link_token, resolution, retry, reveal, routing
 from bitloot.domain.balance_guard import BalanceReading, Purchases
 from bitloot.domain.delivery import is_delivered
 from bitloot.domain.email import Email
@@ -18,6 +19,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.mailing import email_kind, next_try
 from bitloot.domain.order import OrderFile
 from bitloot.domain.product import WholesaleTier
+from bitloot.domain.routing import Found
 from bitloot.domain.supply import SupplierOffer, SupplierOrder
 from bitloot.testing.order_cases import applied
 from bitloot.testing.rows import COST, Rows
@@ -84,13 +86,19 @@ def offer(price: str, stock: int = 9, offer_id: str = "o1", **fields: object) ->
     return msgspec.structs.replace(row, **fields)
 
 
+def choice(row: Fulfilment, offers: Sequence[SupplierOffer]) -> SupplierOffer | str:
+    """What is chosen of one supplier's offers."""
+    chosen = routing.choose(row, [Found("kinguin", each) for each in offers], limits=LIMITS)
+    return chosen.offer if isinstance(chosen, Found) else chosen
+
+
 def wanted(quantity: int = 1, **fields: object) -> Fulfilment:
     file = paid(quantity=quantity)
     return ROWS.fulfilment(file.items[0], max_unit_price=Decimal(10), **fields)
 
 
 def test_the_cheapest_offer_within_the_ceiling_is_chosen() -> None:
-    chosen = purchase.choose(
+    chosen = choice(
         wanted(), [offer("9.50", offer_id="b"), offer("9.00", offer_id="a"), offer("8", stock=0)]
     )
     assert isinstance(chosen, SupplierOffer)
@@ -98,8 +106,9 @@ def test_the_cheapest_offer_within_the_ceiling_is_chosen() -> None:
 
 
 def test_a_refused_offer_makes_room_for_the_next() -> None:
-    chosen = purchase.choose(
-        wanted(tried_offers=("a",)), [offer("9.50", offer_id="b"), offer("9.00", offer_id="a")]
+    chosen = choice(
+        wanted(tried_offers=("kinguin/a",)),
+        [offer("9.50", offer_id="b"), offer("9.00", offer_id="a")],
     )
     assert isinstance(chosen, SupplierOffer)
     assert chosen.offer_id == "b"
@@ -117,16 +126,16 @@ def test_a_refused_offer_makes_room_for_the_next() -> None:
 def test_without_an_offer_the_reason_is_price_or_stock(
     offers: list[SupplierOffer], reason: str
 ) -> None:
-    assert purchase.choose(wanted(quantity=2), offers) == reason
+    assert choice(wanted(quantity=2), offers) == reason
 
 
 def test_a_wholesale_tier_counts_from_its_units_on() -> None:
     tiers = (WholesaleTier(10, Decimal(8)), WholesaleTier(50, Decimal(7)))
     bulk = offer("11", stock=100, wholesale=tiers)
-    assert purchase.unit_price(bulk, 9) == Decimal(11)
-    assert purchase.unit_price(bulk, 49) == Decimal(8)
-    assert purchase.choose(wanted(quantity=50), [bulk]) == bulk
-    assert purchase.choose(wanted(quantity=50), [offer("1", stock=100)]) == "stock"
+    assert routing.unit_price(bulk, 9) == Decimal(11)
+    assert routing.unit_price(bulk, 49) == Decimal(8)
+    assert choice(wanted(quantity=50), [bulk]) == bulk
+    assert choice(wanted(quantity=50), [offer("1", stock=100)]) == "stock"
 
 
 # --- finding an order again ----------------------------------------------------------------------

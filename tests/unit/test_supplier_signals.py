@@ -244,8 +244,8 @@ def test_each_definite_no_has_its_consequence(reason: str, state: str, blocked: 
 
 def test_an_offer_that_was_refused_is_not_asked_again_in_this_round() -> None:
     after = refused("unavailable")
-    offer_id = after.attempts[0].offer_id
-    assert after.fulfilments[0].tried_offers == (offer_id,)
+    attempt = after.attempts[0]
+    assert after.fulfilments[0].tried_offers == (f"{attempt.supplier}/{attempt.offer_id}",)
 
 
 def test_a_supplier_that_cannot_be_reached_is_waited_for_in_the_state_it_was() -> None:

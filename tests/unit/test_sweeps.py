@@ -219,8 +219,8 @@ async def test_a_product_is_priced_anew_when_keys_of_it_come_in_or_end() -> None
     shop = PaidOrders()
     goods = await shop.own_goods("OWN-1")
     assert await repriced(shop) == [goods.product.id]
+    batch = Batch(product_id=goods.product.id, name="again", cost=Decimal(9))
     with pytest.raises(Refused, match="duplicate-keys"):
-        batch = Batch(product_id=goods.product.id, name="again", cost=Decimal(9))
         await shop.inventory.import_keys(b"OWN-1", batch, actor="admin")
     assert await repriced(shop) == []
     batch = msgspec.structs.replace(batch, expires_at=shop.clock.now() + timedelta(days=1))

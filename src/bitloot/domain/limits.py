@@ -80,6 +80,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     search_interval: timedelta = 2 * _M
     balance_purchases: int = 1000
     automatic_rebuys: int = 1
+    supplier_sources: int = 4
     blocked_recheck: timedelta = 5 * _M
     blocked_patience: timedelta = 24 * _H
     key_return_window: timedelta = 24 * _H

@@ -194,3 +194,12 @@ class OrderFile(msgspec.Struct, frozen=True, kw_only=True):
     def item(self, item_id: str) -> OrderItem:
         """The line with this id."""
         return next(i for i in self.items if i.id == item_id)
+
+    def attempts_of(self, fulfilment_id: str) -> tuple[SupplierAttempt, ...]:
+        """The purchases that were tried for a fulfilment."""
+        return tuple(a for a in self.attempts if a.fulfilment_id == fulfilment_id)
+
+    def attempt_of(self, supplier: str, supplier_order_id: str) -> SupplierAttempt | None:
+        """The attempt behind a supplier's order; two suppliers may use the same ids."""
+        name = (supplier, supplier_order_id)
+        return next((a for a in self.attempts if (a.supplier, a.supplier_order_id) == name), None)

@@ -39,18 +39,20 @@ def reserved_ids(file: OrderFile, fulfilment: Fulfilment) -> tuple[str, ...]:
     )
 
 
+def kept(
+    file: OrderFile, fulfilment: Fulfilment, keys: Sequence[InventoryKey]
+) -> tuple[InventoryKey, ...]:
+    """Those of the keys that are kept for the item still."""
+    ours = {r.id for r in file.reservations if r.order_item_id == fulfilment.order_item_id}
+    return tuple(k for k in keys if k.state == "reserved" and k.reservation_id in ours)
+
+
 def usable(
-    file: OrderFile, fulfilment: Fulfilment, kept: Sequence[InventoryKey], *, at: datetime
+    file: OrderFile, fulfilment: Fulfilment, keys: Sequence[InventoryKey], *, at: datetime
 ) -> tuple[InventoryKey, ...]:
     """Those of the kept keys that are still ours to hand over, at most one a unit."""
-    ours = {r.id for r in file.reservations if r.order_item_id == fulfilment.order_item_id}
-    return tuple(
-        key
-        for key in kept
-        if key.state == "reserved"
-        and key.reservation_id in ours
-        and (key.expires_at is None or key.expires_at > at)
-    )[: fulfilment.quantity]
+    good = (k for k in kept(file, fulfilment, keys) if k.expires_at is None or k.expires_at > at)
+    return tuple(good)[: fulfilment.quantity]
 
 
 def stock_bound(key: SealedKey) -> Bound:

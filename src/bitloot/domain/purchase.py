@@ -4,7 +4,8 @@ Every attempt is written down before the supplier is called and carries our own 
 every attempt of a round: so an order whose answer was lost is found again instead of bought again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
@@ -18,21 +19,16 @@ from bitloot.domain.fulfilment import (
     FulfilmentState,
     SupplierAttempt,
 )
-from bitloot.domain.fulfilment_plan import WHOLESALE_FROM
+from bitloot.domain.key_inventory import InventoryKey
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import Eur
 from bitloot.domain.order import PAID, OrderFile
-from bitloot.domain.product import Sellable
+from bitloot.domain.product import Offer
+from bitloot.domain.routing import MENDED_BY_PEOPLE, Found, turn_to_own_stock, turn_to_supplier
 from bitloot.domain.supplier_refund import book_cost
-from bitloot.domain.supply import SupplierOffer, SupplierOrder
+from bitloot.domain.supply import SupplierOrder, offer_name
 
 # Looked at again after a while, for a bounded time; the other reasons last until they are cleared.
 PATIENT_REASONS: Final = frozenset[BlockedReason]({"price", "stock"})
-# What a supplier refuses until a person mends it; then the same purchase goes through.
-MENDED_BY_PEOPLE: Final[Mapping[str, BlockedReason]] = {
-    "balance": "balance",
-    "credentials": "credentials",
-}
 # A definite no to this one offer: another may still do.
 _NEXT_OFFER: Final = frozenset({"unavailable", "not_found"})
 _BUYING: Final = frozenset[FulfilmentState](
@@ -63,7 +59,7 @@ def is_to_be_bought(fulfilment: Fulfilment) -> bool:
 def live_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | None:
     """The attempt that is not at an end, at most one."""
     return next(
-        (a for a in _attempts(file, fulfilment) if a.state in LIVE_ATTEMPT),
+        (a for a in file.attempts_of(fulfilment.id) if a.state in LIVE_ATTEMPT),
         None,
     )
 
@@ -79,47 +75,32 @@ def called_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt |
 
 def placed_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | None:
     """The latest attempt whose supplier order serves the fulfilment, or served it last."""
-    serving = [a for a in _attempts(file, fulfilment) if a.state in {"created", "completed"}]
+    serving = [a for a in file.attempts_of(fulfilment.id) if a.state in {"created", "completed"}]
     return max(serving, key=lambda a: a.gen, default=None)
-
-
-def unit_price(offer: SupplierOffer, quantity: int) -> Eur:
-    """What a unit costs when that many are bought of the offer, EUR."""
-    reached = [tier.price for tier in offer.wholesale if tier.from_units <= quantity]
-    return min([offer.price, *reached])
-
-
-def choose(
-    fulfilment: Fulfilment, offers: Sequence[SupplierOffer]
-) -> SupplierOffer | Literal["price", "stock"]:
-    """The cheapest offer within the ceiling that has all units and was not refused before.
-
-    Otherwise why there is none: `price` when only the ceiling stands in the way, else `stock`.
-    """
-    quantity = fulfilment.quantity
-    able = [o for o in offers if o.stock >= quantity and (quantity < WHOLESALE_FROM or o.wholesale)]
-    within = [o for o in able if unit_price(o, quantity) <= fulfilment.max_unit_price]
-    untried = [o for o in within if o.offer_id not in fulfilment.tried_offers]
-    if untried:
-        return min(untried, key=lambda o: (unit_price(o, quantity), o.offer_id))
-    return "price" if len(able) > len(within) else "stock"
 
 
 def intend(
     file: OrderFile,
     fulfilment: Fulfilment,
-    offer: SupplierOffer,
+    found: Found,
     *,
     balance: BalanceReading | None,
     at: datetime,
     new_id: Callable[[], str],
+    limits: Limits,
+    kept: Sequence[InventoryKey] = (),
 ) -> Decision:
-    """Write down the attempt that is about to be made. `balance`: what was left before it."""
+    """Write down the attempt that is about to be made. `balance`: what was left before it.
+
+    Nothing while another attempt is open: a unit is owned by one purchase at a time. `kept` are own
+    keys that were kept for it and are not needed where a supplier takes over.
+    """
     if live_attempt(file, fulfilment) is not None:
         return Decision(reason="an attempt is open already")
     draft = Draft(file, at=at, new_id=new_id)
-    row = _begin(draft, fulfilment)
+    row = turn_to_supplier(draft, _begin(draft, fulfilment), found, kept, limits)
     row = draft.set(row, gen=row.gen + 1, updated_at=at)
+    offer = found.offer
     attempt = draft.put(
         SupplierAttempt(
             id=new_id(),
@@ -191,16 +172,21 @@ def refused(
     at: datetime,
     new_id: Callable[[], str],
     limits: Limits,
+    is_elsewhere: bool = False,
 ) -> Decision:
-    """A definite no. `reason` is one of the stable words of the supplier port."""
+    """A definite no. `reason` is one of the stable words of the supplier port.
+
+    `is_elsewhere`: another source has the units, so nobody waits for a person at this one.
+    """
     draft = Draft(file, at=at, new_id=new_id)
     _close_refused(draft, attempt, reason)
     blocking = MENDED_BY_PEOPLE.get(reason)
-    if blocking is not None:
+    if blocking is not None and not is_elsewhere:
         _block(draft, fulfilment, blocking, limits)
-    elif reason in _NEXT_OFFER:
+    elif blocking is not None or reason in _NEXT_OFFER:
         row = draft.resume(fulfilment)
-        draft.set(row, tried_offers=(*row.tried_offers, attempt.offer_id or ""), updated_at=at)
+        name = offer_name(attempt.supplier, attempt.offer_id)
+        draft.set(row, tried_offers=(*row.tried_offers, name), updated_at=at)
     else:
         fail(draft, fulfilment, reason)
     return draft.decision(reason)
@@ -279,10 +265,25 @@ def blocked(
     return draft.decision(reason)
 
 
-def sold_out(sellables: Sequence[Sellable], *, at: datetime) -> tuple[Change, ...]:
-    """The supplier has none left: nobody else buys it until the catalogue says otherwise."""
-    offers = [s.offer for s in sellables if s.offer is not None and s.offer.stock > 0]
-    return tuple(update(offer, stock=0, updated_at=at) for offer in offers)
+def sold_out(
+    offers: Sequence[Offer], asked: AbstractSet[str], *, at: datetime
+) -> tuple[Change, ...]:
+    """The suppliers that were asked have none left: nobody else buys it until the catalogue says
+    otherwise.
+    """
+    told = (each for each in offers if each.supplier in asked and each.stock > 0)
+    return tuple(update(offer, stock=0, updated_at=at) for offer in told)
+
+
+def turned_to_own_stock(
+    file: OrderFile, fulfilment: Fulfilment, *, at: datetime, new_id: Callable[[], str]
+) -> Decision:
+    """Own keys do it now. Nothing while an attempt at a supplier is open."""
+    if live_attempt(file, fulfilment) is not None:
+        return Decision(reason="an attempt is open already")
+    draft = Draft(file, at=at, new_id=new_id)
+    turn_to_own_stock(draft, fulfilment)
+    return draft.decision()
 
 
 def wait(
@@ -339,8 +340,7 @@ def _begin(draft: Draft, fulfilment: Fulfilment) -> Fulfilment:
 
 
 def _block(draft: Draft, fulfilment: Fulfilment, reason: BlockedReason, limits: Limits) -> None:
-    # Where the supplier gave our money back and no other offer is left, a person decides.
-    is_lost = fulfilment.state == "supplier_refunded" and reason in PATIENT_REASONS
+    is_lost = reason in PATIENT_REASONS and _was_given_back(draft.file, fulfilment)
     if is_lost or _patience_over(fulfilment, reason, draft.at, limits):
         fail(draft, _begin(draft, fulfilment), reason)
         return
@@ -356,12 +356,20 @@ def _block(draft: Draft, fulfilment: Fulfilment, reason: BlockedReason, limits: 
     )
 
 
+def _was_given_back(file: OrderFile, fulfilment: Fulfilment) -> bool:
+    """Whether the supplier gave our money back and nothing was tried since: no other offer being
+    left, a person decides. What waited for a breaker in between is no other case.
+    """
+    if fulfilment.state != "blocked":
+        return fulfilment.state == "supplier_refunded"
+    if fulfilment.blocked_reason in PATIENT_REASONS or fulfilment.round == 1:
+        return False
+    name = external_id(file, fulfilment)
+    return all(a.external_id != name for a in file.attempts_of(fulfilment.id))
+
+
 def _patience_over(
     fulfilment: Fulfilment, reason: BlockedReason, at: datetime, limits: Limits
 ) -> bool:
     since = fulfilment.blocked_since
     return reason in PATIENT_REASONS and since is not None and at - since >= limits.blocked_patience
-
-
-def _attempts(file: OrderFile, fulfilment: Fulfilment) -> list[SupplierAttempt]:
-    return [a for a in file.attempts if a.fulfilment_id == fulfilment.id]

@@ -95,6 +95,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "fulfilment_planned": (Reaction(job="fulfil", on="subject"),),
     "fulfilment_resumed": (Reaction(job="fulfil", on="subject"),),
     "fulfilment_moved": (),
+    "fulfilment_rerouted": (),
     "attempt_intended": (),
     "attempt_resolved": (),
     "attempt_checked": (),

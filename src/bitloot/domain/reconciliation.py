@@ -117,20 +117,23 @@ def unknown_order(
     fulfilment: Fulfilment,
     order: SupplierOrder,
     *,
+    supplier: str,
     at: datetime,
     new_id: Callable[[], str],
     limits: Limits,
 ) -> Decision:
-    """What becomes of a supplier order of this fulfilment: adopted, or written down and returned.
+    """What becomes of an order at a supplier, of this fulfilment: adopted, or written down and
+    returned. The fulfilment may be supplied from elsewhere by now.
 
     NOTHING for one that an attempt knows. One that is older than the supplier takes keys back for
     leaves a break.
     """
-    if any(a.supplier_order_id == order.supplier_order_id for a in file.attempts):
+    if file.attempt_of(supplier, order.supplier_order_id) is not None:
         return NOTHING
     live = live_attempt(file, fulfilment)
     doubtful = live is not None and live.state in {"intent", "unknown"}
-    if live is not None and doubtful and live.external_id == order.external_id:
+    name = (supplier, order.external_id)
+    if live is not None and doubtful and (live.supplier, live.external_id) == name:
         return resolution.searched(
             file,
             fulfilment,
@@ -145,7 +148,7 @@ def unknown_order(
     row = draft.set(fulfilment, gen=_last_gen(file, fulfilment) + 1)
     in_time = order.created_at is None or at - order.created_at < limits.key_return_window
     surplus = resolution.surplus_order(
-        draft, row, _like(file, row, order), order, row.gen, returnable=in_time
+        draft, row, _like(file, row, order, supplier), order, row.gen, returnable=in_time
     )
     draft.event("attempt_resolved", row.id, facts={"to": "surplus", "gen": row.gen})
     decision = draft.decision("surplus")
@@ -154,7 +157,7 @@ def unknown_order(
     late = ReconciliationBreak(
         id=new_id(),
         kind="surplus_too_late",
-        subject=supplier_subject(fulfilment.supplier, order.supplier_order_id),
+        subject=supplier_subject(supplier, order.supplier_order_id),
         ours=surplus.id,
         theirs=order.state,
         found_at=at,
@@ -176,12 +179,15 @@ def _last_gen(file: OrderFile, fulfilment: Fulfilment) -> int:
     return max([fulfilment.gen, *gens])
 
 
-def _like(file: OrderFile, fulfilment: Fulfilment, order: SupplierOrder) -> SupplierAttempt:
+def _like(
+    file: OrderFile, fulfilment: Fulfilment, order: SupplierOrder, supplier: str
+) -> SupplierAttempt:
     """The attempt that the order came from; one that was lost is told by its fulfilment."""
     same = [
         a
         for a in file.attempts
-        if a.fulfilment_id == fulfilment.id and a.external_id == order.external_id
+        if a.fulfilment_id == fulfilment.id
+        and (a.supplier, a.external_id) == (supplier, order.external_id)
     ]
     known = max(same, key=lambda a: a.gen, default=None)
     if known is not None:
@@ -191,7 +197,7 @@ def _like(file: OrderFile, fulfilment: Fulfilment, order: SupplierOrder) -> Supp
         fulfilment_id=fulfilment.id,
         order_id=fulfilment.order_id,
         gen=fulfilment.gen,
-        supplier=fulfilment.supplier,
+        supplier=supplier,
         external_id=order.external_id or "",
         supplier_product_id=fulfilment.supplier_product_id or "",
         offer_id=fulfilment.offer_id,

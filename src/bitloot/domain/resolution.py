@@ -58,7 +58,7 @@ def searched(
     row = attempt
     if row.state == "intent":
         row = draft.move_attempt(row, "doubt")
-    known = {a.supplier_order_id for a in file.attempts}
+    known = {a.supplier_order_id for a in file.attempts if a.supplier == attempt.supplier}
     fresh = [order for order in found if order.supplier_order_id not in known]
     if fresh:
         _adopt(draft, fulfilment, row, fresh)

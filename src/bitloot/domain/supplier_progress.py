@@ -22,7 +22,7 @@ from bitloot.domain.supplier_refund import (
     lost_keys,
     units_given_back,
 )
-from bitloot.domain.supply import SupplierOrder
+from bitloot.domain.supply import SupplierOrder, offer_name
 
 _HOUR: Final = timedelta(hours=1)
 _PAST_HELP: Final = frozenset[FulfilmentState]({"returned", "replaced", "cancelled"})
@@ -126,7 +126,7 @@ def _order_lost(
                 _take_back(draft, key)
         tried = row.tried_offers
         if _was_lost_before(draft, attempt):
-            tried = (*tried, attempt.offer_id or "")
+            tried = (*tried, offer_name(attempt.supplier, attempt.offer_id))
         draft.move(row, "supplier_refund", last_error=state, tried_offers=tried)
     elif row.state not in _PAST_HELP:
         # The key may be in the buyer's hands already: a person decides.
@@ -138,7 +138,7 @@ def _was_lost_before(draft: Draft, attempt: SupplierAttempt) -> bool:
     return any(
         other.id != attempt.id
         and other.fulfilment_id == attempt.fulfilment_id
-        and other.offer_id == attempt.offer_id
+        and (other.supplier, other.offer_id) == (attempt.supplier, attempt.offer_id)
         and other.state in {"canceled", "refunded"}
         for other in draft.file.attempts
     )

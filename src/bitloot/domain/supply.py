@@ -27,6 +27,11 @@ UnitState: TypeAlias = Literal["pending", "delivered", "returned", "refunded", "
 LOST_UNIT: Final = frozenset[UnitState]({"returned", "refunded", "canceled"})
 
 
+def offer_name(supplier: str, offer_id: str | None) -> str:
+    """An offer among those of all suppliers: two of them may use the same ids."""
+    return f"{supplier}/{offer_id or ''}"
+
+
 class SupplierKeyState(msgspec.Struct, frozen=True):
     """One unit of an order: its id at the supplier, and how far it came."""
 

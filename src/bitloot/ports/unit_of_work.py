@@ -21,6 +21,7 @@ from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.product import Sellable
 from bitloot.domain.quote import Quote
 from bitloot.domain.reveal import Grant
+from bitloot.domain.routing import Shelf
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.assortment import Assortment
 from bitloot.ports.jobs import Lease, Outcome
@@ -104,6 +105,13 @@ class Checkout(Protocol):
         """Today's facts of these products, named by id or by slug, in that order; unknown left out.
 
         Nothing is locked: stock is guarded when it is taken.
+        """
+        ...
+
+    async def shelf(self, product_id: str) -> Shelf:
+        """Where the product can come from: all its offers in id order, and its free own keys.
+
+        Nothing is locked.
         """
         ...
 

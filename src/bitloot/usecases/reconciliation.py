@@ -187,9 +187,7 @@ class Reconciliation:
                 file = await tx.orders.file_by_number(named.number) if named else None
             if file is None:
                 return "foreign"
-            known = next(
-                (a for a in file.attempts if a.supplier_order_id == order.supplier_order_id), None
-            )
+            known = file.attempt_of(supplier, order.supplier_order_id)
             if known is not None:
                 await self._take_note(tx, file, known, order)
                 return "known"
@@ -203,6 +201,7 @@ class Reconciliation:
                 file,
                 fulfilment,
                 order,
+                supplier=supplier,
                 at=self.clock(),
                 new_id=self.new_id,
                 limits=self.limits,

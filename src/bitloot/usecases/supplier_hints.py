@@ -98,7 +98,7 @@ class SupplierHints:
             fulfilment = file.fulfilment(fulfilment_id)
             decision = NOTHING
             if report is not None:
-                decision = await self._decide(tx, file, fulfilment, report)
+                decision = await self._decide(tx, file, fulfilment, report, row.provider)
             at = self.clock()
             noted = handled(row, _CLASSES.get(decision.reason, "applied"), at=at, order_id=order_id)
             awake = Decision(
@@ -114,21 +114,36 @@ class SupplierHints:
         await decide(self.uow, attempt)
 
     async def _decide(
-        self, tx: Transaction, file: OrderFile, fulfilment: Fulfilment, report: SupplierOrder
+        self,
+        tx: Transaction,
+        file: OrderFile,
+        fulfilment: Fulfilment,
+        report: SupplierOrder,
+        supplier: str,
     ) -> Decision:
         """Take note of an order that is known; one that is not is adopted or given back.
 
         Whichever attempt an order belongs to, an older one too, what is told of it is looked at.
         """
         at, new_id = self.clock(), self.new_id
-        known = next(
-            (a for a in file.attempts if a.supplier_order_id == report.supplier_order_id), None
-        )
+        known = file.attempt_of(supplier, report.supplier_order_id)
         if known is None:
-            ours = {a.external_id for a in file.attempts if a.fulfilment_id == fulfilment.id}
-            if report.external_id not in ours:
+            ours = {
+                (a.supplier, a.external_id)
+                for a in file.attempts
+                if a.fulfilment_id == fulfilment.id
+            }
+            if (supplier, report.external_id) not in ours:
                 return Decision(reason="foreign")
-            return unknown_order(file, fulfilment, report, at=at, new_id=new_id, limits=self.limits)
+            return unknown_order(
+                file,
+                fulfilment,
+                report,
+                supplier=supplier,
+                at=at,
+                new_id=new_id,
+                limits=self.limits,
+            )
         fulfilment = file.fulfilment(known.fulfilment_id)
         keys = await tx.keys.sealed_of_fulfilment(fulfilment.id)
         return supplier_progress.observe(

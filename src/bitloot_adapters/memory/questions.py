@@ -20,6 +20,7 @@ from bitloot.domain.product import Listing, Offer, Product, Sellable
 from bitloot.domain.quote import Quote, QuoteLine
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
+from bitloot.domain.routing import Shelf
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.clock import Clock
 from bitloot.ports.unit_of_work import Facts, Placing
@@ -165,6 +166,16 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
             for reference in references
         )
         return [self._sellable(product, None) for product in found if product is not None]
+
+    async def shelf(self, product_id: str) -> Shelf:
+        """Its offers and its free own keys."""
+        offers = (offer for offer in self.tables.all(Offer) if offer.product_id == product_id)
+        free = free_keys(self.tables, product_id, at=self.clock())
+        return Shelf(
+            offers=tuple(sorted(offers, key=lambda offer: offer.id)),
+            free_keys=len(free),
+            key_cost=max((key.cost for key in free), default=None),
+        )
 
     def _of_line(self, line: QuoteLine) -> Sellable | None:
         product = self.tables.get(Product, line.product_id)

@@ -29,6 +29,7 @@ from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.order import BEFORE_PAYMENT
 from bitloot.domain.product import Offer, Product, Sellable
 from bitloot.domain.quote import Quote
+from bitloot.domain.routing import Shelf
 from bitloot.ports.unit_of_work import Placing
 from bitloot_adapters.postgres.job_statements import IS_PENDING, NOW
 from bitloot_adapters.postgres.order_reads import ID, locked_by_id
@@ -142,6 +143,12 @@ def _of_references() -> Statement:
     return _facts(source, offer, wanted.c.place, true())
 
 
+def _keys_of_product() -> Statement:
+    stock = free_keys()
+    this = products.c.id == bindparam("product_id", type_=ID)
+    return compiled(select(*stock.c).select_from(products.join(stock, true())).where(this))
+
+
 def _unpaid(by: ColumnElement[str], name: str) -> ScalarSelect[int]:
     return (
         select(func.count())
@@ -157,6 +164,12 @@ def _words() -> str:
 _LOCKED_QUOTE: Final = locked_by_id(QUOTE, "quote_id")
 _SELLABLES_OF_QUOTE: Final = _of_quote()
 _SELLABLES: Final = _of_references()
+_OFFERS: Final = compiled(
+    select(*OFFER.columns)
+    .where(product_offers.c.product_id == bindparam("product_id", type_=ID))
+    .order_by(product_offers.c.id)
+)
+_FREE_KEYS: Final = _keys_of_product()
 
 
 def _lock(kind: int, name: str) -> ColumnElement[None]:
@@ -235,6 +248,16 @@ class CheckoutReads:
     async def sellables(self, references: Sequence[str]) -> Sequence[Sellable]:
         (rows,) = await self._session.ask(sellables_of(references))
         return tuple(sellable(values) for values in rows)
+
+    async def shelf(self, product_id: str) -> Shelf:
+        named = {"product_id": product_id}
+        offers, keys = await self._session.ask(ask(_OFFERS, **named), ask(_FREE_KEYS, **named))
+        free, dearest = keys[0] if keys else (0, None)
+        return Shelf(
+            offers=tuple(OFFER.row(values) for values in offers),
+            free_keys=_whole(free),
+            key_cost=dearest if isinstance(dearest, Decimal) else None,
+        )
 
     async def once(self, once: Once) -> IdempotencyRecord | None:
         (rows,) = await self._session.ask(_once_asked(once))

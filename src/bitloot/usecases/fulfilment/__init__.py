@@ -67,7 +67,9 @@ class FulfilmentJob:
         if verdict != "go":
             return await self._rest(lease, case)
         if case.fulfilment.own_stock:
-            return await Delivering(self.desk).bind(lease)
+            came_to = await Delivering(self.desk).bind(lease)
+            if came_to != "elsewhere":
+                return came_to == "bound"
         return await Buying(self.desk).buy(lease, case)
 
     async def _rest(self, lease: Lease, case: Case) -> bool:

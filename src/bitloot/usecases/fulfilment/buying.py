@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bitloot.domain import purchase, resolution
+from bitloot.domain import own_stock, purchase, resolution, routing
 from bitloot.domain.balance_guard import BalanceReading, Purchases, looked_at_since
 from bitloot.domain.decision import NOTHING, Decision, also
 from bitloot.domain.failpoints import (
@@ -13,13 +13,16 @@ from bitloot.domain.failpoints import (
     SUPPLIER_DONE_NO_REPLY,
 )
 from bitloot.domain.fulfilment import BlockedReason, SupplierAttempt
+from bitloot.domain.key_inventory import InventoryKey
 from bitloot.domain.reconciliation import unknown_order
-from bitloot.domain.supply import SupplierOffer, SupplierOrder
+from bitloot.domain.routing import Found
+from bitloot.domain.supply import SupplierOrder
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.jobs import Again, Done, Lease, Outcome
 from bitloot.ports.supplier import Supplier, SupplierRequest
 from bitloot.ports.unit_of_work import Transaction
 from bitloot.usecases.fulfilment.desk import NOW, Case, Decided, Desk, after, written_attempt
+from bitloot.usecases.fulfilment.market import Market, ask_market
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +32,28 @@ class Buying:
     desk: Desk
 
     async def buy(self, lease: Lease, case: Case) -> bool:
-        """Read the offers, write down the attempt, place the order, write down what came of it."""
+        """Ask the market, write down the attempt, place the order, write down what came of it."""
         desk, fulfilment = self.desk, case.fulfilment
-        supplier = desk.suppliers.get(fulfilment.supplier)
-        if supplier is None or not await desk.breakers.allows(fulfilment.supplier):
-            await self._block(lease, "breaker")
+        market = await ask_market(desk, lease, case)
+        choice = self._choice(case, market, market.found)
+        if choice == "own":
+            await self._turn_to_own_stock(lease)
+            return True
+        if isinstance(choice, str):
+            await self._nothing(lease, case, market, choice)
             return False
-        try:
-            offers, balance = await self._market(supplier, fulfilment.supplier_product_id or "")
-        except Unavailable as error:
-            await desk.unavailable(lease, error)
-            return False
-        except Rejected as error:
-            await self._unread(lease, fulfilment.supplier, error.reason)
-            return False
-        await desk.breakers.succeeded(fulfilment.supplier)
-        offer = purchase.choose(fulfilment, offers)
-        if isinstance(offer, str):
-            await self._block(lease, offer)
-            return False
-        attempt = await self._intend(lease, offer, balance)
+        supplier = desk.suppliers[choice.supplier]
+        balance = market.balances.get(choice.supplier)
+        attempt = await self._intend(lease, choice, balance)
         desk.failpoint(AFTER_INTENT_COMMIT)
         if attempt is None:
             return True
+        others = tuple(each for each in market.found if each.supplier != choice.supplier)
+        is_elsewhere = not isinstance(self._choice(case, market, others), str)
         is_preorder = case.file.item(fulfilment.order_item_id).is_preorder
-        return await self._place(lease, supplier, attempt, is_preorder=is_preorder)
+        return await self._place(
+            lease, supplier, attempt, is_preorder=is_preorder, is_elsewhere=is_elsewhere
+        )
 
     async def resolve(self, lease: Lease, attempt: SupplierAttempt) -> bool:
         """Search for an order of which nobody knows whether it was placed."""
@@ -83,16 +83,14 @@ class Buying:
         await desk.breakers.succeeded(attempt.supplier)
         return await self._searched(lease, found, balance)
 
-    async def _market(
-        self, supplier: Supplier, supplier_product_id: str
-    ) -> tuple[Sequence[SupplierOffer], BalanceReading | None]:
-        try:
-            offers = await supplier.offers(supplier_product_id)
-        except Rejected as error:
-            if error.reason not in {"not_found", "unavailable"}:
-                raise
-            offers = ()
-        return offers, await self._balance(supplier) if offers else None
+    def _choice(self, case: Case, market: Market, found: Sequence[Found]) -> routing.Choice:
+        return routing.choose(
+            case.fulfilment,
+            found,
+            shelf=market.shelf,
+            prefer=routing.supplier_in_doubt(case.file.attempts_of(case.fulfilment.id)),
+            limits=self.desk.limits,
+        )
 
     async def _balance(self, supplier: Supplier) -> BalanceReading:
         at = self.desk.clock()
@@ -103,14 +101,24 @@ class Buying:
         at, limits = self.desk.clock(), self.desk.limits
         return resolution.is_settled(attempt, checks=attempt.checks + 1, at=at, limits=limits)
 
-    async def _unread(self, lease: Lease, supplier: str, reason: str) -> None:
-        """The market was refused to us: wait for what a person can mend, give up on our mistake."""
+    async def _nothing(self, lease: Lease, case: Case, market: Market, word: BlockedReason) -> None:
+        """No source will do now. One that could not be asked may do later; else it is as they say;
+        where all that was said is that we ask wrongly, somebody has to look.
+        """
+        attempts = case.file.attempts_of(case.fulfilment.id)
+        reason = routing.reason_of_nothing(case.fulfilment, attempts, word)
+        if market.unavailable is not None:
+            await self.desk.wait(lease, market.unavailable)
+        elif market.silent:
+            await self._block(lease, market.silent[0])
+        elif market.refused is not None and not market.answered:
+            await self._unread(lease, market.refused.reason)
+        else:
+            await self._block(lease, reason, asked=market.answered)
+
+    async def _unread(self, lease: Lease, reason: str) -> None:
+        """Every source refused to tell its offers, for a cause that is our mistake."""
         desk = self.desk
-        await desk.refused(supplier, reason)
-        blocking = purchase.MENDED_BY_PEOPLE.get(reason)
-        if blocking is not None:
-            await self._block(lease, blocking)
-            return
 
         async def decide(tx: Transaction, case: Case) -> Decided:
             del tx
@@ -122,7 +130,9 @@ class Buying:
 
         await desk.commit(lease, decide)
 
-    async def _block(self, lease: Lease, reason: BlockedReason) -> None:
+    async def _block(
+        self, lease: Lease, reason: BlockedReason, asked: frozenset[str] = frozenset()
+    ) -> None:
         desk = self.desk
         pause = desk.limits.breaker_probe if reason == "breaker" else desk.limits.blocked_recheck
 
@@ -140,15 +150,44 @@ class Buying:
             gave_up = after(decision, case.fulfilment).state == "failed_terminal"
             if reason == "stock" and decision.save:
                 item = case.file.item(case.fulfilment.order_item_id)
-                sold = await tx.checkout.sellables([item.product_id])
-                decision = also(decision, *purchase.sold_out(sold, at=desk.clock()))
+                shelf = await tx.checkout.shelf(item.product_id)
+                decision = also(decision, *purchase.sold_out(shelf.offers, asked, at=desk.clock()))
             return decision, Done() if gave_up else Again(after=pause, error=reason)
 
         await desk.commit(lease, decide)
 
     async def _intend(
-        self, lease: Lease, offer: SupplierOffer, balance: BalanceReading | None
+        self, lease: Lease, found: Found, balance: BalanceReading | None
     ) -> SupplierAttempt | None:
+        desk = self.desk
+
+        async def decide(tx: Transaction, case: Case) -> Decided:
+            file, fulfilment = case.file, case.fulfilment
+            is_wanted = purchase.is_to_be_bought(fulfilment)
+            if purchase.order_standing(file) != "go" or not is_wanted:
+                return NOTHING, None
+            kept: Sequence[InventoryKey] = ()
+            at, limits = desk.clock(), desk.limits
+            if fulfilment.own_stock:
+                rows = await tx.keys.inventory(own_stock.reserved_ids(file, fulfilment))
+                kept = own_stock.kept(file, fulfilment, rows)
+            return (
+                purchase.intend(
+                    file,
+                    fulfilment,
+                    found,
+                    balance=balance,
+                    kept=kept,
+                    at=at,
+                    new_id=desk.new_id,
+                    limits=limits,
+                ),
+                None,
+            )
+
+        return written_attempt(await desk.commit(lease, decide))
+
+    async def _turn_to_own_stock(self, lease: Lease) -> None:
         desk = self.desk
 
         async def decide(tx: Transaction, case: Case) -> Decided:
@@ -157,17 +196,20 @@ class Buying:
             if purchase.order_standing(case.file) != "go" or not is_wanted:
                 return NOTHING, None
             at, new_id = desk.clock(), desk.new_id
-            return (
-                purchase.intend(
-                    case.file, case.fulfilment, offer, balance=balance, at=at, new_id=new_id
-                ),
-                None,
-            )
+            return purchase.turned_to_own_stock(
+                case.file, case.fulfilment, at=at, new_id=new_id
+            ), None
 
-        return written_attempt(await desk.commit(lease, decide))
+        await desk.commit(lease, decide)
 
     async def _place(
-        self, lease: Lease, supplier: Supplier, attempt: SupplierAttempt, *, is_preorder: bool
+        self,
+        lease: Lease,
+        supplier: Supplier,
+        attempt: SupplierAttempt,
+        *,
+        is_preorder: bool,
+        is_elsewhere: bool,
     ) -> bool:
         desk = self.desk
         request = SupplierRequest(
@@ -196,15 +238,15 @@ class Buying:
         except Rejected as error:
             await desk.refused(attempt.supplier, error.reason)
             desk.failpoint(REPLY_BEFORE_OUTCOME)
-            return await self._refused(lease, error.reason)
+            return await self._refused(lease, error.reason, is_elsewhere=is_elsewhere)
         desk.failpoint(SUPPLIER_DONE_NO_REPLY)
         await desk.breakers.succeeded(attempt.supplier)
         desk.failpoint(REPLY_BEFORE_OUTCOME)
-        await self._placed(lease, order)
+        await self._placed(lease, attempt.supplier, order)
         desk.failpoint(AFTER_OUTCOME_COMMIT)
         return True
 
-    async def _placed(self, lease: Lease, order: SupplierOrder) -> None:
+    async def _placed(self, lease: Lease, supplier: str, order: SupplierOrder) -> None:
         desk = self.desk
 
         async def decide(tx: Transaction, case: Case) -> Decided:
@@ -214,7 +256,15 @@ class Buying:
             if attempt is not None:
                 return purchase.placed(file, row, attempt, order, at=at, new_id=new_id), None
             # Known by now, or one too many beside an older order that turned up meanwhile.
-            return unknown_order(file, row, order, at=at, new_id=new_id, limits=desk.limits), None
+            return unknown_order(
+                file,
+                row,
+                order,
+                supplier=supplier,
+                at=at,
+                new_id=new_id,
+                limits=desk.limits,
+            ), None
 
         await desk.commit(lease, decide)
 
@@ -250,7 +300,7 @@ class Buying:
 
         await desk.commit(lease, decide)
 
-    async def _refused(self, lease: Lease, reason: str) -> bool:
+    async def _refused(self, lease: Lease, reason: str, *, is_elsewhere: bool) -> bool:
         desk = self.desk
         outcomes: list[Outcome | None] = []
 
@@ -264,6 +314,7 @@ class Buying:
                 case.fulfilment,
                 attempt,
                 reason,
+                is_elsewhere=is_elsewhere,
                 at=desk.clock(),
                 new_id=desk.new_id,
                 limits=desk.limits,

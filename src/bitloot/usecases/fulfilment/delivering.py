@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from bitloot.domain import delivery, own_stock, purchase, refund
 from bitloot.domain.decision import NOTHING
 from bitloot.domain.failpoints import AFTER_DELIVER_COMMIT, UPLOADED_BEFORE_DELIVER
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.routing import sources
 from bitloot.domain.sealed import Wrapped
 from bitloot.ports.errors import Rejected, Unavailable
 from bitloot.ports.jobs import Again, Done, Lease, Outcome
 from bitloot.ports.unit_of_work import Transaction
 from bitloot.usecases.fulfilment.desk import NOW, Case, Decided, Desk, after
+
+Bound: TypeAlias = Literal["bound", "elsewhere", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +24,27 @@ class Delivering:
 
     desk: Desk
 
-    async def bind(self, lease: Lease) -> bool:
-        """Own stock: give the units their keys, in one transaction."""
+    async def bind(self, lease: Lease) -> Bound:
+        """Own stock: give the units their keys, in one transaction.
+
+        `elsewhere`: there are not enough, and a supplier may have them. `blocked`: nor is there
+        one, and the job has its outcome.
+        """
         desk = self.desk
-        blocked: list[bool] = []
+        came_to: list[Bound] = []
 
         async def decide(tx: Transaction, case: Case) -> Decided:
             file, fulfilment, at = case.file, case.fulfilment, desk.clock()
-            blocked.append(False)
+            came_to.append("bound")
             if purchase.order_standing(file) != "go" or not purchase.is_to_be_bought(fulfilment):
                 return NOTHING, None
             picked = await self._pick(tx, case)
             if len(picked) < fulfilment.quantity:
-                blocked[-1] = True
+                shelf = await tx.checkout.shelf(file.item(fulfilment.order_item_id).product_id)
+                if sources(fulfilment, shelf, desk.limits):
+                    came_to[-1] = "elsewhere"
+                    return NOTHING, None
+                came_to[-1] = "blocked"
                 decision = purchase.blocked(
                     file, fulfilment, "stock", at=at, new_id=desk.new_id, limits=desk.limits
                 )
@@ -51,7 +63,7 @@ class Delivering:
             ), None
 
         await desk.commit(lease, decide)
-        return not blocked[-1]
+        return came_to[-1]
 
     async def upload(self, lease: Lease, case: Case) -> bool:
         """Store the committed bytes, check them, and deliver."""

@@ -113,6 +113,10 @@ class Desk:
     async def unavailable(self, lease: Lease, error: Unavailable) -> None:
         """A provider cannot be reached: count it, and wait in the present state."""
         await self.breakers.failed(error.provider)
+        await self.wait(lease, error)
+
+    async def wait(self, lease: Lease, error: Unavailable) -> None:
+        """Wait in the present state for a provider that is away."""
 
         async def decide(tx: Transaction, case: Case) -> Decided:
             del tx
