@@ -8,7 +8,7 @@ await it.advance(timedelta(days=30))
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -85,9 +85,15 @@ class TestShop:
         await self.run_due()
 
     async def stock_supplier(
-        self, title: str, *, cost: Decimal, units: int, is_preorder: bool = False
+        self,
+        title: str,
+        *,
+        cost: Decimal,
+        units: int,
+        is_preorder: bool = False,
+        supplier: str = SUPPLIER,
     ) -> str:
-        """Put a product of the supplier on its shelf and on ours; gives its slug."""
+        """Put a product of a supplier on its shelf and on ours; gives its slug."""
         number = str(20_000 + len(self.around.store.rows(Product)))
         product = SupplierProduct(
             supplier_product_id=number,
@@ -106,11 +112,23 @@ class TestShop:
             wholesale=(),
             updated_at=self.around.clock.now(),
         )
-        self.around.supplier.stock(product)
-        await self.catalog.sync(SUPPLIER, told=lambda _: None)
-        newest = ShelfQuery(source=SUPPLIER, sort="newest")
+        self.around.suppliers[supplier].stock(product)
+        await self.catalog.sync(supplier, told=lambda _: None)
+        newest = ShelfQuery(source=supplier, sort="newest")
         shelf = await self.shop.views.catalog.products(newest, limit=100, after=None)
         return next(view.slug for view in shelf.page.items if view.title == title)
+
+    async def sell_also(self, slug: str, *, supplier: str, cost: Decimal, units: int) -> str:
+        """Have the product sold from a further supplier, which has it at this cost; gives the name
+        of its offer there.
+        """
+        other = await self.stock_supplier(slug, cost=cost, units=units, supplier=supplier)
+        row = {product.slug: product for product in self.around.store.rows(Product)}
+        number = row[other].supplier_product_id
+        assert number is not None
+        await self.shop.supplier_desk.join(row[slug].id, supplier, number, actor="test")
+        await self.run_due()
+        return f"offer-{number}"
 
     async def stock_own(self, title: str, *, price: Decimal, keys: int) -> str:
         """Put a product of our own on the shelf with so many keys; gives its slug."""
@@ -126,10 +144,17 @@ class TestShop:
 
 @contextlib.asynccontextmanager
 async def shop(
-    seed: int = 0, *, limits: Limits | None = None, failpoint: FailPoint = unarmed
+    seed: int = 0,
+    *,
+    limits: Limits | None = None,
+    failpoint: FailPoint = unarmed,
+    further_suppliers: Sequence[str] = (),
 ) -> AsyncIterator[TestShop]:
-    """A shop of its own; the same seed gives the same run."""
-    around = memory_neighbours(seed, limits or Limits(), failpoint)
+    """A shop of its own; the same seed gives the same run.
+
+    `further_suppliers` names those that keys are bought from beside the usual one.
+    """
+    around = memory_neighbours(seed, limits or Limits(), failpoint, further_suppliers)
     settings = Settings(
         database_url="postgresql://memory",
         redis_url="redis://memory",
@@ -137,7 +162,7 @@ async def shop(
         secret_key=around.random_bytes(32).hex(),
         admin_token=around.random_bytes(24).hex(),
         gateways=(GATEWAY,),
-        suppliers=("custom", SUPPLIER),
+        suppliers=("custom", *around.suppliers),
         limits=around.near.limits,
     )
     built = build_shop(around.near, settings, open_metrics())

@@ -9,12 +9,13 @@ import pytest
 
 from bitloot.domain import purchase, supplier_progress
 from bitloot.domain.decision import Decision
-from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
+from bitloot.domain.fulfilment import BlockedReason, Fulfilment, SupplierAttempt
 from bitloot.domain.hold import Hold
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
+from bitloot.domain.reconciliation import unknown_order
 from bitloot.domain.supply import SupplierKeyState, SupplierOrder, UnitState
 from bitloot.testing.order_cases import applied
 from bitloot.testing.rows import Rows
@@ -246,6 +247,68 @@ def test_an_offer_that_was_refused_is_not_asked_again_in_this_round() -> None:
     after = refused("unavailable")
     attempt = after.attempts[0]
     assert after.fulfilments[0].tried_offers == (f"{attempt.supplier}/{attempt.offer_id}",)
+
+
+@pytest.mark.parametrize("reason", ["price", "stock"])
+def test_money_that_came_back_and_no_offer_are_for_a_person_also_when_a_breaker_came_between(
+    reason: BlockedReason,
+) -> None:
+    file, fulfilment, _ = case("supplier_refunded", attempt_state="canceled")
+    waiting = applied(
+        file,
+        purchase.blocked(file, fulfilment, "breaker", at=AT, new_id=ROWS.new_id, limits=LIMITS),
+    )
+    [row] = waiting.fulfilments
+    assert (row.state, row.blocked_reason, row.round) == ("blocked", "breaker", 2)
+    told = applied(
+        waiting, purchase.blocked(waiting, row, reason, at=AT, new_id=ROWS.new_id, limits=LIMITS)
+    )
+    assert told.fulfilments[0].state == "failed_terminal"
+    # Without money that came back it is waited for as ever.
+    file, fulfilment, _ = case("pending", attempt_state="rejected")
+    waiting = applied(
+        file,
+        purchase.blocked(file, fulfilment, "breaker", at=AT, new_id=ROWS.new_id, limits=LIMITS),
+    )
+    patient = applied(
+        waiting,
+        purchase.blocked(
+            waiting, waiting.fulfilments[0], reason, at=AT, new_id=ROWS.new_id, limits=LIMITS
+        ),
+    )
+    assert patient.fulfilments[0].state == "blocked"
+
+
+def test_an_order_elsewhere_under_the_same_id_is_given_back_and_never_taken_for_ours() -> None:
+    file, fulfilment, doubted = case("reserving", attempt_state="unknown")
+    doubted = msgspec.structs.replace(doubted, supplier_order_id=None, cost=None)
+    file = msgspec.structs.replace(file, attempts=(doubted,))
+    late = msgspec.structs.replace(
+        report("processing", "delivered"), external_id=doubted.external_id
+    )
+    elsewhere = applied(
+        file,
+        unknown_order(
+            file, fulfilment, late, supplier="other", at=AT, new_id=ROWS.new_id, limits=LIMITS
+        ),
+    )
+    assert [(a.supplier, a.state, a.returning) for a in elsewhere.attempts] == [
+        (doubted.supplier, "unknown", "none"),
+        ("other", "canceled", "wanted"),
+    ]
+    ours = applied(
+        file,
+        unknown_order(
+            file,
+            fulfilment,
+            late,
+            supplier=doubted.supplier,
+            at=AT,
+            new_id=ROWS.new_id,
+            limits=LIMITS,
+        ),
+    )
+    assert [(a.supplier, a.state) for a in ours.attempts] == [(doubted.supplier, "created")]
 
 
 def test_a_supplier_that_cannot_be_reached_is_waited_for_in_the_state_it_was() -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from bitloot.domain.category import Category
 from bitloot.domain.pricing_rules import PricingRule
-from bitloot.domain.product import Product
+from bitloot.domain.product import Offer, Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
 
@@ -19,11 +19,24 @@ class GroupFile(msgspec.Struct, frozen=True):
     members: tuple[GroupMember, ...]
 
 
+class Supplied(msgspec.Struct, frozen=True):
+    """What a supplier's catalogue made of one of its products, and its offers, wherever they are
+    sold.
+    """
+
+    product: Product
+    offers: tuple[Offer, ...]
+
+
 class Assortment(Protocol):
     """An id that names nothing gives None, or an empty sequence."""
 
     async def product(self, product_id: str) -> Product | None:
         """One product, locked."""
+        ...
+
+    async def supplied(self, supplier: str, supplier_product_id: str) -> Supplied | None:
+        """What there is of a supplier's product, locked: the offers in id order."""
         ...
 
     async def is_spoken_for(self, product_id: str) -> bool:

@@ -10,11 +10,11 @@ from bitloot.domain.fulfilment import FULFILMENT, Fulfilment
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.order import OrderItem
 from bitloot.domain.pricing_rules import PricingRule
-from bitloot.domain.product import Product
+from bitloot.domain.product import Offer, Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
 from bitloot.domain.reservation import Reservation
-from bitloot.ports.assortment import GroupFile
+from bitloot.ports.assortment import GroupFile, Supplied
 from bitloot_adapters.memory.tables import Tables
 
 # Nothing is owed on a fulfilment in one of these.
@@ -30,6 +30,15 @@ class MemoryAssortment(msgspec.Struct, frozen=True):
     async def product(self, product_id: str) -> Product | None:
         """One product."""
         return self.tables.get(Product, product_id)
+
+    async def supplied(self, supplier: str, supplier_product_id: str) -> Supplied | None:
+        """A supplier's product, and its offers wherever they are sold."""
+        rule, name = "products_source_product", (supplier, supplier_product_id)
+        product = self.tables.by_key(Product, rule, *name)
+        offers = (o for o in self.tables.all(Offer) if (o.supplier, o.supplier_product_id) == name)
+        if product is None:
+            return None
+        return Supplied(product, tuple(sorted(offers, key=lambda offer: offer.id)))
 
     async def is_spoken_for(self, product_id: str) -> bool:
         """Whether units of it are kept or owed."""

@@ -1,6 +1,6 @@
 """Batches of a supplier's catalogue into the memory store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -262,11 +262,14 @@ class _Run:
         for found in whole.products:
             known = products.get(found.supplier_product_id)
             offer = offers.get((found.supplier_product_id, found.offer_id))
-            if _is_older(known, offer, found):
+            home = self._joined_to(offer, known, found, offers.values())
+            if _is_older(None if home else known, offer, found):
                 continue
-            product = self._product(known, found, category(found, shelves))
+            product = home or self._product(known, found, category(found, shelves))
             told = self._offer(offer, found, product.id)
-            written = [*_news(known, product, self._at), *_news(offer, told, self._at)]
+            written = list(_news(offer, told, self._at))
+            if home is None:
+                written = [*_news(known, product, self._at), *written]
             if any(isinstance(change.after, Product) for change in written):
                 media += self._media(product, found)
             if written:
@@ -327,6 +330,20 @@ class _Run:
         ]
         self._store.tables.write([insert(row) for row in fresh])
         return with_made(genres_of(products), by_word, slugs | frozenset(made))
+
+    def _joined_to(
+        self,
+        offer: Offer | None,
+        known: Product | None,
+        found: SupplierProduct,
+        offers: Iterable[Offer],
+    ) -> Product | None:
+        """The product that a person had this one sold as."""
+        same = (each for each in offers if each.supplier_product_id == found.supplier_product_id)
+        beside = offer or next(iter(same), None)
+        if beside is None or (known is not None and beside.product_id == known.id):
+            return None
+        return self._store.tables.get(Product, beside.product_id)
 
     def _product(self, known: Product | None, found: SupplierProduct, shelf: str | None) -> Product:
         mark = digest(found, shelf)

@@ -22,9 +22,7 @@ class RowsByKind(Protocol):
 
 def out_of_step(written: Iterable[tuple[Row | None, Row]], tables: RowsByKind) -> list[Listing]:
     """The listings as they have to be after rows were written, each given as it was and is."""
-    touched = {
-        product_id: None for was, row in written if (product_id := _touched(was, row)) is not None
-    }
+    touched = {product_id: None for was, row in written for product_id in _touched(was, row)}
     found: list[Listing] = []
     for product_id in touched:
         product, listing = tables.get(Product, product_id), tables.get(Listing, product_id)
@@ -36,14 +34,16 @@ def out_of_step(written: Iterable[tuple[Row | None, Row]], tables: RowsByKind) -
     return found
 
 
-def _touched(was: Row | None, row: Row) -> str | None:
-    """The product whose listing may have to follow."""
+def _touched(was: Row | None, row: Row) -> tuple[str, ...]:
+    """The products whose listings may have to follow."""
     if isinstance(row, InventoryKey):
         before = isinstance(was, InventoryKey) and was.state == "available"
-        return row.product_id if before != (row.state == "available") else None
+        return (row.product_id,) if before != (row.state == "available") else ()
     if isinstance(row, Offer) and isinstance(was, Offer):
-        return row.product_id if (was.stock > was.held) != (row.stock > row.held) else None
-    return row.id if isinstance(row, Product) and was is not None else None
+        if was.product_id != row.product_id:
+            return was.product_id, row.product_id
+        return (row.product_id,) if (was.stock > was.held) != (row.stock > row.held) else ()
+    return (row.id,) if isinstance(row, Product) and was is not None else ()
 
 
 def _can_be_had(tables: RowsByKind, product_id: str) -> bool:

@@ -308,6 +308,10 @@ class MemorySupplier:
         """The ids of all orders, oldest first."""
         return tuple(self._orders)
 
+    def lag_behind(self, lag: timedelta) -> None:
+        """From now on its search shows an order only so long after it was placed."""
+        self._search_lag = lag
+
     def set_balance(self, balance: Eur) -> None:
         """What is left to buy with."""
         self._balance = balance

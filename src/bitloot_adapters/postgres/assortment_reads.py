@@ -11,8 +11,8 @@ from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
-from bitloot.ports.assortment import GroupFile
-from bitloot_adapters.postgres.checkout_reads import PRODUCT
+from bitloot.ports.assortment import GroupFile, Supplied
+from bitloot_adapters.postgres.checkout_reads import OFFER, PRODUCT
 from bitloot_adapters.postgres.order_reads import ID, locked_by_id
 from bitloot_adapters.postgres.rows import Codec, R, codec
 from bitloot_adapters.postgres.session import Session
@@ -26,6 +26,7 @@ from bitloot_adapters.postgres.tables import (
     product_group_members,
     product_groups,
     product_media,
+    product_offers,
     products,
     reservations,
     sealed_keys,
@@ -62,6 +63,22 @@ _LOCKED_CATEGORY: Final = locked_by_id(CATEGORY, "row_id")
 _LOCKED_GROUP: Final = locked_by_id(GROUP, "row_id")
 _CATEGORY_BY_SLUG: Final = by_slug(CATEGORY, categories)
 _GROUP_BY_SLUG: Final = by_slug(GROUP, product_groups)
+_SUPPLIER: Final = bindparam("supplier", type_=Text)
+_SUPPLIER_PRODUCT: Final = bindparam("supplier_product_id", type_=Text)
+_MADE_OF: Final = compiled(
+    select(*PRODUCT.columns)
+    .where(products.c.source == _SUPPLIER, products.c.supplier_product_id == _SUPPLIER_PRODUCT)
+    .with_for_update(key_share=True)
+)
+_OFFERED: Final = compiled(
+    select(*OFFER.columns)
+    .where(
+        product_offers.c.supplier == _SUPPLIER,
+        product_offers.c.supplier_product_id == _SUPPLIER_PRODUCT,
+    )
+    .order_by(product_offers.c.id)
+    .with_for_update(key_share=True)
+)
 _SPOKEN_FOR: Final = compiled(
     select(
         or_(
@@ -113,6 +130,12 @@ class AssortmentReads:
 
     async def product(self, product_id: str) -> Product | None:
         return await self._one(PRODUCT, _LOCKED_PRODUCT, product_id)
+
+    async def supplied(self, supplier: str, supplier_product_id: str) -> Supplied | None:
+        named = {"supplier": supplier, "supplier_product_id": supplier_product_id}
+        found, offers = await self._session.ask(ask(_MADE_OF, **named), ask(_OFFERED, **named))
+        product = PRODUCT.first(found)
+        return None if product is None else Supplied(product, OFFER.rows(offers))
 
     async def is_spoken_for(self, product_id: str) -> bool:
         if not is_id(product_id):

@@ -103,27 +103,34 @@ COPY_FACTS: Final = (
     f"COPY staged_facts (product_id, slug, {', '.join(FACTS)}, media) FROM STDIN".encode()
 )
 
-# What is new or says something else than before, unless newer news were here already.
+# What is new or says something else than before, unless newer news were here already. Offers that a
+# person joined to another product tell their price and stock there, and nothing else.
 RECOGNISE: Final = _statement("""
     INSERT INTO catalogue_news
-    SELECT coalesce(p.id, s.product_id), coalesce(o.id, s.offer_row_id), s.supplier_product_id,
-        s.said_at, s.digest, s.offer_id, s.cost, s.stock, s.wholesale, p.id IS NULL,
-        p.facts_digest IS DISTINCT FROM s.digest, o.id IS NOT NULL, 'media' = ANY(p.pinned)
+    SELECT coalesce(o.product_id, p.id, s.product_id), coalesce(o.id, s.offer_row_id),
+        s.supplier_product_id, s.said_at, s.digest, s.offer_id, s.cost, s.stock, s.wholesale,
+        p.id IS NULL AND o.product_id IS NULL,
+        o.is_joined IS NOT TRUE AND p.facts_digest IS DISTINCT FROM s.digest, o.id IS NOT NULL,
+        'media' = ANY(p.pinned)
     FROM staged_catalogue s
     LEFT JOIN LATERAL (
         SELECT id, facts_digest, supplier_updated_at, pinned FROM products
         WHERE source = {supplier} AND supplier_product_id = s.supplier_product_id LIMIT 1
     ) p ON true
     LEFT JOIN LATERAL (
-        SELECT id, product_id, cost, stock, wholesale, supplier_updated_at FROM product_offers
+        SELECT CASE WHEN offer_id = s.offer_id THEN id END AS id, product_id,
+            product_id IS DISTINCT FROM p.id AS is_joined, cost, stock, wholesale,
+            supplier_updated_at
+        FROM product_offers
         WHERE supplier = {supplier} AND supplier_product_id = s.supplier_product_id
-            AND offer_id = s.offer_id LIMIT 1
+        ORDER BY offer_id = s.offer_id DESC LIMIT 1
     ) o ON true
-    WHERE (p.id IS NULL OR o.id IS NULL OR p.facts_digest IS DISTINCT FROM s.digest
-            OR (o.product_id, o.cost, o.stock, o.wholesale, o.supplier_updated_at)
-                IS DISTINCT FROM (p.id, s.cost, s.stock, s.wholesale, s.said_at))
-        AND (p.supplier_updated_at > s.said_at) IS NOT TRUE
-        AND (o.supplier_updated_at > s.said_at) IS NOT TRUE
+    WHERE (o.id IS NULL
+            OR (o.is_joined IS NOT TRUE AND p.facts_digest IS DISTINCT FROM s.digest)
+            OR (o.cost, o.stock, o.wholesale, o.supplier_updated_at)
+                IS DISTINCT FROM (s.cost, s.stock, s.wholesale, s.said_at))
+        AND (o.is_joined IS TRUE OR (p.supplier_updated_at > s.said_at) IS NOT TRUE)
+        AND (o.id IS NULL OR (o.supplier_updated_at > s.said_at) IS NOT TRUE)
     RETURNING supplier_product_id, product_id, has_facts, is_new
 """)
 
@@ -152,13 +159,12 @@ INSERT_OFFERS: Final = _counted("""
     FROM catalogue_news WHERE NOT has_offer
 """)
 UPDATE_OFFERS: Final = _counted("""
-    UPDATE product_offers o SET product_id = n.product_id, cost = n.cost, stock = n.stock,
-        wholesale = n.wholesale, supplier_updated_at = n.said_at, version = o.version + 1,
-        updated_at = {at}
+    UPDATE product_offers o SET cost = n.cost, stock = n.stock, wholesale = n.wholesale,
+        supplier_updated_at = n.said_at, version = o.version + 1, updated_at = {at}
     FROM catalogue_news n
     WHERE o.id = n.offer_row_id AND n.has_offer
-        AND (o.product_id, o.cost, o.stock, o.wholesale, o.supplier_updated_at)
-            IS DISTINCT FROM (n.product_id, n.cost, n.stock, n.wholesale, n.said_at)
+        AND (o.cost, o.stock, o.wholesale, o.supplier_updated_at)
+            IS DISTINCT FROM (n.cost, n.stock, n.wholesale, n.said_at)
 """)
 # Of a product that is told with another offer now, and of what is not to be sold, nothing is left.
 RETIRE_OTHERS: Final = _counted("""
@@ -169,10 +175,9 @@ RETIRE_OTHERS: Final = _counted("""
             AND other.offer_id <> n.offer_id
             AND other.supplier_product_id = n.supplier_product_id
         UNION ALL
-        SELECT left_out.id FROM products p JOIN product_offers left_out
-            ON left_out.product_id = p.id AND left_out.supplier = {supplier}
-        WHERE p.source = {supplier}
-            AND p.supplier_product_id = ANY(CAST(:left_out AS text[])))
+        SELECT left_out.id FROM product_offers left_out
+        WHERE left_out.supplier = {supplier}
+            AND left_out.supplier_product_id = ANY(CAST(:left_out AS text[])))
 """)
 
 # What the supplier shows no longer, shows otherwise, and shows now: told once, compared once. The

@@ -1,11 +1,12 @@
 """A shop on memory adapters: no network, no files, one clock that stands still, one seed."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.limits import Limits
-from bitloot.ports.clock import FailPoint
+from bitloot.ports.clock import Clock, FailPoint
 from bitloot.testing.seeded import SeededBytes, SeededIds
 from bitloot.testing.virtual_time import VirtualClock
 from bitloot_adapters.key_inventory.plugin import OwnStock
@@ -39,7 +40,10 @@ MAILER: Final = "resend"
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryNeighbours:
-    """The neighbours, and the levers of those that play somebody."""
+    """The neighbours, and the levers of those that play somebody.
+
+    `supplier` is the one that every shop has; `suppliers` are all that keys are bought from.
+    """
 
     near: Neighbours
     store: MemoryStore
@@ -47,6 +51,7 @@ class MemoryNeighbours:
     random_bytes: SeededBytes
     gateway: MemoryPaymentGateway
     supplier: MemorySupplier
+    suppliers: Mapping[str, MemorySupplier]
     vault: MemoryKeyVault
     mailer: MemoryMailer
     rate_limiter: MemoryRateLimiter
@@ -55,8 +60,12 @@ class MemoryNeighbours:
     catalogue_writer: MemoryCatalogueWriter
 
 
-def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> MemoryNeighbours:
-    """Everything of a shop in dictionaries. The same seed gives the same ids, keys and codes."""
+def memory_neighbours(
+    seed: int, limits: Limits, failpoint: FailPoint, further: Sequence[str] = ()
+) -> MemoryNeighbours:
+    """Everything of a shop in dictionaries, with `further` suppliers beside the one that there is
+    always. The same seed gives the same ids, keys and codes.
+    """
     clock = VirtualClock()
     new_id, random_bytes = SeededIds(clock.now, seed), SeededBytes(seed)
     store = MemoryStore(clock=clock.now, new_id=new_id, limits=limits)
@@ -65,9 +74,7 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
     gateway = MemoryPaymentGateway(
         clock=now, random_bytes=random_bytes, name=GATEWAY, in_transaction=asking
     )
-    supplier = MemorySupplier(
-        clock=clock.now, random_bytes=random_bytes, name=SUPPLIER, in_transaction=asking
-    )
+    suppliers = _suppliers((SUPPLIER, *further), now, random_bytes, asking)
     vault = MemoryKeyVault(random_bytes=random_bytes, in_transaction=asking)
     mailer = MemoryMailer(
         clock=now, random_bytes=random_bytes, limits=limits, name=MAILER, in_transaction=asking
@@ -83,7 +90,7 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         views=_views(store, limits),
         gateways={gateway.name: gateway},
         gateway=gateway.name,
-        suppliers={OWN_STOCK: OwnStock(), supplier.name: supplier},
+        suppliers={OWN_STOCK: OwnStock(), **suppliers},
         vault=vault,
         mailer=mailer,
         rate_limiter=rate_limiter,
@@ -106,7 +113,8 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         clock=clock,
         random_bytes=random_bytes,
         gateway=gateway,
-        supplier=supplier,
+        supplier=suppliers[SUPPLIER],
+        suppliers=suppliers,
         vault=vault,
         mailer=mailer,
         rate_limiter=rate_limiter,
@@ -114,6 +122,20 @@ def memory_neighbours(seed: int, limits: Limits, failpoint: FailPoint) -> Memory
         realtime=realtime,
         catalogue_writer=writer,
     )
+
+
+def _suppliers(
+    names: Sequence[str],
+    clock: Clock,
+    random_bytes: SeededBytes,
+    in_transaction: Callable[[], bool],
+) -> dict[str, MemorySupplier]:
+    return {
+        name: MemorySupplier(
+            clock=clock, random_bytes=random_bytes, name=name, in_transaction=in_transaction
+        )
+        for name in names
+    }
 
 
 def _views(store: MemoryStore, limits: Limits) -> Views:

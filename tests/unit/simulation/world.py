@@ -287,6 +287,11 @@ def _filled(stocks: tuple[int, ...]) -> MemoryNeighbours:
     batch = Batch(product_id=row.id, name="first", cost=Decimal("3.00"))
     shop = build_shop(near, _settings(), _metrics())
     at_once(shop.inventory.import_keys(made, batch, actor="test"))
+    [asked] = around.store.jobs.pending()
+    lease = at_once(near.jobs.lease(asked.id))
+    assert lease is not None
+    at_once(shop.catalogue_syncs.reprice(lease))
+    around.store.jobs.forget_done(clock() + timedelta(seconds=1), 1)
     assert not list(around.store.jobs.all())
     return around
 

@@ -3,21 +3,40 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
+from bitloot.domain import offer_change
 from bitloot.domain.decision import AuditEntry, Decision
 from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.limits import Limits
 from bitloot.domain.price_contexts import PricingTerms
+from bitloot.domain.product import Offer, Product
 from bitloot.ports.catalogue_writer import CatalogueBatch, CatalogueWriter
 from bitloot.ports.clock import Clock, NewId
+from bitloot.ports.deciding import decide
 from bitloot.ports.errors import Rejected
 from bitloot.ports.supplier import Supplier
 from bitloot.ports.supplier_catalogue import SupplierProduct
-from bitloot.ports.unit_of_work import UnitOfWork
+from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.ports.views.assortment import AssortmentViews, ProductFilter
+
+
+class _Moving(Protocol):
+    """The rules of `domain.offer_change`."""
+
+    def __call__(
+        self,
+        product: Product,
+        its_own: Product,
+        offers: Sequence[Offer],
+        *,
+        actor: str,
+        at: datetime,
+    ) -> Decision: ...
+
 
 INVALID: Final = "invalid"
 _PRODUCT_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -102,3 +121,35 @@ class SupplierDesk:
         async with self.uow.begin() as tx:
             await tx.record(Decision(audit=(entry,)))
         return product_id
+
+    async def join(
+        self, product_id: str, supplier: str, supplier_product_id: str, *, actor: str
+    ) -> None:
+        """Have a product sold from a further supplier too: its offers are read, and joined.
+
+        May be repeated. Raises Refused `not-found`, `invalid-input`; Unavailable, Rejected,
+        StoreUnavailable.
+        """
+        await self.take_over(supplier, supplier_product_id, actor=actor)
+        name = (supplier, supplier_product_id)
+        await self._move(product_id, name, offer_change.joined, actor=actor)
+
+    async def part(
+        self, product_id: str, supplier: str, supplier_product_id: str, *, actor: str
+    ) -> None:
+        """Have a product sold from that supplier no more. Raises Refused `not-found`."""
+        name = (supplier, supplier_product_id)
+        await self._move(product_id, name, offer_change.parted, actor=actor)
+
+    async def _move(
+        self, product_id: str, name: tuple[str, str], rule: _Moving, *, actor: str
+    ) -> None:
+        async def attempt(tx: Transaction) -> None:
+            product = await tx.assortment.product(product_id)
+            supplied = await tx.assortment.supplied(*name)
+            if product is None or supplied is None:
+                raise Refused("not-found")
+            made, offers = supplied.product, supplied.offers
+            await tx.record(rule(product, made, offers, actor=actor, at=self.clock()))
+
+        await decide(self.uow, attempt)

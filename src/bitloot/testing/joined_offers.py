@@ -1,0 +1,137 @@
+"""The suite of offers of several suppliers that are sold as one product."""
+
+from decimal import Decimal
+from typing import Final
+
+from bitloot.domain.decision import Decision, update
+from bitloot.domain.offer_change import joined, parted
+from bitloot.domain.product import Listing, Offer, Product
+from bitloot.domain.routing import Shelf
+from bitloot.ports.catalogue_writer import CatalogueBatch
+from bitloot.ports.supplier_catalogue import SupplierProduct
+from bitloot.testing.catalogue_writer import TERMS, CatalogueWriterRig, supplied
+from bitloot.testing.contract import Contract
+from bitloot.testing.rows import Rows, inserts
+
+SECOND: Final = "second"
+# Both suppliers call it the same: an id is a supplier's own.
+NAME: Final = "p1"
+
+
+async def told(rig: CatalogueWriterRig, supplier: str, *products: SupplierProduct) -> None:
+    """One batch of a supplier's catalogue."""
+    batch = CatalogueBatch(products=products)
+    await rig.writer.merge(supplier, batch, terms=TERMS, new_id=rig.new_id, at=rig.now())
+
+
+async def both(rig: CatalogueWriterRig, **fields: object) -> str:
+    """A product of one supplier that a second one has too, joined; gives its id."""
+    await told(rig, "supplier", supplied(1))
+    await told(rig, SECOND, supplied(1, **fields))
+    product = await of(rig, "supplier")
+    async with rig.uow.begin() as tx:
+        found = await tx.assortment.supplied(SECOND, NAME)
+        assert found is not None
+        await tx.record(joined(product, found.product, found.offers, actor="test", at=rig.now()))
+    return product.id
+
+
+async def of(rig: CatalogueWriterRig, supplier: str) -> Product:
+    """What a supplier's catalogue made."""
+    return next(row for row in await rig.all(Product) if row.source == supplier)
+
+
+async def shelf(rig: CatalogueWriterRig, product_id: str) -> Shelf:
+    """Where the product can come from."""
+    async with rig.uow.begin() as tx:
+        return await tx.checkout.shelf(product_id)
+
+
+async def listing(rig: CatalogueWriterRig, product_id: str) -> Listing:
+    """What stands on the lists for it."""
+    return next(row for row in await rig.all(Listing) if row.id == product_id)
+
+
+class JoinedOffersContract(Contract):
+    """Fixture `rig`: an empty store with its catalogue writer."""
+
+    async def test_a_shelf_holds_offers_of_every_supplier_and_free_own_keys(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        product_id = await both(rig)
+        row = next(row for row in await rig.all(Product) if row.id == product_id)
+        rows = Rows(clock=rig.now, new_id=rig.new_id)
+        keys = [rows.stock_key(row, cost=Decimal(cost)) for cost in (3, 5)]
+        taken = rows.stock_key(row, cost=Decimal(9), state="burned")
+        async with rig.uow.begin() as tx:
+            await tx.record(Decision(save=inserts(*(r for k in (*keys, taken) for r in k))))
+        found = await shelf(rig, product_id)
+        assert {offer.supplier for offer in found.offers} == {"supplier", SECOND}
+        assert [offer.id for offer in found.offers] == sorted(offer.id for offer in found.offers)
+        assert (found.free_keys, found.key_cost) == (2, Decimal(5))
+        assert await shelf(rig, rig.new_id()) == Shelf()
+
+    async def test_a_supplier_s_product_is_found_with_its_offers_wherever_they_are_sold(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        product_id = await both(rig)
+        async with rig.uow.begin() as tx:
+            found = await tx.assortment.supplied(SECOND, NAME)
+            assert await tx.assortment.supplied("nobody", NAME) is None
+        assert found is not None
+        assert found.product.source == SECOND
+        assert not found.product.is_published
+        assert [offer.product_id for offer in found.offers] == [product_id]
+
+    async def test_a_catalogue_tells_price_and_stock_of_a_joined_offer_and_no_more(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        product_id = await both(rig)
+        before = {row.id: row for row in await rig.all(Product)}
+        news = supplied(1, title="Another name", price=Decimal(2), stock=3)
+        await told(rig, SECOND, news)
+        assert {row.id: row for row in await rig.all(Product)} == before
+        offer = next(row for row in await rig.all(Offer) if row.supplier == SECOND)
+        assert (offer.product_id, offer.cost, offer.stock) == (product_id, Decimal(2), 3)
+        # The price of what it is sold as follows the cheapest of its offers.
+        assert (await listing(rig, product_id)).price == Decimal("2.20")
+
+    async def test_another_offer_of_a_joined_product_is_joined_and_what_is_gone_is_sold_out(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        product_id = await both(rig)
+        await told(rig, SECOND, supplied(1, offer_id="better", price=Decimal(3)))
+        found = {o.offer_id: o for o in await rig.all(Offer) if o.supplier == SECOND}
+        assert {name: (o.product_id, o.stock) for name, o in found.items()} == {
+            "o1": (product_id, 0),
+            "better": (product_id, 7),
+        }
+        gone = CatalogueBatch(left_out=(NAME,))
+        await rig.writer.merge(SECOND, gone, terms=TERMS, new_id=rig.new_id, at=rig.now())
+        assert {o.stock for o in await rig.all(Offer) if o.supplier == SECOND} == {0}
+        assert {o.stock for o in await rig.all(Offer) if o.supplier == "supplier"} == {7}
+
+    async def test_both_listings_follow_an_offer_that_is_joined_and_parted(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        product_id = await both(rig)
+        first = next(row for row in await rig.all(Offer) if row.supplier == "supplier")
+        async with rig.uow.begin() as tx:
+            await tx.record(Decision(save=(update(first, stock=0),)))
+        hidden = (await of(rig, SECOND)).id
+        assert (await listing(rig, product_id)).is_available
+        assert not (await listing(rig, hidden)).is_available
+        async with rig.uow.begin() as tx:
+            found = await tx.assortment.supplied(SECOND, NAME)
+            product = await tx.assortment.product(product_id)
+            assert found is not None
+            assert product is not None
+            await tx.record(
+                parted(product, found.product, found.offers, actor="test", at=rig.now())
+            )
+        assert not (await listing(rig, product_id)).is_available
+        assert (await listing(rig, hidden)).is_available
+        # What its catalogue said meanwhile is heard now.
+        await told(rig, SECOND, supplied(1, title="Another name"))
+        assert (await of(rig, SECOND)).title == "Another name"
+        assert not (await of(rig, SECOND)).is_published
