@@ -79,8 +79,7 @@ def memory_neighbours(
     mailer = MemoryMailer(
         clock=now, random_bytes=random_bytes, limits=limits, name=MAILER, in_transaction=asking
     )
-    rate_limiter, realtime = MemoryRateLimiter(clock=clock.now), MemoryRealtime()
-    otp = MemoryOtpStore(clock=clock.now)
+    rate_limiter, otp = MemoryRateLimiter(clock=now), MemoryOtpStore(clock=now)
     near = Neighbours(
         uow=uow,
         jobs=MemoryJobs(store.jobs, clock.boot),
@@ -96,7 +95,7 @@ def memory_neighbours(
         rate_limiter=rate_limiter,
         otp=otp,
         password_hasher=MemoryPasswordHasher(limits=limits, random_bytes=random_bytes),
-        realtime=realtime,
+        realtime=(realtime := MemoryRealtime()),
         cache=MemoryCache(clock=clock.now, entries=limits.cache_entries),
         captcha=CaptchaOff(),
         clock=clock.now,
