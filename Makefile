@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer (with venv), git and make; everything else is installed into .venv.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test variants simulate crash promises bench check format clean distclean
+.PHONY: help venv demo test plans variants simulate crash promises bench check format clean distclean
 
 UV_VERSION := 0.13.9
 # The oldest supported Python first, so that a check here holds everywhere.
@@ -45,6 +45,9 @@ crash: venv ## kill the shop at every boundary of the selling path; KILLS=100 at
 
 promises: venv ## outages and floods at full scale, into docs/reliability.md; ARGS="-k r6"
 	$(BIN)/pytest tests/promises --full --figures-into docs/reliability.md $(ARGS)
+
+plans: venv ## how the shelves are read at 100,000 products: no table from end to end
+	$(BIN)/pytest tests/integration/test_shelf_plans.py --full $(ARGS)
 
 bench: venv ## measure every figure beside its limit; ROUNDS=5, ARGS="--only relay order-place"
 	$(BIN)/python -m bench --rounds $(or $(ROUNDS),5) $(ARGS)

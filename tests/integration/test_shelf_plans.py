@@ -12,15 +12,19 @@ import pytest
 from psycopg import sql
 
 from bitloot.domain.limits import Limits
-from bitloot.ports.views.catalog import CANDIDATES, SORTS, ShelfQuery
+from bitloot.ports.views.assortment import ProductFilter
+from bitloot.ports.views.catalog import CANDIDATES, SORTS, ShelfQuery, Sort
 from bitloot.testing.invented_catalogue import InventedCatalogue
 from bitloot_adapters.postgres.lending import Connection
 from bitloot_adapters.postgres.pool import PLANNER, Database, open_database
 from bitloot_adapters.postgres.statements import Question, Rows
+from bitloot_adapters.postgres.views.assortment import PostgresAssortmentViews
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_web.devservices import Databases
 
+# How many products the plans are made over; with --full as many as a shop has.
 SIZE = 20_000
+FULL_SIZE = 100_000
 LIMITS = Limits()
 GIVEN = {
     "category": "action",
@@ -56,6 +60,7 @@ class WatchedDatabase(Database):
 
 class Shop(msgspec.Struct, frozen=True):
     url: str
+    size: int
     database: WatchedDatabase
     views: PostgresCatalogViews
 
@@ -114,19 +119,26 @@ pytestmark = pytest.mark.xdist_group("shelf plans")
 
 
 @pytest.fixture(scope="module")
-def filled(postgres_server: Databases, shop_template: str) -> Iterator[str]:
+def size(request: pytest.FixtureRequest) -> int:
+    return FULL_SIZE if request.config.getoption("--full") else SIZE
+
+
+@pytest.fixture(scope="module")
+def filled(postgres_server: Databases, shop_template: str, size: int) -> Iterator[str]:
     url = postgres_server.create_database("shelf_plans", shop_template)
     with psycopg.connect(url, autocommit=True) as connection:
-        fill(connection, SIZE)
+        fill(connection, size)
     yield url
     postgres_server.drop_database("shelf_plans")
 
 
 @pytest.fixture
-async def shop(filled: str) -> AsyncIterator[Shop]:
+async def shop(filled: str, size: int) -> AsyncIterator[Shop]:
     async with open_database(filled, LIMITS) as opened:
         database = WatchedDatabase(opened._lending, patience=60.0)
-        yield Shop(filled, database, PostgresCatalogViews(database, gateway_fee=Decimal("0.01")))
+        yield Shop(
+            filled, size, database, PostgresCatalogViews(database, gateway_fee=Decimal("0.01"))
+        )
 
 
 def written_out(question: Question) -> bytes:
@@ -164,17 +176,29 @@ def rows_of(node: dict[str, object]) -> int:
     return round(float(str(node["Actual Rows"])))
 
 
-async def faults(shop: Shop, question: Question) -> list[str]:
-    """Tables that are read from end to end, and sorts of more than the fence lets through."""
+async def plan_of(shop: Shop, question: Question, *, is_generic: bool) -> object:
+    """How the statement was carried out: planned for its values, or once for all values."""
+    explain = b"EXPLAIN (ANALYZE, FORMAT JSON) "
     async with await psycopg.AsyncConnection.connect(shop.url) as connection:
         for name, value in PLANNER.items():
             await connection.execute(f"SET {name} = {value}".encode())
-        text = written_out(question)
-        answer = await connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + text)
+        if is_generic:
+            await connection.execute(b"SET plan_cache_mode = force_generic_plan")
+            await connection.execute(b"PREPARE asked AS " + question.statement.sql)
+            values = (sql.Literal(each).as_string() for each in question.parameters or ())
+            text = f"EXECUTE asked({', '.join(values)})".encode().replace(b"asked()", b"asked")
+        else:
+            text = written_out(question)
+        answer = await connection.execute(explain + text)
         row = await answer.fetchone()
     assert row is not None
+    return row[0]
+
+
+async def faults(shop: Shop, question: Question, *, is_generic: bool = False) -> list[str]:
+    """Tables that are read from end to end, and sorts of more than the fence lets through."""
     found: list[str] = []
-    for node in nodes(row[0]):
+    for node in nodes(await plan_of(shop, question, is_generic=is_generic)):
         if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE:
             found.append(f"reads {node['Relation Name']}")
         if "Sort" in str(node["Node Type"]):
@@ -214,16 +238,77 @@ async def test_no_mixture_of_filters_and_order_reads_or_sorts_a_table(
     assert bad == {}
 
 
+@pytest.mark.parametrize("text", [None, "deluxe", "zzzzzz"])
+async def test_neither_does_a_plan_that_is_made_once_for_all_values(
+    shop: Shop, text: str | None
+) -> None:
+    bad: dict[str, list[str]] = {}
+    for sort in SORTS:
+        for given in mixtures(0, 1):
+            query = msgspec.convert({"sort": sort, "text": text, **given}, ShelfQuery)
+            shop.database.forget()
+            await shop.views.products(query, limit=20, after=None)
+            (question,) = shop.database.questions
+            found = await faults(shop, question, is_generic=True)
+            if found:
+                bad[f"{sort} {given} {text}"] = found
+    assert bad == {}
+
+
+def rows_read(plan: object) -> int:
+    """Rows that the steps of a plan looked at in all, those put aside too."""
+    looked = ("Rows Removed by Filter", "Rows Removed by Index Recheck", "Actual Rows")
+    return sum(
+        round(float(str(node.get(name, 0))) * float(str(node["Actual Loops"])))
+        for node in nodes(plan)
+        for name in looked
+    )
+
+
+@pytest.mark.parametrize("is_generic", [False, True], ids=["planned anew", "planned once"])
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("source", ["nobody", "aaaa", "zzzz"])
+async def test_a_source_that_nobody_has_is_not_looked_for_along_an_order(
+    shop: Shop, sort: Sort, source: str, *, is_generic: bool
+) -> None:
+    shop.database.forget()
+    shelf = await shop.views.products(ShelfQuery(source=source, sort=sort), limit=20, after=None)
+    assert shelf.page.items == ()
+    (question,) = shop.database.questions
+    assert rows_read(await plan_of(shop, question, is_generic=is_generic)) < 100
+
+
+async def test_products_that_run_low_and_those_of_a_category_are_looked_up(shop: Shop) -> None:
+    desk = PostgresAssortmentViews(shop.database)
+    async with await psycopg.AsyncConnection.connect(shop.url, autocommit=True) as connection:
+        watched = (
+            b"UPDATE products SET low_stock_at = %s WHERE slug IN ('game-000001', 'game-000777')"
+        )
+        await connection.execute(watched, (1_000_000,))
+        await connection.execute(b"ANALYZE products")
+    shop.database.forget()
+    low = await desk.low_stock(limit=20, after=None)
+    assert len(low.items) == 2
+    await desk.costed(category="nothing", product_id=None, limit=20, after=None)
+    await desk.products(ProductFilter(category="nothing"), limit=20, after=None)
+    await desk.products(
+        ProductFilter(source="kinguin", supplier_product_id="none"), limit=20, after=None
+    )
+    for question in shop.database.questions:
+        for is_generic in (False, True):
+            assert rows_read(await plan_of(shop, question, is_generic=is_generic)) < 100
+
+
 async def faulted(shop: Shop, count: int) -> tuple[int, list[str]]:
     """Titles of the catalogue with one slip each: how many find their product among the first ten,
     and the texts that do not.
     """
     drawn = random.Random(5)
-    invented = InventedCatalogue(11, SIZE)
+    invented = InventedCatalogue(11, shop.size)
     found = 0
     missed: list[str] = []
     while found + len(missed) < count:
-        place = drawn.randrange(SIZE)
+        place = drawn.randrange(shop.size)
         one = invented.product(place)
         assert one is not None
         words = one.title.removesuffix(" CD Key").split()

@@ -69,6 +69,12 @@ products = Table(
     PrimaryKeyConstraint("id"),
     UniqueConstraint("slug", name="products_slug"),
     UniqueConstraint("source", "supplier_product_id", name="products_source_product"),
+    Index("products_category", "category", "id"),
+    Index(
+        "products_watched",
+        "id",
+        postgresql_where=written("low_stock_at IS NOT NULL AND is_published"),
+    ),
     check("metacritic", "metacritic >= 0"),
     check("low_stock_at", "low_stock_at >= 0"),
 )

@@ -66,6 +66,10 @@ _FILTERS: Final = {
     "price_to": "l.price <= CAST(:price_to AS numeric)",
     "in_stock": "l.is_available",
 }
+# A source that nobody has is known by one look, where else the whole order would be walked along.
+_HAS_SOURCE: Final = """CAST(:source AS text) = (
+    SELECT known.source FROM products known WHERE known.source >= CAST(:source AS text)
+    ORDER BY known.source LIMIT 1)"""
 _PRICES: Final = frozenset({"price_from", "price_to"})
 # By which index those that pass are collected: the first of these filters that is given.
 _ANCHORS: Final = {
@@ -270,6 +274,8 @@ def _walk(form: ShelfForm, fences: Sequence[str]) -> str:
     conditions = [filled(_ARE_MANY, name=fence) for fence in fences]
     if form.is_search:
         conditions.append(_HAS_WORDS)
+    if "source" in form.given:
+        conditions.append(_HAS_SOURCE)
     slug, source = "NULL", "listings l"
     if form.sort == "title":
         slug, source = "t.slug", filled(_BY_SLUG, only=_conditions(form))
