@@ -63,9 +63,7 @@ class MemoryNeighbours:
 def memory_neighbours(
     seed: int, limits: Limits, failpoint: FailPoint, further: Sequence[str] = ()
 ) -> MemoryNeighbours:
-    """Everything of a shop in dictionaries, with `further` suppliers beside the one that there is
-    always. The same seed gives the same ids, keys and codes.
-    """
+    """A shop in dictionaries. The same seed gives the same ids, keys and codes."""
     clock = VirtualClock()
     new_id, random_bytes = SeededIds(clock.now, seed), SeededBytes(seed)
     store = MemoryStore(clock=clock.now, new_id=new_id, limits=limits)
