@@ -27,6 +27,8 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 # Seconds. The gateway waits 3 s for an answer to its webhook; 0.1 s is our own aim.
 _REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0)
 _JOB_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+# A provider that is away is waited for; a mail is given up after days.
+_MAIL_BUCKETS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0)
 # From paid to the key being there: 2 s and 10 s are promised when all is well.
 _KEY_BUCKETS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86400.0)
 
@@ -58,6 +60,12 @@ class Metrics:
         )
         self.email_failure = counter(
             "bitloot_email_failure", "Mails that were not taken or did not arrive", by_kind
+        )
+        self.email_seconds = timed(
+            "bitloot_email_seconds",
+            "From a mail being written to the provider taking it",
+            by_kind,
+            buckets=_MAIL_BUCKETS,
         )
         self.jobs = counter(
             "bitloot_jobs", "Attempts at jobs, by kind and how they ended", ("kind", "ending")

@@ -55,7 +55,8 @@ _STREAMED: Final[Mapping[str, str]] = {
 }
 # Bodies that may be left out: all their fields are optional.
 _NEEDLESS_BODIES: Final = frozenset({"requestCode"})
-_STREAMS: Final = frozenset({"followOrder"})
+# Answers that come in a second type beside JSON, by `Accept`.
+_ALSO: Final[Mapping[str, str]] = {"followOrder": "text/event-stream", "getReceipt": "text/html"}
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 
 SECURITY: Final = {
@@ -149,8 +150,8 @@ def _complete(operation: Node) -> None:
             _as_node(parameter)["required"] = True
             errors |= {"409": "Not in this state, or the first request is still running."}
     responses = _node(operation, "responses")
-    if name in _STREAMS:
-        _node(_as_node(responses["200"]), "content")["text/event-stream"] = _TEXT
+    if name in _ALSO:
+        _node(_as_node(responses["200"]), "content")[_ALSO[name]] = _TEXT
     if name in _STREAMED:
         _as_node(responses["200"])["content"] = {_STREAMED[name]: _TEXT}
     reference: Node = {"$ref": _REF.format(name="Problem")}

@@ -137,7 +137,7 @@ EDGE_DETAILS: Final[Mapping[str, str]] = {
     "forbidden": "The token does not allow this.",
     "captcha-failed": "Solve the captcha and send its token again.",
     "method-not-allowed": "This address does not take that method.",
-    "not-acceptable": "Ask for application/json or text/event-stream.",
+    "not-acceptable": "Ask for application/json, or for the other type that the API describes.",
     "body-too-large": "Send less at once.",
     "unsupported-media-type": "Send the body as application/json.",
     "precondition-required": "Send the version that you read as an If-Match header.",

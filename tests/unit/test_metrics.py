@@ -24,6 +24,7 @@ def test_every_counter_of_the_shop_is_on_the_page_from_the_start() -> None:
         "bitloot_underpaid_orders_total",
         "bitloot_email_success_total",
         "bitloot_email_failure_total",
+        "bitloot_email_seconds",
         "bitloot_jobs_total",
         "bitloot_job_seconds",
         "bitloot_dead_jobs",

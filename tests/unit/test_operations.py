@@ -384,7 +384,9 @@ async def test_a_purchase_is_counted_where_its_decisions_are_recorded() -> None:
         assert found["bitloot_duplicate_webhook_total", GATEWAY] == 1
         assert found["bitloot_invalid_hmac_total", GATEWAY] == 1
         for kind in ("order-created", "order-ready", "order-underpaid", "reentry-code"):
-            assert found["bitloot_email_success_total", kind] >= 1, kind
+            taken = found["bitloot_email_success_total", kind]
+            assert taken >= 1, kind
+            assert found["bitloot_email_seconds_count", kind] == taken, kind
 
 
 async def test_a_mail_that_is_refused_or_comes_back_is_counted_as_a_failure() -> None:

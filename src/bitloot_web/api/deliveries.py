@@ -4,13 +4,17 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from litestar import MediaType, Response
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from bitloot.domain.money import eur_text
+from bitloot.ports.views.orders import ReceiptView
 from bitloot_web.api.fields import crypto_or_none, eur_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import ProblemError
+from bitloot_web.receipt_page import receipt_page
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.callers import ORDER_SESSION, order_session
@@ -138,13 +142,25 @@ async def reveal(
     "/v1/orders/{order_id:uuid}/receipt",
     guards=[order_session],
     security=OWNER,
+    responses={200: ResponseSpec(Receipt, generate_examples=False, description="The receipt.")},
     operation_id="getReceipt",
 )
-async def receipt(shop: TheShop, order_id: FromPath[UUID]) -> Receipt:
-    """The receipt of a paid order."""
+async def receipt(
+    request: EdgeRequest, shop: TheShop, order_id: FromPath[UUID]
+) -> Response[Receipt] | Response[str]:
+    """The receipt of a paid order, as JSON or as a page to print, by `Accept`."""
+    wanted = request.accept.best_match([MediaType.JSON, MediaType.HTML])
+    if wanted is None:
+        raise ProblemError("not-acceptable")
     view = await shop.views.orders.receipt(str(order_id))
     if view is None:
         raise ProblemError("not-found", "There is a receipt once the order is paid.")
+    if wanted == MediaType.HTML:
+        return Response(receipt_page(view), media_type=MediaType.HTML)
+    return Response(_receipt(view))
+
+
+def _receipt(view: ReceiptView) -> Receipt:
     return Receipt(
         order_id=view.order_id,
         number=view.number,

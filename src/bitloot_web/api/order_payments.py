@@ -1,6 +1,7 @@
 """Paying for an order: an address shown here, or a page of the gateway."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import msgspec
 from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.money import eur_text
+from bitloot.domain.payment_hint import qr_text, usual_minutes
 from bitloot.ports.views.orders import PaymentView
 from bitloot.usecases.payments.facts import PaymentFacts
 from bitloot_web.api.fields import ShortText, crypto_or_none
@@ -33,7 +35,8 @@ class PaymentDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `memo` has to be sent with the payment where it is not null. A hosted page has `url` alone.
     After `quoteEndsAt` the amount is asked for anew; `validUntil` is when the gateway stops
-    watching.
+    watching. `qrText` is what a wallet scans, `usualMinutes` how long a confirmation usually takes;
+    both are null where nothing is known.
     """
 
     id: str
@@ -49,6 +52,8 @@ class PaymentDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     url: str | None
     quote_ends_at: datetime | None
     valid_until: datetime | None
+    qr_text: str | None
+    usual_minutes: int | None
 
 
 def payment_shown(view: PaymentView) -> PaymentDetails:
@@ -66,6 +71,10 @@ def payment_shown(view: PaymentView) -> PaymentDetails:
         url=view.url,
         quote_ends_at=view.quote_ends_at,
         valid_until=view.valid_until,
+        qr_text=_scanned(
+            view.pay_currency, view.network, view.pay_address, view.pay_amount, view.memo
+        ),
+        usual_minutes=_minutes(view.pay_currency, view.network),
     )
 
 
@@ -84,7 +93,31 @@ def shown(facts: PaymentFacts) -> PaymentDetails:
         url=facts.url,
         quote_ends_at=facts.quote_ends_at,
         valid_until=facts.valid_until,
+        qr_text=_scanned(
+            facts.pay_currency,
+            facts.network,
+            facts.pay_address,
+            facts.pay_amount,
+            facts.payin_extra_id,
+        ),
+        usual_minutes=_minutes(facts.pay_currency, facts.network),
     )
+
+
+def _scanned(
+    asset: str | None,
+    network: str | None,
+    address: str | None,
+    amount: Decimal | None,
+    memo: str | None,
+) -> str | None:
+    if asset is None or address is None:
+        return None
+    return qr_text(asset, network, address, amount, memo)
+
+
+def _minutes(asset: str | None, network: str | None) -> int | None:
+    return None if asset is None else usual_minutes(asset, network)
 
 
 @post(

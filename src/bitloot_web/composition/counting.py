@@ -98,6 +98,9 @@ class DecisionCounter:
             self._metrics.otp_issued.inc()
         if before is not None and before.state == "sending" and mail.state == "sent":
             self._metrics.email_success.labels(mail.kind).inc()
+            if mail.sent_at is not None:
+                waited = mail.sent_at - mail.created_at
+                self._metrics.email_seconds.labels(mail.kind).observe(waited.total_seconds())
         if (
             before is not None
             and before.state == "sending"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from bitloot_web.problems import URN
+
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage
 
@@ -159,6 +161,46 @@ async def test_a_receipt_and_a_timeline_come_with_a_paid_order(stage: "Stage") -
     kinds = [event["kind"] for event in first["items"] + rest["items"]]
     assert kinds[0] == "order_placed"
     assert "order_paid" in kinds
+
+
+async def test_a_receipt_can_be_read_as_a_plain_page(stage: "Stage") -> None:
+    order_id, token = await stage.bought(("own-game", 2))
+    path = f"/v1/orders/{order_id}/receipt"
+    told = (await stage.client.get(path, headers=token)).json()
+    page = await stage.client.get(path, headers={**token, "accept": "text/html"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    line = told["lines"][0]
+    for text in (
+        told["number"],
+        f"{told['total']} EUR",
+        line["title"],
+        told["payCurrency"].upper(),
+    ):
+        assert text in page.text, text
+    assert line["total"] == "25.00"
+    other = await stage.client.get(path, headers={**token, "accept": "application/pdf"})
+    assert (other.status_code, other.json()["type"]) == (406, f"{URN}not-acceptable")
+
+
+async def test_an_unfinished_checkout_is_gone_on_with(stage: "Stage") -> None:
+    order_id, token = await stage.order()
+    opened = await stage.client.post(
+        f"/v1/orders/{order_id}/payments",
+        json={"asset": "btc"},
+        headers={**token, **stage.once()},
+    )
+    stage.clock.advance(timedelta(minutes=3))
+    order = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()
+    current = await stage.client.get(f"/v1/orders/{order_id}/payments/current", headers=token)
+    for found in (current.json(), order["payment"]):
+        assert found["id"] == opened.json()["id"]
+        assert found["payAddress"] == opened.json()["payAddress"]
+        scanned = f"bitcoin:{found['payAddress']}?amount={found['payAmount']}"
+        assert found["qrText"] == scanned
+        assert found["usualMinutes"] == 20
+        assert found["validUntil"]
+    assert order["windowEndsAt"] > stage.clock.now().isoformat()[:19]
 
 
 @pytest.mark.parametrize("body", [None, {}], ids=["no body", "an empty one"])
