@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitloot.domain.email import EmailKind
+from bitloot.domain.email import ACCOUNT_KINDS, CODE_KINDS, LINK_KINDS, EmailKind
 from bitloot.domain.money import CryptoAmount
 from bitloot.ports.email_templates import EmailFacts, EmailLine, Rendered
 from bitloot_adapters.email_templates import load_email_templates
@@ -42,8 +42,8 @@ def mail(kind: EmailKind, **changes: object) -> Rendered:
     return render(msgspec.structs.replace(FACTS, kind=kind, **changes))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_mail_names_the_order_and_links_to_it_in_both_forms(kind: EmailKind) -> None:
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - set(ACCOUNT_KINDS)))
+def test_every_mail_of_an_order_names_it_and_links_to_it_in_both_forms(kind: EmailKind) -> None:
     found = mail(kind)
     assert "BL-7Q2M" in found.subject
     for body in (found.text, html.unescape(found.html)):
@@ -59,23 +59,47 @@ def test_every_mail_can_be_made_from_the_fewest_facts(kind: EmailKind) -> None:
         order_number="BL-1",
         order_ref="1",
         public_url="https://shop.example/",
-        code="402913" if kind == "reentry-code" else None,
+        code="402913" if kind in CODE_KINDS else None,
     )
     found = render(least)
     assert "None" not in found.text
-    assert "https://shop.example/orders/1" in found.text
+    place = "account" if kind in ACCOUNT_KINDS else "orders/1"
+    assert f"https://shop.example/{place}" in found.text
+
+
+@pytest.mark.parametrize("kind", ACCOUNT_KINDS)
+def test_a_mail_of_an_account_names_no_order_and_links_to_the_account(kind: EmailKind) -> None:
+    found = mail(kind)
+    for body in (found.text, html.unescape(found.html)):
+        assert "BL-7Q2M" not in body
+        assert "https://shop.example/account" in body
+        assert "We never send keys by e-mail" in body
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_the_reentry_mail_tells_the_code_and_never_in_its_subject(kind: EmailKind) -> None:
+def test_only_mails_with_a_code_tell_it_and_never_in_their_subject(kind: EmailKind) -> None:
     found = mail(kind)
-    assert ("402913" in found.text) == ("402913" in found.html) == (kind == "reentry-code")
+    assert ("402913" in found.text) == ("402913" in found.html) == (kind in CODE_KINDS)
     assert "402913" not in found.subject
 
 
-def test_a_reentry_mail_without_a_code_is_not_made() -> None:
+@pytest.mark.parametrize("kind", CODE_KINDS)
+def test_a_mail_with_a_code_is_not_made_without_it(kind: EmailKind) -> None:
     with pytest.raises(ValueError, match="code"):
-        mail("reentry-code", code=None)
+        mail(kind, code=None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_mails_that_stop_something_tell_the_signed_link(kind: EmailKind) -> None:
+    signed = "https://shop.example/stop?token=ab.cd"
+    found = mail(kind, action_link=signed, due=datetime(2026, 4, 1, 2, tzinfo=UTC))
+    assert (signed in found.text) == (f'href="{signed}"' in found.html) == (kind in LINK_KINDS)
+    assert ("01 April 2026, 02:00 UTC" in found.text) == (kind in LINK_KINDS)
+
+
+@pytest.mark.parametrize("kind", ["email-changed", "recovery-done"])
+def test_a_moved_account_is_told_its_new_address(kind: EmailKind) -> None:
+    assert "new@shop.example" in mail(kind, email="new@shop.example").text
 
 
 @pytest.mark.parametrize("kind", KINDS)

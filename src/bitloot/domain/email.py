@@ -1,7 +1,7 @@
 """An e-mail: one message to one address, rendered once, sent once."""
 
 from datetime import datetime
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from bitloot.domain.decision import Row
 
@@ -18,7 +18,34 @@ EmailKind: TypeAlias = Literal[
     "order-partly-ready",
     "order-delayed",
     "reentry-code",
+    "sign-in-code",
+    "password-reset-code",
+    "email-change-code",
+    "email-changed",
+    "password-changed",
+    "deletion-requested",
+    "deletion-done",
+    "recovery-started",
+    "recovery-done",
 ]
+# Mails with a one-time code; of these only so many a day go to one address.
+CODE_KINDS: Final[tuple[EmailKind, ...]] = (
+    "reentry-code",
+    "sign-in-code",
+    "password-reset-code",
+    "email-change-code",
+)
+# Mails with a link that is signed; like those with a code they are stored without their text.
+LINK_KINDS: Final[tuple[EmailKind, ...]] = ("deletion-requested", "recovery-started")
+# Mails of accounts: what they are about is no order.
+ACCOUNT_KINDS: Final[tuple[EmailKind, ...]] = (
+    *CODE_KINDS[1:],
+    *LINK_KINDS,
+    "email-changed",
+    "password-changed",
+    "deletion-done",
+    "recovery-done",
+)
 
 
 class Email(Row, frozen=True, kw_only=True):
@@ -27,7 +54,8 @@ class Email(Row, frozen=True, kw_only=True):
     `to` is written to as it was typed, `to_key` is what addresses are compared by.
     `doubtful_since` is when the first try under `provider_key` began whose outcome nobody knows; a
     mail that stays in doubt for too long is `unknown` and waits for a person.
-    A mail with a code stores no text: it is rendered at sending, the same bytes each time.
+    A mail with a code or a signed link stores no text: it is rendered at sending, the same bytes
+    each time.
     """
 
     unlogged: ClassVar[frozenset[str]] = frozenset({"to", "to_key", "subject", "html", "text"})

@@ -50,6 +50,17 @@ REFUSALS: Final[dict[str, str]] = {
     "in-use": "Something else still depends on this.",
     "duplicate-keys": "Every key of the import is already known.",
     "provider-unavailable": "The provider does not answer at the moment.",
+    "session-ended": "The session has ended; sign in again.",
+    "account-suspended": "The account is suspended; write to support.",
+    "account-deleted": "The account was deleted.",
+    "email-taken": "Another account has this address.",
+    "deletion-over": "The deletion was cancelled or carried out already.",
+    "recovery-pending": "A recovery of this account is running already.",
+    "recovery-not-ready": "The cooling period of the recovery is not over.",
+    "recovery-over": "The recovery was stopped, cancelled or completed already.",
+    "too-many-api-keys": "There are as many keys as one person may have; revoke one first.",
+    "beyond-your-rights": "This needs rights that you do not have yourself.",
+    "last-owner": "The shop needs an owner; make somebody else one first.",
 }
 
 

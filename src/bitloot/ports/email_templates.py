@@ -25,14 +25,16 @@ class EmailFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a mail may say. Facts that a kind does not speak of are ignored, absent ones left out.
 
     `order_ref` stands in the link `{public_url}/orders/{order_ref}`: the order's id or number.
-    `code` is told by `reentry-code` only, and `code_minutes` is how long it lives. `asked` and
-    `received` are crypto amounts as the gateway wrote them; `surplus` is the EUR paid over.
+    Mails of accounts name no order. `code` is told by mails with a code only, and `code_minutes` is
+    how long it lives. `asked` and `received` are crypto amounts as the gateway wrote them;
+    `surplus` is the EUR paid over. `email` is the address that an account has now, `due` when
+    something happens to it, `action_link` the signed link that stops it.
     """
 
     kind: EmailKind
-    order_number: str
-    order_ref: str
     public_url: str
+    order_number: str = ""
+    order_ref: str = ""
     shop_name: str = "BitLoot"
     lines: tuple[EmailLine, ...] = ()
     total: Eur | None = None
@@ -51,6 +53,9 @@ class EmailFacts(msgspec.Struct, frozen=True, kw_only=True):
     refund_transaction: str | None = None
     code: str | None = None
     code_minutes: int = 5
+    email: str | None = None
+    due: datetime | None = None
+    action_link: str | None = None
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):

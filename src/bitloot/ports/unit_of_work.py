@@ -25,6 +25,7 @@ from bitloot.domain.routing import Shelf
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.assortment import Assortment
 from bitloot.ports.jobs import Lease, Outcome
+from bitloot.ports.people import People
 
 Facts: TypeAlias = Mapping[str, str | int | None]
 
@@ -227,6 +228,8 @@ class Transaction(Protocol):
     def inbox(self) -> Inbox: ...
     @property
     def assortment(self) -> Assortment: ...
+    @property
+    def people(self) -> People: ...
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None

@@ -3,6 +3,7 @@
 from bitloot.domain.decision import Decision
 from bitloot.ports.assortment import Assortment
 from bitloot.ports.jobs import Lease, Outcome
+from bitloot.ports.people import People
 from bitloot.ports.unit_of_work import Checkout, Grants, Inbox, Keys, Orders, Transaction
 
 
@@ -41,6 +42,11 @@ class WrappedTransaction:
     def assortment(self) -> Assortment:
         """What stands around the products."""
         return self.inner.assortment
+
+    @property
+    def people(self) -> People:
+        """Accounts and what belongs to them."""
+        return self.inner.people
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bitloot.domain.email import EmailKind
+from bitloot.domain.email import ACCOUNT_KINDS, CODE_KINDS, LINK_KINDS, EmailKind
 from bitloot.domain.money import CryptoAmount, Eur, eur_text, plain
 from bitloot.ports.email_templates import EmailFacts, EmailLine, Rendered, RenderEmail
 
@@ -44,7 +44,7 @@ def load_email_templates() -> RenderEmail:
     """Read and compile every template, once a process; gives the pure function that renders.
 
     Raises jinja2.TemplateError when a kind has no template or one cannot be compiled. The function
-    raises ValueError for a re-entry mail without a code.
+    raises ValueError for a mail with a code when it has none.
     """
     import jinja2  # by workers only: nobody else writes mails
 
@@ -74,7 +74,7 @@ def load_email_templates() -> RenderEmail:
 
 def render_email(facts: EmailFacts) -> Rendered:
     """Render a mail, with the templates that are loaded for the first. Raises ValueError for a
-    re-entry mail without a code.
+    mail with a code when it has none.
     """
     return load_email_templates()(facts)
 
@@ -94,11 +94,16 @@ def _known(facts: EmailFacts) -> Mapping[str, object]:
         EmailLine(title=one_line(each.title), quantity=each.quantity, is_ready=each.is_ready)
         for each in facts.lines
     ]
-    known["link"] = f"{facts.public_url.rstrip('/')}/orders/{quote(facts.order_ref, safe='')}"
-    if facts.kind != "reentry-code":
+    place = (
+        "account" if facts.kind in ACCOUNT_KINDS else f"orders/{quote(facts.order_ref, safe='')}"
+    )
+    known["link"] = f"{facts.public_url.rstrip('/')}/{place}"
+    if facts.kind not in LINK_KINDS:
+        known["action_link"] = None
+    if facts.kind not in CODE_KINDS:
         known["code"] = None
     elif not facts.code:
-        raise ValueError("a re-entry mail needs a code")
+        raise ValueError("a mail with a code needs one")
     return known
 
 

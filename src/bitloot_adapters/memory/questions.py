@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from bitloot.domain.decision import Event
-from bitloot.domain.email import Email, Suppression
+from bitloot.domain.email import CODE_KINDS, Email, Suppression
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.hold import Hold
@@ -376,7 +376,7 @@ class MemoryInbox(msgspec.Struct, frozen=True):
     async def codes_sent(self, address_key: str, *, since: datetime) -> int:
         """How many codes went to this address since then."""
         return sum(
-            mail.kind == "reentry-code" and mail.to_key == address_key and mail.created_at >= since
+            mail.kind in CODE_KINDS and mail.to_key == address_key and mail.created_at >= since
             for mail in self.tables.all(Email)
         )
 

@@ -5,10 +5,14 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from bitloot.domain.account import OrderClaim, User
+from bitloot.domain.account_deletion import AccountDeletion
+from bitloot.domain.api_key import ApiKey
 from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
 from bitloot.domain.category import Category
 from bitloot.domain.decision import Row
 from bitloot.domain.email import Email, Suppression
+from bitloot.domain.email_change import EmailChange
 from bitloot.domain.fulfilment import LIVE_ATTEMPT, Fulfilment, SupplierAttempt
 from bitloot.domain.hold import Hold
 from bitloot.domain.idempotency import IdempotencyRecord
@@ -23,8 +27,10 @@ from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
 from bitloot.domain.quote import Quote
 from bitloot.domain.reconciliation import ReconciliationBreak
+from bitloot.domain.recovery import Recovery
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
+from bitloot.domain.session import Session
 from bitloot.domain.webhook import Webhook
 
 # The table of each row: `<table>_pkey` is the rule that an id stands there once.
@@ -58,6 +64,13 @@ TABLES: Final[dict[type[Row], str]] = {
     Suppression: "suppressions",
     IdempotencyRecord: "idempotency_keys",
     ReconciliationBreak: "reconciliation_breaks",
+    User: "users",
+    Session: "sessions",
+    ApiKey: "api_keys",
+    OrderClaim: "order_claims",
+    EmailChange: "email_changes",
+    AccountDeletion: "account_deletions",
+    Recovery: "recoveries",
 }
 
 R = TypeVar("R", bound=Row)
@@ -162,4 +175,17 @@ UNIQUE_RULES: Final[tuple[AnyRule, ...]] = (
         CatalogueSync,
         lambda r: (r.supplier,) if r.state == "running" else None,
     ),
+    _rule("users_email_key", User, lambda r: None if r.state == "deleted" else (r.email_key,)),
+    _rule("api_keys_digest", ApiKey, lambda r: (r.digest,)),
+    _rule(
+        "email_changes_one_open",
+        EmailChange,
+        lambda r: (r.user_id,) if r.state == "open" else None,
+    ),
+    _rule(
+        "account_deletions_one_open",
+        AccountDeletion,
+        lambda r: (r.user_id,) if r.state == "requested" else None,
+    ),
+    _rule("recoveries_one_open", Recovery, lambda r: (r.user_id,) if r.state == "open" else None),
 )

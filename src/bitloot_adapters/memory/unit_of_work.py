@@ -17,10 +17,12 @@ from bitloot.ports.assortment import Assortment
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.jobs import Lease, Outcome
+from bitloot.ports.people import People
 from bitloot.ports.unit_of_work import Checkout, Grants, Inbox, Keys, Orders, Transaction
 from bitloot_adapters.memory.assortment import MemoryAssortment
 from bitloot_adapters.memory.audit_chain import AuditChain
 from bitloot_adapters.memory.job_table import JobTable
+from bitloot_adapters.memory.people import MemoryPeople
 from bitloot_adapters.memory.questions import (
     MemoryCheckout,
     MemoryGrants,
@@ -103,6 +105,11 @@ class MemoryTransaction:
     def assortment(self) -> Assortment:
         """What stands around the products."""
         return MemoryAssortment(self._reach().tables)
+
+    @property
+    def people(self) -> People:
+        """Accounts and what belongs to them."""
+        return MemoryPeople(self._reach().tables)
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None

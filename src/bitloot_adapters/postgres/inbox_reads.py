@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Text, bindparam, func, literal_column, select, update
 
-from bitloot.domain.email import Email
+from bitloot.domain.email import CODE_KINDS, Email
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.unit_of_work import Facts
@@ -62,7 +62,7 @@ _SUPPRESSED: Final = compiled(
 _CODES: Final = compiled(
     select(func.count()).where(
         emails.c.to_key == bindparam("key", type_=Text),
-        emails.c.kind == literal_column("'reentry-code'"),
+        emails.c.kind.in_([literal_column(f"'{kind}'") for kind in CODE_KINDS]),
         emails.c.created_at >= bindparam("since", type_=MOMENT),
     )
 )

@@ -12,6 +12,7 @@ from bitloot_adapters.postgres.checkout_reads import CheckoutReads
 from bitloot_adapters.postgres.inbox_reads import COUNT_REPEAT, GrantReads, InboxReads
 from bitloot_adapters.postgres.key_reads import KeyReads
 from bitloot_adapters.postgres.order_reads import OrderReads
+from bitloot_adapters.postgres.people_reads import PeopleReads
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.record import recording
 from bitloot_adapters.postgres.session import CURRENT, Session, in_transaction
@@ -31,6 +32,7 @@ class PostgresTransaction:
         self.grants = GrantReads(session)
         self.inbox = InboxReads(session)
         self.assortment = AssortmentReads(session)
+        self.people = PeopleReads(session)
 
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, TypeAlias
 
 from bitloot.domain.decision import Change, Decision
-from bitloot.domain.email import Email
+from bitloot.domain.email import CODE_KINDS, Email
 from bitloot.domain.order import Order
 from bitloot.ports.jobs import Lease, Outcome
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
@@ -94,7 +94,7 @@ class DecisionCounter:
 
     def _mail(self, change: Change, mail: Email) -> None:
         before = change.before if isinstance(change.before, Email) else None
-        if before is None and mail.kind == "reentry-code":
+        if before is None and mail.kind in CODE_KINDS:
             self._metrics.otp_issued.inc()
         if before is not None and before.state == "sending" and mail.state == "sent":
             self._metrics.email_success.labels(mail.kind).inc()

@@ -5,10 +5,14 @@ from typing import Final
 
 from sqlalchemy import Table
 
+from bitloot.domain.account import OrderClaim, User
+from bitloot.domain.account_deletion import AccountDeletion
+from bitloot.domain.api_key import ApiKey
 from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
 from bitloot.domain.category import Category
 from bitloot.domain.decision import Row
 from bitloot.domain.email import Email, Suppression
+from bitloot.domain.email_change import EmailChange
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.hold import Hold
 from bitloot.domain.idempotency import IdempotencyRecord
@@ -23,8 +27,10 @@ from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
 from bitloot.domain.quote import Quote
 from bitloot.domain.reconciliation import ReconciliationBreak
+from bitloot.domain.recovery import Recovery
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
+from bitloot.domain.session import Session
 from bitloot.domain.webhook import Webhook
 from bitloot_adapters.postgres.tables.assortment import (
     catalogue_refusals,
@@ -52,6 +58,15 @@ from bitloot_adapters.postgres.tables.fulfilment import (
     inventory_keys,
     sealed_keys,
     supplier_attempts,
+)
+from bitloot_adapters.postgres.tables.people import (
+    account_deletions,
+    api_keys,
+    email_changes,
+    order_claims,
+    recoveries,
+    sessions,
+    users,
 )
 from bitloot_adapters.postgres.tables.records import (
     audit_head,
@@ -103,6 +118,13 @@ TABLES: Final[Mapping[type[Row], Table]] = {
     GroupMember: product_group_members,
     CatalogueSync: catalogue_syncs,
     CatalogueRefusal: catalogue_refusals,
+    User: users,
+    Session: sessions,
+    ApiKey: api_keys,
+    OrderClaim: order_claims,
+    EmailChange: email_changes,
+    AccountDeletion: account_deletions,
+    Recovery: recoveries,
     Webhook: webhook_logs,
     Email: emails,
     Suppression: suppressions,
@@ -113,6 +135,8 @@ TABLES: Final[Mapping[type[Row], Table]] = {
 __all__ = [
     "METADATA",
     "TABLES",
+    "account_deletions",
+    "api_keys",
     "audit_head",
     "audit_logs",
     "breakers",
@@ -120,6 +144,7 @@ __all__ = [
     "catalogue_seen",
     "catalogue_syncs",
     "categories",
+    "email_changes",
     "emails",
     "events",
     "fulfilments",
@@ -131,6 +156,7 @@ __all__ = [
     "jobs",
     "ledger_lines",
     "listings",
+    "order_claims",
     "order_items",
     "orders",
     "payments",
@@ -143,13 +169,16 @@ __all__ = [
     "products",
     "quotes",
     "reconciliation_breaks",
+    "recoveries",
     "reservations",
     "scheduler_ticks",
     "sealed_keys",
     "search_index",
     "search_variants",
     "search_words",
+    "sessions",
     "supplier_attempts",
     "suppressions",
+    "users",
     "webhook_logs",
 ]

@@ -15,7 +15,7 @@ from sqlalchemy import (
 from sqlalchemy import text as expression
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from bitloot.domain.email import EmailKind
+from bitloot.domain.email import CODE_KINDS, EmailKind
 from bitloot.domain.webhook import WebhookClass
 from bitloot_adapters.postgres.tables.schema import (
     METADATA,
@@ -99,7 +99,7 @@ emails = Table(
         "emails_codes",
         "to_key",
         "created_at",
-        postgresql_where=expression("kind = 'reentry-code'"),
+        postgresql_where=expression(f"kind IN ({', '.join(map(repr, CODE_KINDS))})"),
     ),
     one_of("kind", get_args(EmailKind)),
     one_of("state", ("sending", "sent", "refused", "suppressed", "unknown")),

@@ -1,0 +1,92 @@
+"""What a transaction reads about people: rows locked until it ends, unless it says otherwise.
+
+Rows of several kinds are locked in the order user, session, what is under way: whoever needs a
+user and their sessions asks for the user first.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from bitloot.domain.account import OrderClaim, User
+from bitloot.domain.account_deletion import AccountDeletion
+from bitloot.domain.api_key import ApiKey
+from bitloot.domain.email_change import EmailChange
+from bitloot.domain.recovery import Recovery
+from bitloot.domain.session import Session
+
+
+class SessionFile(msgspec.Struct, frozen=True):
+    """A session with whose it is; only the session is locked."""
+
+    session: Session
+    user: User
+
+
+class People(Protocol):
+    """Accounts and what belongs to them."""
+
+    async def user(self, user_id: str) -> User | None:
+        """One user."""
+        ...
+
+    async def user_by_email(self, *keys: str) -> User | None:
+        """The user under one of these keys; of several the one who is not deleted."""
+        ...
+
+    async def owners(self) -> int:
+        """How many active users have the role `owner`; nothing is locked."""
+        ...
+
+    async def session(self, session_id: str) -> SessionFile | None:
+        """One session, ended or not."""
+        ...
+
+    async def sessions_of(self, user_id: str, *, at: datetime) -> Sequence[Session]:
+        """The sessions of a user that are neither revoked nor over, by id."""
+        ...
+
+    async def api_key(self, key_id: str) -> ApiKey | None:
+        """One key, revoked or not."""
+        ...
+
+    async def living_keys(self, user_id: str, *, at: datetime) -> int:
+        """How many keys of a user are neither revoked nor over; nothing is locked."""
+        ...
+
+    async def open_change(self, user_id: str) -> EmailChange | None:
+        """The change of address that waits for its codes."""
+        ...
+
+    async def deletion(self, deletion_id: str) -> AccountDeletion | None:
+        """One deletion in any state."""
+        ...
+
+    async def open_deletion(self, user_id: str) -> AccountDeletion | None:
+        """The deletion that a user asked for and may still cancel."""
+        ...
+
+    async def due_deletions(self, *, at: datetime, limit: int) -> Sequence[str]:
+        """The ids of up to `limit` deletions whose grace is over, oldest first; none is locked."""
+        ...
+
+    async def recovery(self, recovery_id: str) -> Recovery | None:
+        """One recovery in any state."""
+        ...
+
+    async def open_recovery(self, user_id: str) -> Recovery | None:
+        """The recovery of a user that is under way."""
+        ...
+
+    async def unclaimed_orders(self, email_key: str, *, limit: int) -> Sequence[str]:
+        """The ids of up to `limit` orders of this address that are nobody's, newest first.
+
+        Nothing is locked: two who claim one order meet at `order_claims_pkey`.
+        """
+        ...
+
+    async def claimed(self, order_id: str) -> OrderClaim | None:
+        """Whose an order is; nothing is locked."""
+        ...
