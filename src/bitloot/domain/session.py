@@ -85,6 +85,11 @@ def open_session(
     )
 
 
+def access_ends(session: Session, *, at: datetime, limits: Limits) -> datetime:
+    """When an access token given out now ends: soon, and never after its session."""
+    return min(at + limits.access_token_life, session.expires_at)
+
+
 def rotate(
     session: Session, presented: int, *, at: datetime, limits: Limits
 ) -> Rotated | Repeated | Reused:
