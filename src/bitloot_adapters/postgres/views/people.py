@@ -50,6 +50,7 @@ from bitloot_adapters.postgres.tables import (
 from bitloot_adapters.postgres.views.orders import word
 
 S = TypeVar("S", bound=msgspec.Struct)
+V = TypeVar("V")
 
 _MOST: Final = bindparam("most", type_=Integer)
 _AFTER: Final = bindparam("after", type_=ID)
@@ -118,14 +119,13 @@ _SESSIONS: Final = compiled(
 )
 
 
-def _of_lines(what: ColumnElement[object]) -> ScalarSelect[object]:
-    found: ScalarSelect[object] = (
+def _of_lines(what: ColumnElement[V]) -> ScalarSelect[V]:
+    return (
         select(what)
         .where(order_items.c.order_id == orders.c.id)
         .correlate(orders)
         .scalar_subquery()
     )
-    return found
 
 
 _TITLES: Final = _of_lines(
