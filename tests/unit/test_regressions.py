@@ -34,6 +34,16 @@ follow here, in `tests/unit/test_regressions_at_work.py`, and in
   contract/http/test_http_callers.py::test_an_order_is_not_there_for_the_holder_of_another
 - a page has no bounds:
   contract/http/test_http_problems.py::test_a_page_has_between_one_and_a_hundred_rows
+- an order is mailed about twice, because "sent" was noted apart from the sending:
+  unit/test_mail_job.py::test_a_death_around_sending_leads_to_no_second_mail
+- a buyer is shown an order from a cache, unpaid when it is paid, or paid when it is fulfilled:
+  contract/http/test_http_order_reads.py::test_no_status_that_is_over_is_shown_again
+- the page of success pays the order that it shows:
+  contract/http/test_http_order_reads.py::test_no_page_of_an_order_pays_it_moves_it_or_asks_the_gateway
+- what is kept in a shared cache has no end:
+  contract/test_redis.py::test_every_entry_has_an_end_and_a_bounded_size
+- the supplier's order is asked for by the id of the buyer's order:
+  unit/test_regressions_at_work.py::test_a_supplier_is_asked_for_its_own_order_and_never_by_an_id_of_ours
 - a job for what is switched off is queued again without end:
   unit/test_regressions_at_work.py::test_a_job_whose_gateway_was_switched_off_is_given_up_and_not_queued_without_end
 - a job that fails is queued again without end:

@@ -9,7 +9,9 @@ from datetime import timedelta
 import pytest
 
 from bitloot.domain.failpoints import AFTER_LEASE, AFTER_WEBHOOK_COMMIT
+from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.webhook import Webhook
+from bitloot.ports.errors import Rejected
 from bitloot.ports.key_vault import StoredObject
 from bitloot_adapters.memory.key_vault import MemoryKeyVault
 from bitloot_adapters.memory.paid_orders import PaidOrders
@@ -124,3 +126,20 @@ async def test_two_workers_at_one_fulfilment_buy_it_once_whoever_is_first() -> N
     await shop.fulfil.run(first)
     assert await shop.jobs.lease(job.id) is None
     assert len(shop.bought(order_id)) == 1
+
+
+async def test_a_supplier_is_asked_for_its_own_order_and_never_by_an_id_of_ours() -> None:
+    """Where the two are mixed up, keys are fetched of nothing, or of another buyer's order."""
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    assert shop.order(order_id).status == "fulfilled"
+    [attempt] = shop.attempts(order_id)
+    [theirs] = shop.bought(order_id)
+    assert attempt.supplier_order_id == theirs
+    assert [key.supplier_key_id for key in shop.store.rows(SealedKey)] == [
+        key.key_id for key in await shop.supplier.keys(theirs)
+    ]
+    for ours in (order_id, attempt.id, attempt.fulfilment_id, attempt.external_id):
+        with pytest.raises(Rejected, match="not_found"):
+            await shop.supplier.keys(ours)

@@ -35,6 +35,17 @@ def state_tables() -> str:
     return "\n".join(parts)
 
 
+def states_told(machine: Machine[S]) -> str:
+    """The states in one sentence, each with those that may follow it."""
+    told = (
+        f"`{state}` (then {', '.join(f'`{each}`' for each in dict.fromkeys(row.values()))})"
+        if row
+        else f"`{state}`"
+        for state, row in machine.moves.items()
+    )
+    return f"One of: {'; '.join(told)}."
+
+
 def _machine(machine: Machine[S], note: str) -> Iterator[str]:
     yield f"## {machine.name.capitalize()}\n\n{note}\n"
     yield "| state | signal → next |\n|---|---|"

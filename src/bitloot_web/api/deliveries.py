@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from bitloot.domain.money import eur_text
 from bitloot.ports.views.orders import ReceiptView
-from bitloot_web.api.fields import crypto_or_none, eur_or_none
+from bitloot_web.api.fields import OrderStatusText, crypto_or_none, eur_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import ProblemError
@@ -66,7 +66,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     order_id: str
     number: str
-    status: str
+    status: OrderStatusText
     email: str
     country: str | None
     created_at: datetime

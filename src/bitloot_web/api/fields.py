@@ -6,7 +6,11 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta
 
+from bitloot.domain.fulfilment import FULFILMENT
 from bitloot.domain.money import BadMoney, Eur, eur_text, parse_eur, plain
+from bitloot.domain.order import ORDER
+from bitloot.domain.payment import PAYMENT
+from bitloot.domain.state_tables import states_told
 from bitloot_web.problems import FieldError, ProblemError
 
 # The end of the text, in every dialect: `$` alone also stands before a last line break.
@@ -25,6 +29,11 @@ Slug: TypeAlias = Annotated[
 Address: TypeAlias = Annotated[
     str, Meta(min_length=1, max_length=2000, description="A whole http or https address.")
 ]
+OrderStatusText: TypeAlias = Annotated[str, Meta(description=states_told(ORDER))]
+PaymentStatusText: TypeAlias = Annotated[
+    str, Meta(description=f"{states_told(PAYMENT)} A hosted page is `created` or `open`.")
+]
+FulfilmentStateText: TypeAlias = Annotated[str, Meta(description=states_told(FULFILMENT))]
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=_PRINTABLE)]
 Money: TypeAlias = Annotated[
     str,

@@ -12,7 +12,7 @@ from bitloot.domain.money import eur_text
 from bitloot.domain.payment_hint import qr_text, usual_minutes
 from bitloot.ports.views.orders import PaymentView
 from bitloot.usecases.payments.facts import PaymentFacts
-from bitloot_web.api.fields import ShortText, crypto_or_none
+from bitloot_web.api.fields import PaymentStatusText, ShortText, crypto_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import FieldError, ProblemError
@@ -41,7 +41,7 @@ class PaymentDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     id: str
     kind: Literal["address", "hosted"]
-    status: str
+    status: PaymentStatusText
     price: str | None = None
     pay_currency: str | None
     pay_amount: str | None

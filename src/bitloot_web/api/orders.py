@@ -13,7 +13,7 @@ from bitloot.domain.address import parse_address
 from bitloot.domain.money import eur_text
 from bitloot.ports.views.orders import OrderView, TimelineEntry
 from bitloot.usecases.checkout import OrderFacts
-from bitloot_web.api.fields import Name, ShortText, Token, eur_or_none
+from bitloot_web.api.fields import Name, OrderStatusText, ShortText, Token, eur_or_none
 from bitloot_web.api.order_payments import PaymentDetails, payment_shown
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
@@ -43,7 +43,7 @@ class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     id: str
     number: str
-    status: str
+    status: OrderStatusText
     total: str
     currency: str
     created_at: datetime
@@ -57,7 +57,7 @@ class CancelledOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     id: str
     number: str
-    status: str
+    status: OrderStatusText
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -81,7 +81,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     id: str
     number: str
-    status: str
+    status: OrderStatusText
     failure_reason: str | None
     remarks: tuple[str, ...]
     source: str

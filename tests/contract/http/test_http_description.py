@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import httpx
 from tests import asgi
 
+from bitloot.domain.fulfilment import FULFILMENT
+from bitloot.domain.order import ORDER
+from bitloot.domain.payment import PAYMENT
 from bitloot_web.asgi import build_app
 from bitloot_web.logs import configure_logs
 
@@ -90,3 +93,21 @@ async def test_no_name_of_a_shape_tells_in_which_module_it_is_written(sweep: "Sw
     assert referred <= set(schemas)
     assert {schema.get("title", name) for name, schema in schemas.items()} == set(schemas)
     assert "bitloot_web." not in answer.text
+
+
+async def test_the_description_tells_the_states_of_the_tables_and_what_follows_each(
+    stage: "Stage",
+) -> None:
+    schemas = (await stage.client.get("/openapi.json")).json()["components"]["schemas"]
+    for shape, field, machine in (
+        ("Order", "status", ORDER),
+        ("OrderDetail", "status", ORDER),
+        ("PaymentDetails", "status", PAYMENT),
+        ("FulfilmentRow", "state", FULFILMENT),
+    ):
+        told = schemas[shape]["properties"][field]["description"]
+        listed = told.removeprefix("One of: ").partition(".")[0].split("; ")
+        states = [re.findall(r"`(\w+)`", entry) for entry in listed]
+        assert {state: frozenset(following) for state, *following in states} == {
+            state: machine.next_states(state) for state in machine.moves
+        }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bitloot.domain.hold import Hold
+from bitloot.domain.order import ORDER
 from bitloot.domain.webhook import Webhook
 from bitloot_adapters.memory.mailer import Sent
 from bitloot_adapters.memory.supplier import NextOrder
@@ -244,6 +245,28 @@ async def test_a_status_is_set_by_hand_with_version_reason_and_confirmation(
     assert never.json()["errors"][0]["field"] == "to"
     done = await stage.client.patch(path, json=body, headers=headers)
     assert done.json()["status"] == "cancelled"
+
+
+async def test_the_desk_is_told_which_statuses_it_may_set_and_only_those_are_taken(
+    stage: "Stage",
+) -> None:
+    order_id, _ = await stage.order()
+    base = f"/v1/admin/orders/{order_id}"
+    row = (await stage.client.get(base, headers=stage.admin)).json()
+    assert row["allowedNext"] == ["cancelled", "expired", "waiting"]
+    for to in ORDER.moves:
+        found = await stage.client.get(base, headers=stage.admin)
+        if to in found.json()["allowedNext"]:
+            continue
+        refused = await stage.client.patch(
+            f"{base}/status",
+            json={"to": to, "reason": "a try", "confirmed": True},
+            headers={**stage.admin, "if-match": found.headers["etag"]},
+        )
+        assert refused.status_code in {409, 422}, (to, refused.text)
+    done, _ = await stage.bought()
+    row = (await stage.client.get(f"/v1/admin/orders/{done}", headers=stage.admin)).json()
+    assert row["allowedNext"] == []
 
 
 async def test_a_failed_item_is_taken_up_again_and_delivered(stage: "Stage") -> None:

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from bitloot.domain.hold import Hold
 from bitloot.usecases.payments.desk import RuledOrder, Ruling
-from bitloot_web.api.fields import Reason
+from bitloot_web.api.fields import OrderStatusText, Reason
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
@@ -46,7 +46,7 @@ class RuledOrderShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     """The order after a decision."""
 
     id: str
-    status: str
+    status: OrderStatusText
     failure_reason: str | None
     version: int
 

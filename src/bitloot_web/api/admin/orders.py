@@ -13,10 +13,16 @@ from bitloot.domain.address import parse_address
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.money import eur_text
 from bitloot.domain.order import OrderFile, OrderStatus
+from bitloot.domain.override import overridable
 from bitloot.ports.views.desk import AuditView, OrderLine
 from bitloot_web.api.admin.holds import HoldShown, hold_shown
 from bitloot_web.api.admin.webhooks import WebhookShown, webhook_shown
-from bitloot_web.api.fields import crypto_or_none
+from bitloot_web.api.fields import (
+    FulfilmentStateText,
+    OrderStatusText,
+    PaymentStatusText,
+    crypto_or_none,
+)
 from bitloot_web.api.orders import After, Timeline, event_shown
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
@@ -30,7 +36,7 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     id: str
     number: str
-    status: str
+    status: OrderStatusText
     failure_reason: str | None
     remarks: tuple[str, ...]
     email: str
@@ -49,7 +55,7 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gateway: str
     gateway_payment_id: str | None
     parent_payment_id: str | None
-    status: str
+    status: PaymentStatusText
     pay_currency: str
     pay_amount: str | None
     actually_paid: str | None
@@ -64,7 +70,7 @@ class FulfilmentRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     part: int
     quantity: int
     supplier: str
-    state: str
+    state: FulfilmentStateText
     blocked_reason: str | None
     last_error: str | None
     attempts: tuple[str, ...]
@@ -72,11 +78,14 @@ class FulfilmentRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class OrderDetail(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Everything about an order that the desk decides by. `version` goes into `If-Match`."""
+    """Everything about an order that the desk decides by. `version` goes into `If-Match`.
+
+    `allowedNext` are the statuses that a person may set from here.
+    """
 
     id: str
     number: str
-    status: str
+    status: OrderStatusText
     failure_reason: str | None
     remarks: tuple[str, ...]
     email: str
@@ -85,6 +94,7 @@ class OrderDetail(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: datetime
     paid_at: datetime | None
     version: int
+    allowed_next: tuple[str, ...]
     payments: tuple[PaymentRow, ...]
     fulfilments: tuple[FulfilmentRow, ...]
     holds: tuple[HoldShown, ...]
@@ -260,6 +270,7 @@ def _detail(file: OrderFile) -> OrderDetail:
         created_at=order.created_at,
         paid_at=order.paid_at,
         version=order.version,
+        allowed_next=tuple(sorted(overridable(order.status))),
         payments=tuple(
             PaymentRow(
                 id=row.id,

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar.params import FromPath
 
-from bitloot_web.api.fields import crypto_or_none
+from bitloot_web.api.fields import PaymentStatusText, crypto_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.routes import post
 
@@ -16,7 +16,7 @@ class RefreshedPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
     id: str
     order_id: str
-    status: str
+    status: PaymentStatusText
     pay_currency: str
     pay_amount: str | None
     actually_paid: str | None
