@@ -20,6 +20,7 @@ from bitloot.ports.errors import Rejected, Unavailable
 from bitloot.ports.jobs import Lease
 from bitloot.ports.supplier_catalogue import CataloguePage
 from bitloot.testing.invented_supplier import InventedSupplier
+from bitloot.usecases.catalog import Catalog, Synced
 from bitloot.usecases.catalogue_syncs import CatalogueSyncs
 from bitloot_adapters.memory.catalogue_writer import MemoryCatalogueWriter
 from bitloot_adapters.memory.rigs import MemoryStoreRig
@@ -243,6 +244,26 @@ async def test_what_a_person_confirms_to_be_gone_is_taken_away(bench: Bench) -> 
         "catalogue.vanishing-confirmed",
         confirmed.id,
     )
+
+
+async def test_a_person_at_a_terminal_is_told_and_may_confirm_too(bench: Bench) -> None:
+    before = await emptied(bench)
+    heard: list[Synced] = []
+    shelves = Catalog(
+        uow=bench.rig.uow,
+        writer=bench.syncs.catalogue_writer,
+        suppliers=bench.syncs.suppliers,
+        margin=bench.syncs.margin,
+        limits=bench.syncs.limits,
+        clock=bench.rig.now,
+        new_id=bench.rig.new_id,
+    )
+    doubted = await shelves.sync("invented", told=heard.append)
+    assert doubted.fault == f"would take {before} of {before} offers out of stock; confirm it"
+    assert of_stock(bench) == before
+    believed = await shelves.sync("invented", told=heard.append, confirmed_by="cli")
+    assert believed.fault is None
+    assert of_stock(bench) == 0
 
 
 async def test_a_confirmation_holds_for_one_run_only(bench: Bench) -> None:
