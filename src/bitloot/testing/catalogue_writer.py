@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 import pytest
 
-from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
+from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync, Unseen
 from bitloot.domain.category import Category
 from bitloot.domain.decision import Decision, Row, insert, update
 from bitloot.domain.own_product import OwnProduct, put_on_shelf
@@ -202,6 +202,20 @@ class CatalogueWriterContract(Contract):
         after = await _only(rig, Product)
         assert (after.title, after.category, after.description) == ("Ours", None, "New")
         assert len(await rig.all(ProductMedia)) == 2
+
+    async def test_pictures_of_a_person_stay_among_those_of_the_supplier(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        await merged(rig, supplied(1))
+        product = await _only(rig, Product)
+        own = ProductMedia(
+            id=rig.new_id(), product_id=product.id, kind="image", url="https://own.example/1.jpg",
+            position=9, source="custom",
+        )  # fmt: skip
+        async with rig.uow.begin() as tx:
+            await tx.record(Decision(save=(insert(own),)))
+        await merged(rig, supplied(1, media=(), title="Bare", updated_at=SAID + timedelta(hours=1)))
+        assert [each.url for each in await rig.all(ProductMedia)] == [own.url]
 
     async def test_older_news_never_replace_newer(self, rig: CatalogueWriterRig) -> None:
         await merged(rig, supplied(updated_at=SAID + timedelta(hours=1)))
@@ -437,6 +451,18 @@ class CatalogueWriterContract(Contract):
         assert (done.state, done.retired, done.version) == ("done", 1, sync.version + 1)
         with pytest.raises(Conflict):
             await rig.writer.finish(sync, at=rig.now())
+
+    async def test_a_run_takes_nothing_away_from_other_suppliers(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        other = CatalogueBatch(products=(supplied(9),))
+        await rig.writer.merge("other", other, terms=TERMS, new_id=rig.new_id, at=rig.now())
+        await merged(rig, supplied(1))
+        sync = await _running(rig)
+        assert await rig.writer.unseen(sync) == Unseen(in_stock=1, unseen=1)
+        assert await rig.writer.finish(sync, at=rig.now()) == 1
+        left = {each.supplier: each.stock for each in await rig.all(Offer)}
+        assert left == {"other": 7, SUPPLIER: 0}
 
     async def test_a_run_over_what_changed_takes_nothing_away(
         self, rig: CatalogueWriterRig
