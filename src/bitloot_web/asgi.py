@@ -45,6 +45,7 @@ from bitloot_web.api.admin import (
     products,
     reconciliation,
     refunds,
+    reservations,
     shelves,
 )
 from bitloot_web.api.admin import orders as admin_orders
@@ -103,6 +104,8 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     refunds.record_refund,
     holds.holds,
     holds.decide,
+    reservations.reservations,
+    reservations.reservation,
     admin_webhooks.webhooks,
     admin_webhooks.webhook,
     admin_webhooks.replay,

@@ -189,6 +189,8 @@ HOT: dict[str, Callable[[Shop], Awaitable[object]]] = {
 OTHERS: dict[str, Callable[[Shop], Awaitable[object]]] = {
     "webhooks": lambda shop: shop.desk.webhooks(provider="x", limit=20, after=shop.order_id),
     "webhook": lambda shop: shop.desk.webhook(shop.order_id),
+    "reservations": lambda shop: shop.desk.reservations(state="held", limit=20, after=None),
+    "reservation": lambda shop: shop.desk.reservation(shop.order_id),
     "audit": lambda shop: shop.desk.audit(limit=20, after="9"),
     "audit of an order": lambda shop: shop.desk.audit(order_id=shop.order_id, limit=9, after=None),
     "stuck": lambda shop: shop.desk.stuck(limit=5),

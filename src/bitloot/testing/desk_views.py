@@ -74,6 +74,35 @@ class DeskListsContract(Contract):
         assert (await rig.desk.holds(order_id=one.id, limit=9, after=None)).items == (closed,)
         assert (await rig.desk.holds(order_id="none", limit=9, after=None)).items == ()
 
+    async def test_reservations_are_listed_by_state_order_product_and_supplier(
+        self, rig: ViewsRig
+    ) -> None:
+        one, two = await ordered(rig), await ordered(rig)
+        (first,) = (await file_of(rig, one.id)).reservations
+        (second,) = (await file_of(rig, two.id)).reservations
+        gone = await change(rig, first, state="released")
+        assert await whole_list(lambda after: rig.desk.reservations(limit=1, after=after)) == [
+            second,
+            gone,
+        ]
+        held = await rig.desk.reservations(
+            state="held",
+            product_id=second.product_id,
+            supplier=second.supplier,
+            limit=9,
+            after=None,
+        )
+        assert held.items == (second,)
+        of_order = await rig.desk.reservations(order_id=one.id, limit=9, after=None)
+        assert of_order.items == (gone,)
+        for nothing in ("none", NOBODY):
+            none = await rig.desk.reservations(product_id=nothing, limit=9, after=None)
+            assert none.items == ()
+            assert await rig.desk.reservation(nothing) is None
+        elsewhere = await rig.desk.reservations(supplier="nowhere", limit=9, after=None)
+        assert elsewhere.items == ()
+        assert await rig.desk.reservation(gone.id) == gone
+
     async def test_webhooks_are_listed_without_bodies(self, rig: ViewsRig) -> None:
         rows, order = rows_of(rig), await ordered(rig)
         made = [
@@ -130,7 +159,8 @@ class DeskListsContract(Contract):
 
     @pytest.mark.parametrize("after", ["", "no key", "-1", "9" * 40])
     async def test_a_key_that_is_none_is_refused(self, rig: ViewsRig, after: str) -> None:
-        for read in (rig.desk.orders, rig.desk.holds, rig.desk.webhooks, rig.desk.audit):
+        desk = rig.desk
+        for read in (desk.orders, desk.holds, desk.reservations, desk.webhooks, desk.audit):
             with pytest.raises(Refused) as refused:
                 await read(limit=1, after=after)
             assert (refused.value.code, refused.value.field) == ("invalid-input", "cursor")

@@ -269,6 +269,33 @@ async def test_the_desk_is_told_which_statuses_it_may_set_and_only_those_are_tak
     assert row["allowedNext"] == []
 
 
+async def test_what_is_kept_for_orders_is_told_apart_from_the_orders_at_the_supplier(
+    stage: "Stage",
+) -> None:
+    waiting, _ = await stage.order(("own-game", 2))
+    done, _ = await stage.bought(("bought-game", 1))
+    path = "/v1/admin/reservations"
+    found = (await stage.client.get(path, headers=stage.admin)).json()["items"]
+    assert [(row["orderId"], row["state"], row["ownKeys"]) for row in found] == [
+        (done, "consumed", 0),
+        (waiting, "held", 2),
+    ]
+    for only, kept in (
+        ({"state": "held"}, [waiting]),
+        ({"order": done}, [done]),
+        ({"product": stage.bought_product}, [done]),
+        ({"supplier": "kinguin", "state": "held"}, []),
+    ):
+        page = await stage.client.get(path, params=only, headers=stage.admin)
+        assert [row["orderId"] for row in page.json()["items"]] == kept, only
+    one = await stage.client.get(f"{path}/{found[0]['id']}", headers=stage.admin)
+    (bought,) = one.json()["supplierOrders"]
+    assert bought["externalId"].startswith(one.json()["orderNumber"])
+    assert bought["supplierOrderId"] in stage.supplier.order_ids
+    assert bought["supplierOrderId"] not in {done, found[0]["id"], bought["externalId"]}
+    assert (await stage.client.get(f"{path}/{done}", headers=stage.admin)).status_code == 404
+
+
 async def test_a_failed_item_is_taken_up_again_and_delivered(stage: "Stage") -> None:
     stage.supplier.next_order(NextOrder(refuse="invalid"))
     order_id, token = await stage.order(("bought-game", 1))

@@ -13,6 +13,7 @@ from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile
 from bitloot.domain.reactions import JobKind
 from bitloot.domain.reconciliation import ReconciliationBreak
+from bitloot.domain.reservation import Reservation
 from bitloot.ports.views.paging import Page
 
 # A mail that is being sent for longer than this has lost its sender.
@@ -115,6 +116,23 @@ class DeskViews(Protocol):
         after: str | None,
     ) -> Page[Hold]:
         """Holds, all or in a state or of an order."""
+        ...
+
+    async def reservations(
+        self,
+        *,
+        state: str | None = None,
+        order_id: str | None = None,
+        product_id: str | None = None,
+        supplier: str | None = None,
+        limit: int,
+        after: str | None,
+    ) -> Page[Reservation]:
+        """Goods kept for orders, all or in a state, of an order, a product or a supplier."""
+        ...
+
+    async def reservation(self, reservation_id: str) -> Reservation | None:
+        """One reservation."""
         ...
 
     async def webhooks(

@@ -12,6 +12,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import Order, OrderFile, OrderItem
 from bitloot.domain.payment import Payment
 from bitloot.domain.reconciliation import ReconciliationBreak
+from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.views.desk import (
@@ -79,6 +80,31 @@ class MemoryDeskViews:
             if state in {None, hold.state} and order_id in {None, hold.order_id}
         )
         return _newest(found, limit, after, lambda hold: hold)
+
+    async def reservations(
+        self,
+        *,
+        state: str | None = None,
+        order_id: str | None = None,
+        product_id: str | None = None,
+        supplier: str | None = None,
+        limit: int,
+        after: str | None,
+    ) -> Page[Reservation]:
+        """Reservations, newest first."""
+        found = (
+            row
+            for row in self._tables.all(Reservation)
+            if state in {None, row.state}
+            and order_id in {None, row.order_id}
+            and product_id in {None, row.product_id}
+            and supplier in {None, row.supplier}
+        )
+        return _newest(found, limit, after, lambda row: row)
+
+    async def reservation(self, reservation_id: str) -> Reservation | None:
+        """One reservation."""
+        return self._tables.get(Reservation, reservation_id)
 
     async def webhooks(
         self,

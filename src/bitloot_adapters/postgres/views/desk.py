@@ -25,6 +25,7 @@ from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.reconciliation import ReconciliationBreak
+from bitloot.domain.reservation import Reservation
 from bitloot.ports.views.desk import (
     SENDING_TOO_LONG,
     AuditView,
@@ -35,7 +36,7 @@ from bitloot.ports.views.desk import (
 )
 from bitloot.ports.views.invariants import SEVERAL_MAILS, SOON
 from bitloot.ports.views.paging import Page, id_after, number_after, page_of
-from bitloot_adapters.postgres.order_reads import HOLD, ID
+from bitloot_adapters.postgres.order_reads import HOLD, ID, RESERVATION
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.rows import codec
 from bitloot_adapters.postgres.statements import Statement, Values, ask, compiled, is_id
@@ -218,9 +219,14 @@ _ORDERS: Final = _Kind(
     lambda line: line.id,
 )
 _HOLDS: Final = _Kind(holds, HOLD.columns, HOLD.row, lambda hold: hold.id)
+_RESERVATIONS: Final = _Kind(reservations, RESERVATION.columns, RESERVATION.row, lambda row: row.id)
+_ONE_RESERVATION: Final = compiled(
+    select(*RESERVATION.columns).where(reservations.c.id == bindparam("reservation_id", type_=ID))
+)
 _WEBHOOKS: Final = _Kind(webhook_logs, _WEBHOOK, _webhook, lambda hook: hook.id)
 _COLUMNS: Final = {
-    kind.table.name: (kind.table, kind.columns) for kind in (_ORDERS, _HOLDS, _WEBHOOKS)
+    kind.table.name: (kind.table, kind.columns)
+    for kind in (_ORDERS, _HOLDS, _RESERVATIONS, _WEBHOOKS)
 }
 
 
@@ -265,6 +271,30 @@ class PostgresDeskViews:
     ) -> Page[Hold]:
         only = {"state": state, "order_id": order_id}
         return await self._page(_HOLDS, only, limit, after)
+
+    async def reservations(
+        self,
+        *,
+        state: str | None = None,
+        order_id: str | None = None,
+        product_id: str | None = None,
+        supplier: str | None = None,
+        limit: int,
+        after: str | None,
+    ) -> Page[Reservation]:
+        only = {
+            "state": state,
+            "order_id": order_id,
+            "product_id": product_id,
+            "supplier": supplier,
+        }
+        return await self._page(_RESERVATIONS, only, limit, after)
+
+    async def reservation(self, reservation_id: str) -> Reservation | None:
+        if not is_id(reservation_id):
+            return None
+        (rows,) = await self._database.read(ask(_ONE_RESERVATION, reservation_id=reservation_id))
+        return RESERVATION.row(rows[0]) if rows else None
 
     async def webhooks(
         self,
@@ -357,7 +387,7 @@ class PostgresDeskViews:
     ) -> Page[T]:
         before = id_after(after)
         values: dict[str, object] = {n: value for n, value in only.items() if value is not None}
-        if not is_id(only.get("order_id") or _ANY_ID):
+        if not all(is_id(only.get(name) or _ANY_ID) for name in ("order_id", "product_id")):
             return Page((), None)
         statement = _list(kind.table.name, tuple(values), after=before is not None)
         if before is not None:
