@@ -312,9 +312,10 @@ async def faulted(shop: Shop, count: int) -> tuple[int, list[str]]:
         one = invented.product(place)
         assert one is not None
         words = one.title.removesuffix(" CD Key").split()
-        at = next((n for n, word in enumerate(words) if len(word) >= 5), None)
-        if at is None:
+        long = [n for n, word in enumerate(words) if len(word) >= 5 and word.isalpha()]
+        if not long:
             continue
+        at = drawn.choice(long)
         words[at] = slipped(words[at], drawn)
         text = " ".join(words)
         shelf = await shop.views.products(ShelfQuery(text=text), limit=10, after=None)
@@ -327,16 +328,19 @@ async def faulted(shop: Shop, count: int) -> tuple[int, list[str]]:
 
 def slipped(word: str, drawn: random.Random) -> str:
     """The word with a letter wrong, missing or doubled, or two swapped."""
-    place = drawn.randrange(len(word) - 1)
-    before, here, after = word[:place], word[place], word[place + 1 :]
-    return drawn.choice(
-        (
-            before + drawn.choice("aeioustrnl") + after,
-            before + after,
-            before + here + here + after,
-            before + after[0] + here + after[1:],
+    slip = word
+    while slip == word:
+        place = drawn.randrange(len(word) - 1)
+        before, here, after = word[:place], word[place], word[place + 1 :]
+        slip = drawn.choice(
+            (
+                before + drawn.choice("aeioustrnl") + after,
+                before + after,
+                before + here + here + after,
+                before + after[0] + here + after[1:],
+            )
         )
-    )
+    return slip
 
 
 async def test_nine_of_ten_titles_with_a_slip_find_their_product_among_the_first_ten(
