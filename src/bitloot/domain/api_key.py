@@ -15,8 +15,8 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.roles import Actor, Permission, Role, permissions_of, scopes_allowed
 
 SECRET_BYTES: Final = 32
+PREFIX_BYTES: Final = 4
 LONGEST_NAME: Final = 100
-_PREFIX: Final = 8
 _TEXT: Final = re.compile(r"blk_([0-9a-f]{8})_([0-9a-f]{64})")
 
 
@@ -68,7 +68,7 @@ def made(
     at: datetime,
     limits: Limits,
 ) -> tuple[NewKey, Decision]:
-    """A new key; `random` are `SECRET_BYTES` and as many more as its prefix needs.
+    """A new key; `random` are `SECRET_BYTES` and `PREFIX_BYTES` more.
 
     `alive` of its maker's keys there are already. Raises Refused `beyond-your-rights`,
     `too-many-api-keys` or `invalid-input`.
@@ -81,7 +81,7 @@ def made(
     if alive >= limits.api_keys_per_user:
         raise Refused("too-many-api-keys")
     text = random.hex()
-    secret, prefix = text[: 2 * SECRET_BYTES], text[2 * SECRET_BYTES :][:_PREFIX]
+    secret, prefix = text[: 2 * SECRET_BYTES], text[2 * SECRET_BYTES :]
     key = ApiKey(
         id=key_id,
         name=title,

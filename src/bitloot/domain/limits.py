@@ -36,8 +36,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     access_token_life: timedelta = 15 * _M
     refresh_token_life: timedelta = 7 * _D
     refresh_grace: timedelta = 10 * _S
+    session_cache: timedelta = 30 * _S
     sessions_per_user: int = 50
+    claims_per_sign_in: int = 500
     deletion_grace: timedelta = 30 * _D
+    deletions_per_sweep: int = 200
     recovery_cooling: timedelta = 24 * _H
     recovery_proofs_min: int = 2
     recovery_proofs_max: int = 3
@@ -202,6 +205,7 @@ CAPS: Final[dict[str, timedelta | int | Decimal]] = {
     "order_session_life": _H,
     "access_token_life": 15 * _M,
     "refresh_token_life": 7 * _D,
+    "session_cache": 60 * _S,
     "mail_same_key": 23 * _H,
 }
 

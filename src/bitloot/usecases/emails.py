@@ -1,6 +1,7 @@
 """Mails: rendered once and stored, sent once, and what the provider says of them later.
 
-A mail holds no secret, except a one-time code: that is derived anew at sending and never stored.
+A mail holds no secret, except a one-time code or a signed link: that is derived anew at sending and
+never stored.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,10 +11,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from bitloot.domain.account_links import AccountLinks
 from bitloot.domain.backoff import fraction, outage_pause
 from bitloot.domain.decision import Decision, insert, update
 from bitloot.domain.delivery import is_delivered
-from bitloot.domain.email import Email, EmailKind, Suppression
+from bitloot.domain.email import CODE_KINDS, LINK_KINDS, Email, EmailKind, Suppression
 from bitloot.domain.failpoints import (
     AFTER_SENT_COMMIT,
     MAIL_ACCEPTED_BEFORE_SENT,
@@ -41,7 +43,7 @@ _PERMANENT: Final = "/permanent"
 
 @dataclass(frozen=True, kw_only=True)
 class Emails:
-    """`public_url` is where the links in mails lead; `code_of` derives re-entry codes."""
+    """`public_url` is where the links in mails lead; `code_of` derives codes, `links` signs."""
 
     uow: UnitOfWork
     intake: Intake
@@ -56,6 +58,7 @@ class Emails:
     limits: Limits
     failpoint: FailPoint
     public_url: str
+    links: AccountLinks
 
     async def send(self, lease: Lease) -> None:
         """Job `send_email`, ref `<kind>/<subject id>/<n>`: T11, the mail, T12."""
@@ -217,15 +220,10 @@ class Emails:
                 text=email.text,
                 kind=email.kind,
             )
-        is_over = self.clock() >= email.created_at + self.limits.otp_life
-        if email.kind != "reentry-code" or email.order_id is None or is_over:
+        facts = await self._secret_facts(email)
+        if facts is None:
             return None
-        async with self.uow.begin() as tx:
-            file = await tx.orders.file(email.order_id)
-        if file is None:
-            return None
-        _, challenge = email_kind(email.key)
-        rendered = self.render(self._facts(email.kind, file, code=self.code_of(challenge)))
+        rendered = self.render(facts)
         return Message(
             to=email.to,
             subject=rendered.subject,
@@ -233,6 +231,37 @@ class Emails:
             text=rendered.text,
             kind=email.kind,
         )
+
+    async def _secret_facts(self, email: Email) -> EmailFacts | None:
+        """What a mail with a code or a signed link says; None when that opens nothing any more."""
+        _, subject = email_kind(email.key)
+        if email.kind in LINK_KINDS:
+            return await self._link_facts(email.kind, subject)
+        if email.kind not in CODE_KINDS or self.clock() >= email.created_at + self.limits.otp_life:
+            return None
+        code = self.code_of(subject)
+        if email.order_id is None:
+            minutes = int(self.limits.otp_life.total_seconds() // 60)
+            return EmailFacts(
+                kind=email.kind, public_url=self.public_url, code=code, code_minutes=minutes
+            )
+        async with self.uow.begin() as tx:
+            file = await tx.orders.file(email.order_id)
+        return None if file is None else self._facts(email.kind, file, code=code)
+
+    async def _link_facts(self, kind: EmailKind, subject: str) -> EmailFacts | None:
+        async with self.uow.begin() as tx:
+            if kind == "deletion-requested":
+                deletion = await tx.people.deletion(subject)
+                if deletion is None or deletion.state != "requested":
+                    return None
+                due, link = deletion.due_at, self.links.to_cancel(deletion)
+            else:
+                recovery = await tx.people.recovery(subject)
+                if recovery is None or recovery.state != "open":
+                    return None
+                due, link = recovery.ready_at, self.links.to_stop(recovery)
+        return EmailFacts(kind=kind, public_url=self.public_url, due=due, action_link=link)
 
     async def _rejected(self, lease: Lease, attempt: Try, error: Rejected) -> None:
         if error.reason == "credentials":
