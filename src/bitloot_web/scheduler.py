@@ -30,10 +30,11 @@ _EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """A sweep named `name`, due at every multiple of `every`."""
+    """A sweep named `name`, due at every multiple of `every`, and `later` than that (UTC)."""
 
     name: str
     every: timedelta
+    later: timedelta = timedelta(0)
 
 
 def ticks(limits: Limits, suppliers: Sequence[str]) -> tuple[Tick, ...]:
@@ -45,6 +46,7 @@ def ticks(limits: Limits, suppliers: Sequence[str]) -> tuple[Tick, ...]:
         Tick("redrive", timedelta(minutes=1)),
         Tick("invariants", timedelta(minutes=5)),
         Tick("housekeeping", timedelta(hours=1)),
+        Tick("deletions", timedelta(days=1), later=timedelta(hours=2)),
         Tick("objects", limits.reconcile_interval),
         *(Tick(f"reconcile-{name}", limits.reconcile_interval) for name in suppliers),
         *(Tick(f"catalogue-{name}", limits.catalogue_full) for name in bought),
@@ -67,7 +69,7 @@ def at_start(limits: Limits, suppliers: Sequence[str]) -> tuple[Tick, ...]:
 
 def last_due(tick: Tick, at: datetime) -> datetime:
     """The latest time at or before `at` at which the tick was due."""
-    return at - (at - _EPOCH) % tick.every
+    return at - (at - _EPOCH - tick.later) % tick.every
 
 
 class Scheduler:

@@ -17,7 +17,10 @@ from bitloot.ports.views.assortment import AssortmentViews
 from bitloot.ports.views.catalog import CatalogViews
 from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
+from bitloot.ports.views.people import PeopleViews
+from bitloot.usecases.accounts import Accounts
 from bitloot.usecases.aftercare import Aftercare
+from bitloot.usecases.api_keys import ApiKeys
 from bitloot.usecases.assortment.products import Products
 from bitloot.usecases.assortment.rules import Rules
 from bitloot.usecases.assortment.shelves import Shelves
@@ -26,18 +29,24 @@ from bitloot.usecases.assortment.suppliers import SupplierDesk
 from bitloot.usecases.catalogue_syncs import CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
+from bitloot.usecases.email_changes import EmailChanges
 from bitloot.usecases.emails import Emails
 from bitloot.usecases.fulfilment import FulfilmentJob
+from bitloot.usecases.identity import Identity
 from bitloot.usecases.inventory import Inventory
+from bitloot.usecases.mailed_codes import MailedCodes
 from bitloot.usecases.payments.applying import Applying
 from bitloot.usecases.payments.desk import MoneyDesk
 from bitloot.usecases.payments.intake import WebhookIntake
 from bitloot.usecases.payments.opening import Opening
 from bitloot.usecases.reconciliation import Reconciliation
+from bitloot.usecases.recoveries import Recoveries
 from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
+from bitloot.usecases.standing import Standing
 from bitloot.usecases.supplier_hints import SupplierHints
+from bitloot.usecases.user_desk import UserDesk
 from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_web.metrics import Metrics
 from bitloot_web.order_session import OrderSessions
@@ -55,6 +64,7 @@ class Views:
     catalog: CatalogViews
     desk: DeskViews
     assortment: AssortmentViews
+    people: PeopleViews
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +124,15 @@ class Shop:
     catalogue_syncs: CatalogueSyncs
     repeats: Repeats
     dead_letters: DeadLetters
+    # people
+    codes: MailedCodes
+    identity: Identity
+    accounts: Accounts
+    email_changes: EmailChanges
+    recoveries: Recoveries
+    user_desk: UserDesk
+    api_keys: ApiKeys
+    standing: Standing
     # the edge
     sessions: OrderSessions
     rate_limiter: RateLimiter

@@ -33,6 +33,7 @@ from bitloot_adapters.postgres.views.assortment import PostgresAssortmentViews
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
+from bitloot_adapters.postgres.views.people import PostgresPeopleViews
 from bitloot_adapters.redis.cache import RedisCache
 from bitloot_adapters.redis.connection import open_redis
 from bitloot_adapters.redis.otp_store import RedisOtpStore
@@ -281,6 +282,7 @@ def _on_servers(
             catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
             desk=PostgresDeskViews(database, limits=limits),
             assortment=PostgresAssortmentViews(database),
+            people=PostgresPeopleViews(database),
         ),
         gateway=GATEWAY,
         rate_limiter=RedisRateLimiter(redis, pepper=b"a pepper of the limits"),

@@ -41,6 +41,7 @@ from bitloot_adapters.postgres.views.assortment import PostgresAssortmentViews
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
+from bitloot_adapters.postgres.views.people import PostgresPeopleViews
 from bitloot_web.composition.assembly import build_shop, job_handlers
 from bitloot_web.composition.memory import GATEWAY, SUPPLIER, memory_neighbours
 from bitloot_web.composition.neighbours import Neighbours, unarmed
@@ -327,6 +328,7 @@ def _neighbours(
             catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),
             desk=PostgresDeskViews(database, limits=limits),
             assortment=PostgresAssortmentViews(database),
+            people=PostgresPeopleViews(database),
         ),
         clock=clock.now,
         boot_clock=boot_seconds,

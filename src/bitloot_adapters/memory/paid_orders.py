@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from bitloot.domain.account_links import AccountLinks
 from bitloot.domain.address import parse_address
 from bitloot.domain.decision import Decision, Event, insert
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
@@ -53,6 +54,9 @@ MOST_JOBS: Final = 2000
 
 def _nothing() -> None:
     """What happens at a fail-point where nothing was asked for."""
+
+
+PUBLIC_URL: Final = "https://shop.example"
 
 
 class Crash(BaseException):
@@ -169,7 +173,10 @@ class PaidOrders:
             random_bytes=self.random,
             limits=limits,
             failpoint=self.failpoint,
-            public_url="https://shop.example",
+            public_url=PUBLIC_URL,
+            links=AccountLinks(
+                deletion_key=self.random(32), recovery_key=self.random(32), public_url=PUBLIC_URL
+            ),
         )
 
     def _open_sweeps(self, suppliers: Mapping[str, Supplier]) -> None:

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import TypeVar
 
+from bitloot.domain.account_links import AccountLinks
 from bitloot.domain.reactions import JobKind
+from bitloot.usecases.account_mails import AccountMails
+from bitloot.usecases.accounts import DELETION_SWEEP, Accounts
 from bitloot.usecases.aftercare import Aftercare
+from bitloot.usecases.api_keys import ApiKeys
 from bitloot.usecases.assortment.products import Products
 from bitloot.usecases.assortment.rules import Rules
 from bitloot.usecases.assortment.shelves import Shelves
@@ -18,21 +22,27 @@ from bitloot.usecases.assortment.suppliers import SupplierDesk
 from bitloot.usecases.catalogue_syncs import NEWS_SWEEP, SYNC_SWEEP, CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
+from bitloot.usecases.email_changes import EmailChanges
 from bitloot.usecases.emails import Emails
 from bitloot.usecases.fulfilment import Desk, FulfilmentJob
 from bitloot.usecases.housekeeping import Housekeeping
+from bitloot.usecases.identity import Identity
 from bitloot.usecases.invariants import InvariantWatch
 from bitloot.usecases.inventory import Inventory
+from bitloot.usecases.mailed_codes import HideAddress, MailedCodes
 from bitloot.usecases.payments.applying import Applying
 from bitloot.usecases.payments.desk import MoneyDesk
 from bitloot.usecases.payments.intake import WebhookIntake
 from bitloot.usecases.payments.opening import Opening
 from bitloot.usecases.push import Push
 from bitloot.usecases.reconciliation import OBJECT_SWEEP, SUPPLIER_SWEEP, Reconciliation
+from bitloot.usecases.recoveries import Recoveries
 from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
+from bitloot.usecases.standing import Standing
 from bitloot.usecases.supplier_hints import SupplierHints
+from bitloot.usecases.user_desk import UserDesk
 from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_adapters.email_templates.render import load_email_templates, render_email
 from bitloot_web.composition.counting import CountedUnitOfWork, DecisionCounter
@@ -58,6 +68,8 @@ class Signing:
     signer: ReceiptSigner
     link_secret: bytes = field(repr=False)
     sessions: OrderSessions
+    links: AccountLinks
+    hide: HideAddress
     edge: Edge
 
 
@@ -72,6 +84,12 @@ def signing(settings: Settings) -> Signing:
         sessions=OrderSessions(
             keys.derive(secret, keys.ORDER_SESSION), issuer=settings.public_url, limits=limits
         ),
+        links=AccountLinks(
+            deletion_key=keys.derive(secret, keys.ACCOUNT_DELETION),
+            recovery_key=keys.derive(secret, keys.ACCOUNT_RECOVERY),
+            public_url=settings.public_url,
+        ),
+        hide=keys.hiding(keys.derive(secret, keys.HIDDEN_ADDRESS)),
         edge=_edge(settings, signer),
     )
 
@@ -107,6 +125,7 @@ def build_shop(
             render=render_email,
             code_of=codes.code_of,
             public_url=settings.public_url,
+            links=made.links,
         ),
         applying=over(Applying, near, wholesale_limits=wholesale),
         fulfilment=FulfilmentJob(over(Desk, near)),
@@ -122,6 +141,7 @@ def build_shop(
         catalogue_syncs=over(CatalogueSyncs, near, margin=settings.margin),
         repeats=over(Repeats, near),
         dead_letters=over(DeadLetters, near),
+        **vars(people(near, settings, made)),
         sessions=made.sessions,
         rate_limiter=near.rate_limiter,
         captcha=near.captcha,
@@ -132,6 +152,46 @@ def build_shop(
         new_id=near.new_id,
         edge=made.edge,
         probes=near.probes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _People:
+    codes: MailedCodes
+    identity: Identity
+    accounts: Accounts
+    email_changes: EmailChanges
+    recoveries: Recoveries
+    user_desk: UserDesk
+    api_keys: ApiKeys
+    standing: Standing
+
+
+def people(near: Neighbours, settings: Settings, made: Signing) -> _People:
+    """The use cases of accounts."""
+    mails = AccountMails(
+        mailer=near.mailer.name,
+        render=render_email,
+        public_url=settings.public_url,
+        new_id=near.new_id,
+    )
+    codes = over(
+        MailedCodes,
+        near,
+        mails=mails,
+        code_of=made.codes.code_of,
+        digest_of=made.codes.digest_of,
+        hide=made.hide,
+    )
+    return _People(
+        codes=codes,
+        identity=over(Identity, near, codes=codes, hide=made.hide),
+        accounts=over(Accounts, near, mails=mails, links=made.links, hide=made.hide),
+        email_changes=over(EmailChanges, near, codes=codes, mails=mails, hide=made.hide),
+        recoveries=over(Recoveries, near, mails=mails, links=made.links, hide=made.hide),
+        user_desk=over(UserDesk, near),
+        api_keys=over(ApiKeys, near),
+        standing=Standing(near.views.people, near.clock, near.limits),
     )
 
 
@@ -183,6 +243,7 @@ def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
         "redrive": house.redrive,
         "housekeeping": house.keep_house,
         "invariants": invariant_watch(near, shop.metrics).run,
+        DELETION_SWEEP: shop.accounts.run_due,
         OBJECT_SWEEP: shop.reconciliation.compare_objects,
         f"{SUPPLIER_SWEEP}{ANY}": shop.reconciliation.compare_orders,
         f"{SYNC_SWEEP}{ANY}": shop.catalogue_syncs.tick,

@@ -29,6 +29,7 @@ from bitloot_adapters.memory.views.assortment import MemoryAssortmentViews
 from bitloot_adapters.memory.views.catalog import MemoryCatalogViews
 from bitloot_adapters.memory.views.desk import MemoryDeskViews
 from bitloot_adapters.memory.views.orders import MemoryOrderViews
+from bitloot_adapters.memory.views.people import MemoryPeopleViews
 from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.shop import Views
 
@@ -143,4 +144,5 @@ def _views(store: MemoryStore, limits: Limits) -> Views:
         ),
         desk=MemoryDeskViews(store, limits=limits),
         assortment=MemoryAssortmentViews(store),
+        people=MemoryPeopleViews(store),
     )

@@ -37,6 +37,7 @@ from bitloot_adapters.postgres.views.assortment import PostgresAssortmentViews
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
+from bitloot_adapters.postgres.views.people import PostgresPeopleViews
 from bitloot_adapters.redis.cache import RedisCache
 from bitloot_adapters.redis.connection import open_redis
 from bitloot_adapters.redis.otp_store import RedisOtpStore
@@ -229,6 +230,7 @@ def _neighbours(
             ),
             desk=PostgresDeskViews(database, limits=limits),
             assortment=PostgresAssortmentViews(database),
+            people=PostgresPeopleViews(database),
         ),
         gateways=opened.gateways,
         gateway=settings.gateways[0],

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Final
 
 ORDER_SESSION: Final = "order-session-jwt"
@@ -10,7 +11,19 @@ ONE_TIME_CODE: Final = "one-time-code"
 RECEIPT: Final = "receipt"
 CURSOR: Final = "list-cursor"
 CLIENT: Final = "client-digest"
+ACCOUNT_DELETION: Final = "account-deletion-link"
+ACCOUNT_RECOVERY: Final = "account-recovery-link"
+HIDDEN_ADDRESS: Final = "hidden-address"
 RATE_LIMIT: Final = "rate-limit-subject"
+
+
+def hiding(key: bytes) -> Callable[[str], str]:
+    """A keyed hash of an address's key, as text that is no address."""
+
+    def hide(address_key: str) -> str:
+        return f"hidden:{hmac.new(key, address_key.encode(), hashlib.sha256).hexdigest()}"
+
+    return hide
 
 
 def derive(secret: str, purpose: str) -> bytes:
