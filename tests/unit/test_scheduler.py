@@ -39,10 +39,23 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.parametrize(
+    ("at", "due"),
+    [
+        (datetime(2026, 3, 2, 1, 59, 59, tzinfo=UTC), datetime(2026, 3, 1, 2, tzinfo=UTC)),
+        (datetime(2026, 3, 2, 2, tzinfo=UTC), datetime(2026, 3, 2, 2, tzinfo=UTC)),
+        (datetime(2026, 3, 29, 23, tzinfo=UTC), datetime(2026, 3, 29, 2, tzinfo=UTC)),
+    ],
+)
+def test_accounts_are_deleted_at_two_in_the_morning_utc(at: datetime, due: datetime) -> None:
+    (daily,) = (tick for tick in ticks(LIMITS, []) if tick.name == "deletions")
+    assert last_due(daily, at) == due
+
+
 def test_there_is_a_reconciliation_for_each_supplier() -> None:
     names = [tick.name for tick in ticks(LIMITS, ["kinguin", "custom"])]
     assert names == [
-        *("redrive", "invariants", "housekeeping", "objects"),
+        *("redrive", "invariants", "housekeeping", "deletions", "objects"),
         *("reconcile-kinguin", "reconcile-custom"),
         *("catalogue-kinguin", "news-kinguin"),
     ]

@@ -83,7 +83,7 @@ _KEY_STATE: Final = compiled(
         api_keys.c.last_used_at,
     )
     .select_from(api_keys.join(users, users.c.id == api_keys.c.created_by))
-    .where(api_keys.c.digest == bindparam("digest", type_=Text))
+    .where(api_keys.c["digest"] == bindparam("digest", type_=Text))
 )
 _OWNER: Final = compiled(
     select(order_claims.c.user_id).where(order_claims.c.id == bindparam("row_id", type_=ID))
