@@ -4,7 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-PORTS = {"nowpayments": 9101, "kinguin": 9102, "resend": 9103}
+PORTS = {"nowpayments": 9101, "kinguin": 9102, "resend": 9103, "turnstile": 9104}
 
 
 @click.command(
@@ -13,12 +13,14 @@ PORTS = {"nowpayments": 9101, "kinguin": 9102, "resend": 9103}
 )
 @click.argument("name", type=click.Choice(tuple(PORTS)))
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, help="9101 NOWPayments, 9102 Kinguin, 9103 Resend.")
+@click.option(
+    "--port", type=int, help="9101 NOWPayments, 9102 Kinguin, 9103 Resend, 9104 Turnstile."
+)
 @click.option(
     "--config", default="{}", help="A JSON object, or @FILE with one; the fields of its config."
 )
 def sandbox(name: str, host: str, port: int | None, config: str) -> None:
-    """Run a stand-in of NOWPayments, Kinguin or Resend, with a control door under /_control."""
+    """Run a stand-in of NOWPayments, Kinguin, Resend or Turnstile, with a door at /_control."""
     import uvicorn
 
     from bitloot_web.composition.sandboxes import BadSandboxConfigError, sandbox_app

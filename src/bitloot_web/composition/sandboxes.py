@@ -11,8 +11,10 @@ from bitloot_adapters.sandbox.nowpayments import app as nowpayments
 from bitloot_adapters.sandbox.nowpayments.config import NowPaymentsSandboxConfig
 from bitloot_adapters.sandbox.resend import app as resend
 from bitloot_adapters.sandbox.resend.config import ResendSandboxConfig
+from bitloot_adapters.sandbox.turnstile import app as turnstile
+from bitloot_adapters.sandbox.turnstile.config import TurnstileSandboxConfig
 
-NAMES: Final = ("nowpayments", "kinguin", "resend")
+NAMES: Final = ("nowpayments", "kinguin", "resend", "turnstile")
 
 
 class BadSandboxConfigError(ValueError):
@@ -29,6 +31,8 @@ def sandbox_app(name: str, config: bytes) -> Litestar:
             return nowpayments.build_app(msgspec.json.decode(config, type=NowPaymentsSandboxConfig))
         if name == "kinguin":
             return kinguin.build_app(msgspec.json.decode(config, type=KinguinSandboxConfig))
+        if name == "turnstile":
+            return turnstile.build_app(msgspec.json.decode(config, type=TurnstileSandboxConfig))
         return resend.build_app(msgspec.json.decode(config, type=ResendSandboxConfig))
     except (msgspec.DecodeError, ValueError) as error:
         raise BadSandboxConfigError(str(error)) from None

@@ -1,9 +1,5 @@
-"""Reads a whole request, writes a whole reply, or breaks the connection without one."""
+"""Reads a whole request and writes a whole reply."""
 
-import asyncio
-from typing import Final, Protocol, runtime_checkable
-
-import httpx
 import msgspec
 from litestar.types import (
     ASGIApp,
@@ -18,8 +14,6 @@ from litestar.types import (
 
 from bitloot_adapters.sandbox.resend.reply import Reply
 
-_HANG_UP_SECONDS: Final = 2.0
-
 
 class RequestTooLargeError(Exception):
     """The body is longer than the server takes."""
@@ -32,11 +26,6 @@ class Call(msgspec.Struct, frozen=True):
     path: str
     headers: dict[str, str]
     body: bytes
-
-
-@runtime_checkable
-class _Abortable(Protocol):
-    def abort(self) -> None: ...
 
 
 async def read_call(scope: HTTPScope, receive: Receive, limit: int) -> Call:
@@ -96,20 +85,3 @@ async def write_reply(send: Send, reply: Reply) -> None:
         }
     )
     await send({"type": "http.response.body", "body": reply.body, "more_body": False})
-
-
-async def hang_up(receive: Receive) -> None:
-    """Close the socket with nothing written; in one process, fail as a closed socket would.
-
-    Raises:
-        httpx.RemoteProtocolError: there is no socket (the application is called in-process).
-
-    """
-    owner: object = getattr(receive, "__self__", None)
-    transport: object = getattr(owner, "transport", None)
-    if not isinstance(transport, _Abortable):
-        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-    transport.abort()
-    async with asyncio.timeout(_HANG_UP_SECONDS):
-        while (await receive())["type"] != "http.disconnect":
-            continue

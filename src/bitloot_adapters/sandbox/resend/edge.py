@@ -6,12 +6,12 @@ from typing import Final
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
+from bitloot_adapters.sandbox.hanging_up import hang_up
 from bitloot_adapters.sandbox.resend.config import ApiKey
 from bitloot_adapters.sandbox.resend.connection import (
     Call,
     RequestTooLargeError,
     ask,
-    hang_up,
     read_call,
     write_reply,
 )

@@ -1,0 +1,1 @@
+"""A wire-faithful, stateful stand-in for the server side of Cloudflare Turnstile."""
