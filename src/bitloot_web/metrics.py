@@ -48,6 +48,9 @@ class Metrics:
 
         self.otp_issued = counter("bitloot_otp_issued", "One-time codes issued")
         self.otp_verified = counter("bitloot_otp_verified", "One-time codes that were right")
+        self.captcha = counter(
+            "bitloot_captcha", "Captcha tokens that were looked at, by how it ended", ("ending",)
+        )
         self.invalid_hmac = counter(
             "bitloot_invalid_hmac", "Webhooks whose signature did not match", by_provider
         )

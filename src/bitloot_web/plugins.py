@@ -1,7 +1,7 @@
 """Finding the chosen plugins behind their entry points and checking their settings.
 
 Our own adapters come through the same door as those of an outside package: an entry point in one
-of the four groups of `bitloot.ports.plugin`.
+of the groups of `bitloot.ports.plugin`.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,11 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from bitloot.ports.captcha import Captcha
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.mailer import Mailer
 from bitloot.ports.payment_gateway import PaymentGateway
-from bitloot.ports.plugin import GATEWAYS, KEY_VAULTS, MAILERS, SUPPLIERS, Plugin
+from bitloot.ports.plugin import CAPTCHAS, GATEWAYS, KEY_VAULTS, MAILERS, SUPPLIERS, Plugin
 from bitloot.ports.supplier import Supplier
 from bitloot_web.settings import (
     LIMIT_PREFIX,
@@ -31,7 +32,9 @@ from bitloot_web.settings import (
 P = TypeVar("P")
 P_co = TypeVar("P_co", covariant=True)
 
-GROUPS: Final = (GATEWAYS, SUPPLIERS, KEY_VAULTS, MAILERS)
+GROUPS: Final = (GATEWAYS, SUPPLIERS, KEY_VAULTS, MAILERS, CAPTCHAS)
+# The word for leaving out what a shop may do without.
+NONE: Final = "none"
 
 
 class Chosen(msgspec.Struct, Generic[P_co], frozen=True):
@@ -42,12 +45,18 @@ class Chosen(msgspec.Struct, Generic[P_co], frozen=True):
 
 
 class ChosenPlugins(msgspec.Struct, frozen=True, kw_only=True):
-    """Every plugin that the settings name, ready to be opened."""
+    """Every plugin that the settings name, ready to be opened. `captcha` may be left out."""
 
     gateways: tuple[Chosen[PaymentGateway], ...]
     suppliers: tuple[Chosen[Supplier], ...]
     key_vault: Chosen[KeyVault]
     mailer: Chosen[Mailer]
+    captcha: Chosen[Captcha] | None
+
+    def everyone(self) -> tuple[Chosen[object], ...]:
+        """All of them, of whatever kind."""
+        one = () if self.captcha is None else (self.captcha,)
+        return (*self.gateways, *self.suppliers, self.key_vault, self.mailer, *one)
 
 
 class Configuration(msgspec.Struct, frozen=True):
@@ -90,6 +99,9 @@ def choose(choice: Choice, environment: Environment) -> ChosenPlugins | None:
     ]
     vault: Chosen[KeyVault] | None = _choose(KEY_VAULTS, choice.key_vault, asked)
     mailer: Chosen[Mailer] | None = _choose(MAILERS, choice.mailer, asked)
+    captcha: Chosen[Captcha] | None = (
+        None if choice.captcha == NONE else _choose(CAPTCHAS, choice.captcha, asked)
+    )
     _know_the_others(asked)
     if environment.faults or vault is None or mailer is None:
         return None
@@ -98,6 +110,7 @@ def choose(choice: Choice, environment: Environment) -> ChosenPlugins | None:
         suppliers=tuple(chosen for chosen in suppliers if chosen),
         key_vault=vault,
         mailer=mailer,
+        captcha=captcha,
     )
 
 
@@ -136,7 +149,7 @@ def _load(installed: EntryPoints, group: str, name: str) -> Plugin[P] | None:
 def _know_the_others(asked: _Asked) -> None:
     """Variables of installed but unchosen plugins are no mistakes: several shops share one file."""
     choice = asked.choice
-    chosen = {*choice.gateways, *choice.suppliers, choice.key_vault, choice.mailer}
+    chosen = {*choice.gateways, *choice.suppliers, choice.key_vault, choice.mailer, choice.captcha}
     for group in GROUPS:
         for name in _names(asked.installed, group):
             if name not in chosen:
@@ -151,13 +164,7 @@ def shown(configuration: Configuration) -> dict[str, str]:
     found = _shown(settings, PREFIX, SECRETS)
     del found[f"{PREFIX}LIMITS"]
     found |= _shown(settings.limits, LIMIT_PREFIX, frozenset())
-    opened: tuple[Chosen[object], ...] = (
-        *plugins.gateways,
-        *plugins.suppliers,
-        plugins.key_vault,
-        plugins.mailer,
-    )
-    for chosen in opened:
+    for chosen in plugins.everyone():
         prefix = f"{PREFIX}{chosen.plugin.name.upper()}_"
         found |= _shown(chosen.settings, prefix, chosen.plugin.secrets)
     return found
@@ -185,14 +192,8 @@ def secret_values(configuration: Configuration) -> list[str]:
     left out: what is secret in them is masked by its place.
     """
     settings, plugins = configuration.settings, configuration.plugins
-    opened: tuple[Chosen[object], ...] = (
-        *plugins.gateways,
-        *plugins.suppliers,
-        plugins.key_vault,
-        plugins.mailer,
-    )
     texts = [settings.secret_key, settings.admin_token]
-    for chosen in opened:
+    for chosen in plugins.everyone():
         texts += [str(getattr(chosen.settings, name)) for name in sorted(chosen.plugin.secrets)]
     parts = [part.strip().rpartition(":")[2] for text in texts for part in text.split(",")]
     return [*texts, *parts]

@@ -68,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_vault: str = "local"
     # What sends mail.
     mailer: str = "resend"
+    # What tells people from programs at orders and codes; `none` asks nobody.
+    captcha: str = "none"
     # The web origins that may read answers; none unless named.
     cors_origins: tuple[str, ...] = ()
     # The networks of proxies whose forwarded addresses are believed.
@@ -101,7 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _CHOICE_DEFAULTS: Final = {
     field.name: field.default
     for field in msgspec.structs.fields(Settings)
-    if field.name in {"gateways", "suppliers", "key_vault", "mailer"}
+    if field.name in {"gateways", "suppliers", "key_vault", "mailer", "captcha"}
 }
 _OWN_SECRETS: Final = ("secret_key", "admin_token")
 _SCHEMES: Final = {
@@ -249,6 +251,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     suppliers: tuple[str, ...]
     key_vault: str
     mailer: str
+    captcha: str
     is_production: bool
 
 

@@ -19,6 +19,7 @@ from litestar import Litestar
 from bitloot.domain.limits import Limits
 from bitloot.domain.own_stock import Batch
 from bitloot.domain.product import Product
+from bitloot.ports.captcha import Captcha
 from bitloot.ports.clock import FailPoint
 from bitloot.ports.supplier import SupplierProduct
 from bitloot.ports.views.catalog import ShelfQuery
@@ -149,12 +150,15 @@ async def shop(
     limits: Limits | None = None,
     failpoint: FailPoint = unarmed,
     further_suppliers: Sequence[str] = (),
+    captcha: Captcha | None = None,
 ) -> AsyncIterator[TestShop]:
-    """A shop of its own; the same seed gives the same run.
+    """A shop of its own; the same seed gives the same run. It has no captcha unless one is given.
 
     `further_suppliers` names those that keys are bought from beside the usual one.
     """
-    around = memory_neighbours(seed, limits or Limits(), failpoint, further_suppliers)
+    around = memory_neighbours(
+        seed, limits or Limits(), failpoint, further_suppliers, captcha=captcha
+    )
     settings = Settings(
         database_url="postgresql://memory",
         redis_url="redis://memory",

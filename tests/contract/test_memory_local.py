@@ -7,6 +7,7 @@ import pytest
 
 from bitloot.testing.breakers import BreakersContract
 from bitloot.testing.cache import CacheContract
+from bitloot.testing.captcha import CaptchaContract
 from bitloot.testing.clock import ClockContract
 from bitloot.testing.otp_store import OtpStoreContract
 from bitloot.testing.password_hasher import PasswordHasherContract
@@ -19,6 +20,7 @@ from bitloot_adapters.memory.captcha import CaptchaOff
 from bitloot_adapters.memory.local_rigs import (
     MemoryBreakersRig,
     MemoryCacheRig,
+    MemoryCaptchaRig,
     MemoryOtpStoreRig,
     MemoryPasswordHasherRig,
     MemoryRateLimiterRig,
@@ -51,6 +53,14 @@ class TestMemoryPasswordHasher(PasswordHasherContract):
     @pytest.fixture
     def rig(self) -> MemoryPasswordHasherRig:
         return MemoryPasswordHasherRig()
+
+
+class TestMemoryCaptcha(CaptchaContract):
+    """All of the suite."""
+
+    @pytest.fixture
+    def rig(self) -> MemoryCaptchaRig:
+        return MemoryCaptchaRig()
 
 
 class TestMemoryCache(CacheContract):
@@ -94,6 +104,8 @@ async def test_a_full_cache_lets_the_oldest_go() -> None:
 
 async def test_without_a_captcha_everybody_passes() -> None:
     assert await CaptchaOff().passes(None, action="order", remote_ip="192.0.2.7")
+    assert CaptchaOff().site_key is None
+    await CaptchaOff().check()
 
 
 def test_the_same_seed_gives_the_same_ids_and_bytes() -> None:

@@ -19,6 +19,7 @@ def test_every_counter_of_the_shop_is_on_the_page_from_the_start() -> None:
     for name in (
         "bitloot_otp_issued_total",
         "bitloot_otp_verified_total",
+        "bitloot_captcha_total",
         "bitloot_invalid_hmac_total",
         "bitloot_duplicate_webhook_total",
         "bitloot_underpaid_orders_total",

@@ -143,6 +143,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     http_total: timedelta = 10 * _S
     http_answer_bytes: int = 5_000_000
     http_connections: int = 20
+    captcha_answer: timedelta = 4 * _S
     object_store_connect: timedelta = 2 * _S
     object_store_read: timedelta = 10 * _S
     object_store_threads: int = 8
@@ -199,6 +200,7 @@ CAPS: Final[dict[str, timedelta | int | Decimal]] = {
     "otp_life": 5 * _M,
     "otp_wrong_tries": 5,
     "link_life": 15 * _M,
+    "captcha_answer": 5 * _S,
     "page_max": 100,
     "bulk_max": 100,
     "units_per_fulfilment": 9,

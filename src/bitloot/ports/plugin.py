@@ -1,6 +1,6 @@
 """How an adapter is found, configured and opened: the same door for ours and for yours.
 
-A plugin is an object behind an entry point of one of the four groups. It names itself, declares a
+A plugin is an object behind an entry point of one of the groups. It names itself, declares a
 settings struct (read from `BITLOOT_<NAME>_<FIELD>`, validated before anything opens), and opens an
 adapter as an async context manager.
 """
@@ -13,6 +13,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import msgspec
 
 from bitloot.domain.limits import Limits
+from bitloot.ports.captcha import Captcha
 from bitloot.ports.clock import BootClock, Clock, NewId, RandomBytes
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.mailer import Mailer
@@ -23,6 +24,7 @@ GATEWAYS: Final = "bitloot.payment_gateways"
 SUPPLIERS: Final = "bitloot.suppliers"
 KEY_VAULTS: Final = "bitloot.key_vaults"
 MAILERS: Final = "bitloot.mailers"
+CAPTCHAS: Final = "bitloot.captchas"
 
 Port_co = TypeVar("Port_co", covariant=True)
 
@@ -70,3 +72,4 @@ GatewayPlugin = Plugin[PaymentGateway]
 SupplierPlugin = Plugin[Supplier]
 KeyVaultPlugin = Plugin[KeyVault]
 MailerPlugin = Plugin[Mailer]
+CaptchaPlugin = Plugin[Captcha]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bitloot.testing.assortment import AssortmentContract, AssortmentRig
     from bitloot.testing.breakers import BreakersContract
     from bitloot.testing.cache import CacheContract
+    from bitloot.testing.captcha import CaptchaContract, CaptchaRig
     from bitloot.testing.catalog_views import CatalogViewsContract
     from bitloot.testing.clock import ClockContract
     from bitloot.testing.contract import Contract, LeverMissing, needs
@@ -70,6 +71,8 @@ __all__ = [
     "BreakersRig",
     "CacheContract",
     "CacheRig",
+    "CaptchaContract",
+    "CaptchaRig",
     "CatalogViewsContract",
     "ClockContract",
     "ClockRig",
@@ -110,6 +113,8 @@ _SUITES: Final = {
     "AssortmentRig": "assortment",
     "BreakersContract": "breakers",
     "CacheContract": "cache",
+    "CaptchaContract": "captcha",
+    "CaptchaRig": "captcha",
     "CatalogViewsContract": "catalog_views",
     "ClockContract": "clock",
     "DeskViewsContract": "desk_views",

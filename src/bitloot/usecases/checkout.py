@@ -150,6 +150,16 @@ class Checkout:
         except NoStockLeft:
             raise Refused("out-of-stock") from None
 
+    async def answered(self, once: Once) -> OrderFacts | None:
+        """What this very request was answered when it came before; None if it was not.
+
+        Raises Refused `idempotency-key-reused` or `idempotency-in-progress`.
+        """
+        async with self.uow.begin() as tx:
+            record = await tx.checkout.once(once)
+        stored = recall(record, once, at=self.clock(), limits=self.limits)
+        return None if stored is None else msgspec.json.decode(stored, type=OrderFacts)
+
     async def _pick(
         self, tx: Transaction, facts: Placing, at: datetime
     ) -> dict[str, Sequence[InventoryKey]]:

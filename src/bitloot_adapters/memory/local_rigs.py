@@ -11,6 +11,7 @@ from bitloot.testing.seeded import SeededBytes, SeededIds
 from bitloot.testing.virtual_time import START, VirtualClock
 from bitloot_adapters.memory.breakers import MemoryBreakers
 from bitloot_adapters.memory.cache import MemoryCache
+from bitloot_adapters.memory.captcha import MemoryCaptcha
 from bitloot_adapters.memory.otp_store import MemoryOtpStore
 from bitloot_adapters.memory.password_hasher import MemoryPasswordHasher
 from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
@@ -79,6 +80,34 @@ class MemoryPasswordHasherRig:
     async def another(self, limits: Limits) -> MemoryPasswordHasher:
         """One with other limits."""
         return self._opened(limits)
+
+
+class MemoryCaptchaRig:
+    """Tokens in a dictionary."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.captcha = MemoryCaptcha(clock=self.clock.now, random_bytes=SeededBytes(7))
+
+    async def solve(self, action: str) -> str:
+        """A token."""
+        return self.captcha.solve(action)
+
+    async def pass_time(self, span: timedelta) -> None:
+        """Time passes."""
+        self.clock.advance(span)
+
+    async def go_down(self) -> None:
+        """Nobody answers."""
+        self.captcha.go_down()
+
+    async def come_back(self) -> None:
+        """Somebody answers again."""
+        self.captcha.come_back()
+
+    async def spoil_credentials(self) -> None:
+        """Nobody knows the shop."""
+        self.captcha.knows_credentials = False
 
 
 class MemoryCacheRig(_TimedRig):

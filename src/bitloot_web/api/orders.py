@@ -22,6 +22,7 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.callers import order_session
+from bitloot_web.security.captcha import is_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited_once
 from bitloot_web.shop import Shop
@@ -196,8 +197,12 @@ async def create_order(
     address = parse_address(data.email)
     mark = f"{client}/{once.key}"
     await count(shop, request.scope, "orders-by-address", address.person, mark=mark)
-    if not await shop.captcha.passes(data.captcha, action="order", remote_ip=client):
-        raise ProblemError("captcha-failed")
+    if not await is_person(request, shop, data.captcha, action="order", mark=mark):
+        # The token of a request that was answered long ago is spent; its answer is not.
+        earlier = await shop.checkout.answered(once)
+        if earlier is None:
+            raise ProblemError("captcha-failed")
+        return placed(earlier, shop)
     facts = await shop.checkout.place(
         data.quote_id, email=data.email, placed_from=client, once=once
     )

@@ -12,6 +12,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
+from bitloot_web.security.captcha import is_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited
 
@@ -59,8 +60,7 @@ async def request_code(
     data: JSONBody[CodeRequest] = NOTHING_MORE,
 ) -> CodeSent:
     """Mail a code to the order's address. A shop without a captcha needs no body."""
-    client = counted(client_of(request.scope, shop.edge.trusted_proxies))
-    if not await shop.captcha.passes(data.captcha, action="code", remote_ip=client):
+    if not await is_person(request, shop, data.captcha, action="code"):
         raise ProblemError("captcha-failed")
     challenge = await shop.reentry.request(str(order_id))
     return CodeSent(challenge_id=challenge.challenge_id, expires_at=challenge.expires_at)

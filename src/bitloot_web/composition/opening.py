@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from redis.asyncio import Redis
 
+from bitloot.ports.captcha import Captcha
 from bitloot.ports.catalogue_writer import CatalogueWriter
 from bitloot.ports.clock import FailPoint
 from bitloot.ports.key_vault import KeyVault
@@ -178,6 +179,7 @@ class _Providers:
     suppliers: dict[str, Supplier]
     vault: KeyVault
     mailer: Mailer
+    captcha: Captcha
 
 
 async def _open_plugins(
@@ -200,6 +202,7 @@ async def _open_plugins(
         suppliers={c.plugin.name: await _open(stack, c, context) for c in chosen.suppliers},
         vault=await _open(stack, chosen.key_vault, context),
         mailer=await _open(stack, chosen.mailer, context),
+        captcha=(await _open(stack, chosen.captcha, context) if chosen.captcha else CaptchaOff()),
     )
 
 
@@ -242,7 +245,7 @@ def _neighbours(
         password_hasher=hasher,
         realtime=RedisRealtime(redis),
         cache=RedisCache(redis),
-        captcha=CaptchaOff(),
+        captcha=opened.captcha,
         clock=clock.utc_now,
         boot_clock=clock.boot_seconds,
         new_id=clock.new_id,
@@ -256,6 +259,7 @@ def _neighbours(
             suppliers=opened.suppliers,
             vault=opened.vault,
             mailer=opened.mailer,
+            captcha=opened.captcha,
         ),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from redis.asyncio import Redis
 
+from bitloot.ports.captcha import Captcha
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.mailer import Mailer
@@ -23,6 +24,7 @@ def probes(
     suppliers: Mapping[str, Supplier],
     vault: KeyVault,
     mailer: Mailer,
+    captcha: Captcha,
 ) -> dict[str, Probe]:
     """By part: `database`, `redis`, and each plugin by its name."""
 
@@ -54,4 +56,5 @@ def probes(
         },
         vault.name: vault.check,
         mailer.name: mailer.check,
+        **({} if captcha.site_key is None else {captcha.name: captcha.check}),
     }

