@@ -9,7 +9,7 @@ await it.advance(timedelta(days=30))
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -156,9 +156,9 @@ async def shop(
 
     `further_suppliers` names those that keys are bought from beside the usual one.
     """
-    around = memory_neighbours(
-        seed, limits or Limits(), failpoint, further_suppliers, captcha=captcha
-    )
+    around = memory_neighbours(seed, limits or Limits(), failpoint, further_suppliers)
+    if captcha is not None:
+        around = replace(around, near=replace(around.near, captcha=captcha))
     settings = Settings(
         database_url="postgresql://memory",
         redis_url="redis://memory",

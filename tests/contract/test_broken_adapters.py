@@ -10,7 +10,7 @@ import pytest
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import Eur
 from bitloot.domain.sealed import Bound, SealedBytes
-from bitloot.ports.errors import OutcomeUnknown, VaultFault
+from bitloot.ports.errors import OutcomeUnknown, Unavailable, VaultFault
 from bitloot.ports.mailer import MailWebhook, Message
 from bitloot.ports.payment_gateway import (
     NewPayment,
@@ -19,14 +19,19 @@ from bitloot.ports.payment_gateway import (
     WebhookReading,
 )
 from bitloot.ports.supplier import CataloguePage, SupplierOrder, SupplierRequest
+from bitloot.testing.captcha import CaptchaContract
 from bitloot.testing.contract import Contract, needs
 from bitloot.testing.key_vault import KeyVaultContract
 from bitloot.testing.mailer import MailerContract
+from bitloot.testing.password_hasher import PasswordHasherContract
 from bitloot.testing.payment_gateway import PaymentGatewayContract
 from bitloot.testing.seeded import SeededBytes
 from bitloot.testing.supplier import SupplierContract
+from bitloot_adapters.memory.captcha import MemoryCaptcha
 from bitloot_adapters.memory.key_vault import MemoryKeyVault
+from bitloot_adapters.memory.local_rigs import MemoryCaptchaRig, MemoryPasswordHasherRig
 from bitloot_adapters.memory.mailer import MemoryMailer
+from bitloot_adapters.memory.password_hasher import MemoryPasswordHasher
 from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
 from bitloot_adapters.memory.rigs import (
     SEED,
@@ -211,12 +216,62 @@ def mailer_rig(broken: type[MemoryMailer]) -> MemoryMailerRig:
     return rig
 
 
+# --- captchas and passwords ------------------------------------------------------------------
+
+
+class FailsOpen(MemoryCaptcha):
+    """Lets everybody pass while the provider is away."""
+
+    async def passes(
+        self, token: str | None, *, action: str, remote_ip: str, mark: str | None = None
+    ) -> bool:
+        try:
+            return await super().passes(token, action=action, remote_ip=remote_ip, mark=mark)
+        except Unavailable:
+            return True
+
+
+class TakesAnyForm(MemoryCaptcha):
+    """Does not look where a token was made."""
+
+    def solve(self, action: str) -> str:
+        return super().solve(action and "order")
+
+
+def captcha_rig(broken: type[MemoryCaptcha]) -> MemoryCaptchaRig:
+    rig = MemoryCaptchaRig()
+    rig.captcha = broken(clock=rig.clock.now, random_bytes=SeededBytes(SEED))
+    return rig
+
+
+class SpendsNothingOnNobody(MemoryPasswordHasher):
+    """Knows at once who is unknown."""
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        return hashed is not None and await super().verify(password, hashed)
+
+
+class HoldsUpTheLoop(MemoryPasswordHasher):
+    """Hashes where everything else has to wait for it."""
+
+    async def hash(self, password: str) -> str:
+        return f"memory${password}"
+
+
+def hasher_rig(broken: type[MemoryPasswordHasher]) -> MemoryPasswordHasherRig:
+    rig = MemoryPasswordHasherRig()
+    rig.hasher = broken(limits=rig.limits, random_bytes=SeededBytes(SEED))
+    return rig
+
+
 # --- each is found ---------------------------------------------------------------------------
 
 GATEWAYS = PaymentGatewayContract()
 SUPPLIERS = SupplierContract()
 VAULTS = KeyVaultContract()
 MAILERS = MailerContract()
+CAPTCHAS = CaptchaContract()
+HASHERS = PasswordHasherContract()
 EXACT = "1234567.123456789012345678"
 
 Run = Callable[[], Awaitable[None]]
@@ -301,6 +356,30 @@ BROKEN: dict[str, tuple[Run, Run]] = {
     "a mailer that believes old webhooks": (
         lambda: MAILERS.test_an_old_or_future_webhook_is_forged(mailer_rig(BelievesOldWebhooks)),
         lambda: MAILERS.test_an_old_or_future_webhook_is_forged(MemoryMailerRig()),
+    ),
+    "a captcha that fails open": (
+        lambda: CAPTCHAS.test_nobody_passes_while_the_provider_is_down(captcha_rig(FailsOpen)),
+        lambda: CAPTCHAS.test_nobody_passes_while_the_provider_is_down(MemoryCaptchaRig()),
+    ),
+    "a captcha that takes tokens of any form": (
+        lambda: CAPTCHAS.test_a_token_of_another_form_proves_nothing(captcha_rig(TakesAnyForm)),
+        lambda: CAPTCHAS.test_a_token_of_another_form_proves_nothing(MemoryCaptchaRig()),
+    ),
+    "a hasher that spends nothing on nobody": (
+        lambda: HASHERS.test_so_many_are_taken_in_and_the_next_are_sent_away_with_a_time(
+            hasher_rig(SpendsNothingOnNobody)
+        ),
+        lambda: HASHERS.test_so_many_are_taken_in_and_the_next_are_sent_away_with_a_time(
+            MemoryPasswordHasherRig()
+        ),
+    ),
+    "a hasher that holds up the loop": (
+        lambda: HASHERS.test_other_tasks_go_on_while_a_password_is_hashed(
+            hasher_rig(HoldsUpTheLoop)
+        ),
+        lambda: HASHERS.test_other_tasks_go_on_while_a_password_is_hashed(
+            MemoryPasswordHasherRig()
+        ),
     ),
 }
 

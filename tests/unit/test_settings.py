@@ -71,6 +71,45 @@ def test_settings_of_installed_plugins_that_were_not_chosen_are_no_mistake() -> 
     configure(Environment({**GOOD, "BITLOOT_R2_BUCKET": "keys"}))
 
 
+TURNSTILE = {
+    "BITLOOT_CAPTCHA": "turnstile",
+    "BITLOOT_TURNSTILE_SECRET": "0x4AAAAAAAq7sTz4RwEb8LpYc3HnJd6GfUa",
+    "BITLOOT_TURNSTILE_SITE_KEY": "0x4AAAAAAADnPIDROrmt1Wwj",
+    "BITLOOT_TURNSTILE_HOSTNAMES": "shop.example, www.shop.example",
+}
+
+
+def test_there_is_no_captcha_unless_one_is_chosen_and_its_secret_is_never_shown() -> None:
+    assert configure(Environment(GOOD)).plugins.captcha is None
+    assert configure(Environment({**GOOD, "BITLOOT_CAPTCHA": "none"})).plugins.captcha is None
+    chosen = configure(Environment({**PRODUCTION, **TURNSTILE}))
+    assert chosen.plugins.captcha is not None
+    assert chosen.plugins.captcha.plugin.name == "turnstile"
+    assert shown(chosen)["BITLOOT_TURNSTILE_SECRET"] == "****"
+    assert TURNSTILE["BITLOOT_TURNSTILE_SECRET"] in secret_values(chosen)
+    # What is not chosen may be there all the same.
+    configure(Environment({**GOOD, **TURNSTILE, "BITLOOT_CAPTCHA": "none"}))
+
+
+def test_a_captcha_that_is_not_installed_or_not_configured_is_no_captcha_left_out() -> None:
+    assert "turnstile" in "\n".join(faults({**GOOD, "BITLOOT_CAPTCHA": "recaptcha"}))
+    assert "recaptcha" in "\n".join(faults({**GOOD, "BITLOOT_CAPTCHA": "recaptcha"}))
+    assert faults({**GOOD, "BITLOOT_CAPTCHA": ""})
+    found = "\n".join(faults({**GOOD, "BITLOOT_CAPTCHA": "turnstile"}))
+    assert "BITLOOT_TURNSTILE_SECRET" in found
+    assert "BITLOOT_TURNSTILE_SITE_KEY" in found
+
+
+@pytest.mark.parametrize("name", ["SECRET", "SITE_KEY"])
+def test_production_refuses_the_published_test_keys_of_the_captcha(name: str) -> None:
+    key = {
+        "SECRET": "1x0000000000000000000000000000000AA",
+        "SITE_KEY": "1x00000000000000000000AA",
+    }[name]
+    found = faults({**PRODUCTION, **TURNSTILE, f"BITLOOT_TURNSTILE_{name}": key})
+    assert any(f"BITLOOT_TURNSTILE_{name}" in fault and "test key" in fault for fault in found)
+
+
 def test_an_unknown_plugin_is_named_with_those_that_are_installed() -> None:
     found = "\n".join(faults({**GOOD, "BITLOOT_GATEWAYS": "paypal"}))
     assert "'paypal'" in found
@@ -118,6 +157,8 @@ def test_production_refuses_example_secrets_and_open_doors(name: str, value: str
     [
         ("BITLOOT_LIMIT_LINK_LIFE", "16m"),
         ("BITLOOT_LIMIT_OTP_LIFE", "6m"),
+        ("BITLOOT_LIMIT_CAPTCHA_ANSWER", "6s"),
+        ("BITLOOT_LIMIT_PASSWORD_HASH_BYTES", "1000000"),
         ("BITLOOT_LIMIT_PAGE_MAX", "101"),
         ("BITLOOT_LIMIT_JOB_LEASE", "0"),
         ("BITLOOT_LIMIT_HTTP_TOTAL", "31s"),

@@ -6,7 +6,6 @@ from typing import Final
 
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.limits import Limits
-from bitloot.ports.captcha import Captcha
 from bitloot.ports.clock import Clock, FailPoint
 from bitloot.testing.seeded import SeededBytes, SeededIds
 from bitloot.testing.virtual_time import VirtualClock
@@ -63,12 +62,7 @@ class MemoryNeighbours:
 
 
 def memory_neighbours(
-    seed: int,
-    limits: Limits,
-    failpoint: FailPoint,
-    further: Sequence[str] = (),
-    *,
-    captcha: Captcha | None = None,
+    seed: int, limits: Limits, failpoint: FailPoint, further: Sequence[str] = ()
 ) -> MemoryNeighbours:
     """A shop in dictionaries. The same seed gives the same ids, keys and codes."""
     clock = VirtualClock()
@@ -102,7 +96,7 @@ def memory_neighbours(
         password_hasher=MemoryPasswordHasher(limits=limits, random_bytes=random_bytes),
         realtime=(realtime := MemoryRealtime()),
         cache=MemoryCache(clock=clock.now, entries=limits.cache_entries),
-        captcha=captcha or CaptchaOff(),
+        captcha=CaptchaOff(),
         clock=clock.now,
         boot_clock=clock.boot,
         new_id=new_id,

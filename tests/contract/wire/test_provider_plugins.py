@@ -1,16 +1,20 @@
 """The providers' plugins: found by their entry points, opened from their settings, over sockets."""
 
 import os
+import socket
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bitloot.domain.limits import Limits
+from bitloot.ports.errors import Unavailable
 from bitloot.ports.mailer import Message
-from bitloot.ports.plugin import GATEWAYS, MAILERS, SUPPLIERS, PluginContext
+from bitloot.ports.plugin import CAPTCHAS, GATEWAYS, MAILERS, SUPPLIERS, PluginContext
 from bitloot_adapters.kinguin.plugin import KinguinSettings
 from bitloot_adapters.kinguin.plugin import plugin as kinguin
 from bitloot_adapters.local.inbox_mailer import InboxSettings
@@ -26,8 +30,14 @@ from bitloot_adapters.sandbox.nowpayments.app import build_app as nowpayments_sa
 from bitloot_adapters.sandbox.nowpayments.config import NowPaymentsSandboxConfig
 from bitloot_adapters.sandbox.resend.app import build_app as resend_sandbox
 from bitloot_adapters.sandbox.resend.config import DEFAULT_API_KEY, ResendSandboxConfig
+from bitloot_adapters.sandbox.turnstile.app import build_app as turnstile_sandbox
+from bitloot_adapters.sandbox.turnstile.config import SITE_KEY, SITE_OWNER, TurnstileSandboxConfig
+from bitloot_adapters.turnstile.plugin import TurnstileSettings
+from bitloot_adapters.turnstile.plugin import plugin as turnstile
 
 MAIL = Message(to="a@mail.example", subject="Hello", html="<p>x</p>", text="x", kind="test")
+
+NO_CHANGES: Mapping[str, object] = {}
 
 
 @pytest.fixture
@@ -52,6 +62,7 @@ def context(tmp_path: Path) -> PluginContext:
         (SUPPLIERS, "kinguin"),
         (MAILERS, "resend"),
         (MAILERS, "inbox"),
+        (CAPTCHAS, "turnstile"),
     ],
 )
 def test_a_plugin_is_found_behind_the_entry_point_of_its_name(group: str, name: str) -> None:
@@ -115,3 +126,83 @@ def test_faulty_settings_of_kinguin_are_told_one_by_one() -> None:
 def test_an_inbox_that_keeps_nothing_is_a_fault() -> None:
     assert inbox.faults(InboxSettings(max_mails=0), is_production=False)
     assert inbox.faults(InboxSettings(), is_production=True) == []
+
+
+async def test_turnstile_is_opened_from_its_settings(context: PluginContext) -> None:
+    async with served(turnstile_sandbox(TurnstileSandboxConfig())) as base:
+        settings = TurnstileSettings(
+            secret=SITE_OWNER, site_key=SITE_KEY, hostnames=("Shop.Example",), base_url=base
+        )
+        assert turnstile.faults(settings, is_production=False) == []
+        async with turnstile.open(settings, context) as captcha:
+            assert (captcha.name, captcha.site_key) == ("turnstile", SITE_KEY)
+            await captcha.check()
+            assert not await captcha.passes("0.invented", action="order", remote_ip="192.0.2.7")
+
+
+async def test_a_turnstile_that_does_not_answer_is_waited_for_4_seconds_at_most(
+    context: PluginContext,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = TurnstileSettings(
+            secret=SITE_OWNER, site_key=SITE_KEY, hostnames=("shop.example",), base_url=base
+        )
+        async with turnstile.open(settings, context) as captcha:
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                await captcha.passes("0.token", action="order", remote_ip="192.0.2.7")
+            assert 3 < time.monotonic() - began < 5
+
+
+def turnstile_faults(
+    changes: Mapping[str, object] = NO_CHANGES, *, is_production: bool = True
+) -> list[str]:
+    good = {"secret": "0x4AAAsecret", "site_key": "0x4AAAsite", "hostnames": ("shop.example",)}
+    settings = msgspec.convert({**good, **changes}, TurnstileSettings)
+    return turnstile.faults(settings, is_production=is_production)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"secret": ""}, "SECRET"),
+        ({"secret": "a b"}, "SECRET"),
+        ({"site_key": ""}, "SITE_KEY"),
+        ({"hostnames": ()}, "HOSTNAMES"),
+        ({"hostnames": ("shop.example:8000",)}, "HOSTNAMES"),
+        ({"hostnames": ("https://shop.example",)}, "HOSTNAMES"),
+        ({"hostnames": ("shop.example", "")}, "HOSTNAMES"),
+        ({"base_url": "ftp://x"}, "BASE_URL"),
+        ({"base_url": "http://challenges.cloudflare.com"}, "BASE_URL"),
+    ],
+)
+def test_turnstile_settings_that_cannot_be_used_are_named(
+    changes: dict[str, object], named: str
+) -> None:
+    assert turnstile_faults() == []
+    found = turnstile_faults(changes)
+    assert found
+    assert all(f"BITLOOT_TURNSTILE_{named}" in fault for fault in found)
+
+
+@pytest.mark.parametrize("secret", [f"{n}x0000000000000000000000000000000AA" for n in (1, 2, 3)])
+@pytest.mark.parametrize(
+    "site_key",
+    [
+        "1x00000000000000000000AA",
+        "2x00000000000000000000AB",
+        "1x00000000000000000000BB",
+        "2x00000000000000000000BB",
+        "3x00000000000000000000FF",
+    ],
+)
+def test_test_keys_go_together_need_no_hosts_and_never_into_production(
+    secret: str, site_key: str
+) -> None:
+    both = {"secret": secret, "site_key": site_key}
+    assert turnstile_faults({**both, "hostnames": ()}, is_production=False) == []
+    assert len(turnstile_faults(both)) == 2
+    for name, key in both.items():
+        assert turnstile_faults({name: key})
+        assert turnstile_faults({name: key}, is_production=False)

@@ -14,6 +14,7 @@ from bitloot_adapters.sandbox.turnstile.config import (
 )
 from bitloot_adapters.sandbox.turnstile.siteverify import PATH
 from bitloot_adapters.sandbox.turnstile.tokens import DUMMY, TEST_SECRETS, TEST_SITE_KEYS
+from bitloot_web.composition.sandboxes import NAMES, BadSandboxConfigError, sandbox_app
 
 PASSES, FAILS, SPENT = TEST_SECRETS
 KEY = "6f0e2f5a-3f0b-4d0e-9a55-0d8f0d1c2b3a"
@@ -301,6 +302,15 @@ async def test_the_control_door_shows_calls_without_secrets_and_forgets_all() ->
         assert await calls(opened) == []
         answer = await opened.verify(secret=SITE_OWNER, response=token)
         assert codes(answer) == ["invalid-input-response"]
+
+
+def test_it_is_started_by_its_name_from_a_json_object() -> None:
+    assert "turnstile" in NAMES
+    config = b'{"sites": [{"site_key": "0xk", "secrets": ["0xs"]}], "token_seconds": 60}'
+    assert sandbox_app("turnstile", config).state.stand_in.tokens.site("0xk") is not None
+    for bad in (b"[]", b'{"token_seconds": 0}', b'{"sites": [{"secrets": []}]}'):
+        with pytest.raises(BadSandboxConfigError):
+            sandbox_app("turnstile", bad)
 
 
 def test_sites_that_cannot_be_told_apart_are_refused() -> None:
