@@ -13,8 +13,13 @@ from typing import Final
 
 from bench.figures import (
     callback_intake,
+    catalogue_cached,
+    catalogue_growth,
+    catalogue_list,
+    catalogue_search,
     catalogue_sync,
     commit_to_start,
+    list_during_sync,
     order_place,
     order_status,
     relay,
@@ -39,6 +44,12 @@ FIGURES: Final[Mapping[str, Callable[[Stage], Findings]]] = {
     "commit-to-start": commit_to_start.measure,
     "worker-overhead": worker_overhead.measure,
     "starting": starting.measure,
+    "catalogue-list": catalogue_list.lists,
+    "catalogue-detail": catalogue_list.details,
+    "catalogue-cached": catalogue_cached.measure,
+    "catalogue-search": catalogue_search.measure,
+    "catalogue-growth": catalogue_growth.measure,
+    "list-during-sync": list_during_sync.measure,
     "catalogue-sync": catalogue_sync.measure,
     "whole-shop": whole_shop.measure,
 }

@@ -23,6 +23,8 @@ MOST_SECONDS: Final = 60.0
 HEAD_END: Final = b"\r\n\r\n"
 LENGTH: Final = b"content-length: "
 SHOWN: Final = 600
+# Whoever asks whether something changed is glad to hear that it did not.
+NOT_MODIFIED: Final = "304"
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +113,7 @@ class Caller(asyncio.Protocol):
         run.took.append(run.last - self._sent_at)
         status = self._buffer[9:12].decode()
         run.statuses[status] += 1
-        if status[0] != "2" and not run.bad:
+        if status[0] != "2" and status != NOT_MODIFIED and not run.bad:
             run.bad = self._buffer[:SHOWN].decode(errors="replace")
 
     def connection_lost(self, exc: Exception | None) -> None:

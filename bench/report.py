@@ -51,9 +51,15 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def against(
-    name: str, unit: str, figure: float, limit: float, *, must: float, moonshot: float
+    name: str,
+    unit: str,
+    figure: float,
+    limit: float,
+    *,
+    must: float | None,
+    moonshot: float | None = None,
 ) -> Row:
-    """A figure that has to reach a share of its limit."""
+    """A figure that has to reach a share of its limit, or only to be seen beside it."""
     figure, limit = _round(figure), _round(limit)
     ratio = round(figure / limit, 3)
     return Row(
@@ -64,7 +70,7 @@ def against(
         ratio=ratio,
         must=must,
         moonshot=moonshot,
-        holds=ratio >= must,
+        holds=must is None or ratio >= must,
     )
 
 

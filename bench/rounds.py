@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -28,6 +28,18 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
     ours: Sample
     limit: Sample
+    spins: tuple[float, ...]
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the machine had other work meanwhile."""
+        return max(self.spins) > MOST_APART * min(self.spins)
+
+
+class Lap(msgspec.Struct, frozen=True, kw_only=True):
+    """A round of any number of sides, by their places, with the empty loop around each."""
+
+    samples: tuple[Sample, ...]
     spins: tuple[float, ...]
 
     @property
@@ -74,7 +86,21 @@ def in_turns(ours: Take, limit: Take, rounds: int) -> Comparison:
     return settled(taken)
 
 
-def _wants_more(taken: list[Round], rounds: int) -> bool:
+def laps(sides: Sequence[Take], rounds: int) -> tuple[Sample, ...]:
+    """A B C A B C: the medians of each side, by the same rules."""
+    taken: list[Lap] = []
+    while _wants_more(taken, rounds):
+        spins, samples = [spin()], []
+        for take in sides:
+            samples.append(take())
+            spins.append(spin())
+        taken.append(Lap(samples=tuple(samples), spins=tuple(spins)))
+    counted = [each for each in taken if not each.is_disturbed] or taken
+    places = range(len(sides))
+    return tuple(median(each.samples[place] for each in counted) for place in places)
+
+
+def _wants_more(taken: Sequence[Round | Lap], rounds: int) -> bool:
     calm = sum(not each.is_disturbed for each in taken)
     return calm < rounds and len(taken) < rounds * (1 + MOST_AGAIN)
 

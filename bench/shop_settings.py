@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-PORTS: Final = ("shop", "limit", "nowpayments", "kinguin", "resend")
+PORTS: Final = ("shop", "limit", "nowpayments", "kinguin", "resend", "small-shop", "large-shop")
 MANY: Final = "100000000"
 # Counted as always, but nobody is turned away: the load comes from one machine.
 HIGH_LIMITS: Final = (

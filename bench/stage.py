@@ -19,13 +19,17 @@ SHARED_BUFFERS: Final = "256MB"
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Servers that run, and how long each round of a figure takes."""
+    """Servers that run, and how long each round of a figure takes.
+
+    `filled` is the address of the database with the catalogue: to be read, and to be copied.
+    """
 
     folder: Path
     postgres: PostgresServer
     valkey: ValkeyServer
     load: LoadGenerator
     ports: Mapping[str, int]
+    filled: str
     rounds: int
     seconds: float
     orders: int
@@ -44,11 +48,19 @@ class Stage:
         return shop_variables(database_url, self.valkey.url, self.ports, self.folder)
 
     @contextlib.contextmanager
-    def serving(self, database_url: str) -> Iterator[Program]:
-        """`bitloot serve` on that database."""
-        variables = self.variables(database_url)
-        with running("shop", (*BITLOOT, "serve"), variables, self.folder) as shop:
-            shop.wait_for(self.url("shop") + "/readyz")
+    def serving(
+        self, database_url: str, name: str = "shop", settings: Mapping[str, str] | None = None
+    ) -> Iterator[Program]:
+        """`bitloot serve` on that database, where the shop of that name listens. `settings` are
+        those that this shop alone has.
+        """
+        variables = self.variables(database_url) | {
+            "BITLOOT_PUBLIC_URL": self.url(name),
+            "BITLOOT_PORT": str(self.ports[name]),
+            **(settings or {}),
+        }
+        with running(name, (*BITLOOT, "serve"), variables, self.folder) as shop:
+            shop.wait_for(self.url(name) + "/readyz")
             yield shop
 
     @contextlib.contextmanager
@@ -79,6 +91,7 @@ def open_stage(folder: Path, *, rounds: int, seconds: float, orders: int) -> Ite
             valkey=valkey,
             load=load,
             ports=dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
+            filled=template,
             rounds=rounds,
             seconds=seconds,
             orders=orders,

@@ -5,9 +5,10 @@ from typing import Final
 
 from bench.limits.statements import CALLBACK
 from bench.load import Requests
-from bench.report import Findings, Note, against, at_most
+from bench.report import Findings, Note
 from bench.requests import callbacks
 from bench.rounds import Comparison, in_turns
+from bench.speed import speed
 from bench.stage import Stage
 
 FASTEST: Final = 8000
@@ -31,19 +32,14 @@ def measure(stage: Stage) -> Findings:
             ("callback-intake", with_valkey),
             ("callback-intake-without-valkey", without),
         )
-        for row in (
-            against(
-                name,
-                "callbacks/s",
-                found.ours.per_second,
-                found.limit.per_second,
-                must=0.5,
-                moonshot=0.75,
-            ),
-            at_most(f"{name}-p50", "ms", found.ours.p50, limit=found.limit.p50),
-            at_most(
-                f"{name}-p99", "ms", found.ours.p99, limit=found.limit.p99, must=25, moonshot=10
-            ),
+        for row in speed(
+            name,
+            "callbacks/s",
+            found.ours,
+            found.limit,
+            must=0.5,
+            moonshot=0.75,
+            p99=(25, 10),
         )
     )
     text = "The limit checks the signature, reads the body and runs this one statement:"

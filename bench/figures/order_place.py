@@ -11,9 +11,10 @@ import msgspec
 from bench import quotes
 from bench.limits.statements import ORDER
 from bench.load import Requests
-from bench.report import Findings, Note, against, at_most
+from bench.report import Findings, Note
 from bench.requests import client, post
 from bench.rounds import in_turns
+from bench.speed import speed
 from bench.stage import Stage
 
 FASTEST: Final = 3000
@@ -43,18 +44,7 @@ def measure(stage: Stage) -> Findings:
         )
     text = "The limit reads the body and runs this one statement, then makes the token:"
     return Findings(
-        rows=(
-            against(
-                NAME,
-                "orders/s",
-                found.ours.per_second,
-                found.limit.per_second,
-                must=0.4,
-                moonshot=0.6,
-            ),
-            at_most(f"{NAME}-p50", "ms", found.ours.p50, limit=found.limit.p50),
-            at_most(f"{NAME}-p99", "ms", found.ours.p99, limit=found.limit.p99),
-        ),
+        rows=speed(NAME, "orders/s", found.ours, found.limit, must=0.4, moonshot=0.6),
         notes=(Note(title=f"Limit of `{NAME}`", text=text, statement=ORDER),),
     )
 

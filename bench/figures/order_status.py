@@ -9,10 +9,11 @@ from bench import quotes
 from bench.figures.order_place import placing
 from bench.limits.statements import STATUS
 from bench.load import Requests
-from bench.report import Findings, Note, against, at_most
+from bench.report import Findings, Note
 from bench.requests import get
 from bench.rounds import in_turns
 from bench.shop_settings import SECRET_KEY
+from bench.speed import speed
 from bench.stage import Stage
 from bitloot.domain.limits import Limits
 from bitloot_web.order_session import OrderSessions
@@ -56,18 +57,7 @@ def measure(stage: Stage) -> Findings:
         )
     text = "The limit neither checks the token nor reads JSON: PostgreSQL writes the answer."
     return Findings(
-        rows=(
-            against(
-                NAME,
-                "requests/s",
-                found.ours.per_second,
-                found.limit.per_second,
-                must=0.5,
-                moonshot=0.75,
-            ),
-            at_most(f"{NAME}-p50", "ms", found.ours.p50, limit=found.limit.p50),
-            at_most(f"{NAME}-p99", "ms", found.ours.p99, limit=found.limit.p99),
-        ),
+        rows=speed(NAME, "requests/s", found.ours, found.limit, must=0.5, moonshot=0.75),
         notes=(Note(title=f"Limit of `{NAME}`", text=text, statement=STATUS),),
     )
 

@@ -11,7 +11,8 @@ import msgspec
 import psycopg
 from psycopg.rows import TupleRow
 
-from bitloot.ports.catalogue_facts import FACTS, digest, facts, slug
+from bitloot.domain.product import FACTS
+from bitloot.ports.catalogue_facts import digest, facts, slug
 from bitloot.ports.supplier_catalogue import SupplierProduct
 from bitloot_adapters.clock import new_id
 from bitloot_adapters.postgres.catalogue_statements import COPY, COPY_FACTS, CREATE, CREATE_FACTS

@@ -10,26 +10,20 @@ import hmac
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Final
 from uuid import UUID
 
 import msgspec
-import psycopg
 import uuid_utils
 import uvicorn
-from litestar import Litestar, Request, Response, get, post
-from litestar.datastructures import State
+from litestar import Litestar, Response, get, post
 from litestar.params import FromPath
-from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
 
+from bench.limits import catalogue_routes
+from bench.limits.pool import Bare, open_pool, pool_of
 from bench.limits.statements import CALLBACK, ORDER, STATUS
 from bench.shop_settings import IPN_SECRET, SECRET_KEY
 
-Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]
-Bare: TypeAlias = Request[None, None, State]
-
-POOL_SIZE: Final = 8
 KEY: Final = IPN_SECRET.encode()
 TOKEN_KEY: Final = SECRET_KEY.encode()
 _CALLBACK: Final = CALLBACK.encode()
@@ -70,7 +64,7 @@ async def callback(request: Bare) -> Response[bytes]:
     if not hmac.compare_digest(signature, request.headers["x-nowpayments-sig"]):
         return Response(b"", status_code=401)
     report = _REPORT.decode(body)
-    async with _pool(request).connection() as connection:
+    async with pool_of(request).connection() as connection:
         await connection.execute(
             _CALLBACK,
             (
@@ -92,7 +86,7 @@ async def order(request: Bare) -> Response[bytes]:
     body = await request.body()
     given = _NEW_ORDER.decode(body)
     ids = [str(uuid_utils.uuid7()) for _ in range(6)]
-    async with _pool(request).connection() as connection:
+    async with pool_of(request).connection() as connection:
         cursor = await connection.execute(
             _ORDER,
             (
@@ -116,7 +110,7 @@ async def order(request: Bare) -> Response[bytes]:
 @get("/v1/orders/{order_id:uuid}")
 async def status(request: Bare, order_id: FromPath[UUID]) -> Response[bytes]:
     """One statement whose JSON is the answer."""
-    async with _pool(request).connection() as connection:
+    async with pool_of(request).connection() as connection:
         cursor = await connection.execute(_STATUS, (str(order_id),))
         row = await cursor.fetchone()
     assert row is not None
@@ -131,29 +125,17 @@ def _token(order_id: str) -> bytes:
     return b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + text + base64.urlsafe_b64encode(signature)
 
 
-def _pool(request: Bare) -> Pool:
-    pool: Pool = request.app.state.pool
-    return pool
-
-
 def app(database_url: str) -> Litestar:
     """The application; its pool opens with it."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        pool = Pool(
-            database_url,
-            min_size=POOL_SIZE,
-            max_size=POOL_SIZE,
-            kwargs={"autocommit": True, "cursor_factory": psycopg.AsyncRawCursor},
-            open=False,
-        )
-        async with pool:
-            app.state.pool = pool
+        async with open_pool(database_url) as pool:
+            app.state.pool, app.state.kept = pool, {}
             yield
 
     return Litestar(
-        [ready, callback, order, status],
+        [ready, callback, order, status, *catalogue_routes.ROUTES],
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,

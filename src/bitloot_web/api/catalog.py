@@ -129,7 +129,7 @@ async def products(
     )
     if query.price_from is not None and query.price_to is not None:
         _check_bounds(query.price_from, query.price_to)
-    size, name = page_size(limit, shop.limits), _name(query)
+    size, name = page_size(limit, shop.limits), list_name(query)
     cursors = Cursors(shop.edge.cursor_key, name)
     after = cursors.read(cursor)
 
@@ -257,7 +257,7 @@ async def _kept(
     return response(answer, if_none_match)
 
 
-def _name(query: ShelfQuery) -> str:
+def list_name(query: ShelfQuery) -> str:
     """What a list is called: its cursors belong to it alone."""
     return f"products|{msgspec.json.encode(query).decode()}"
 
