@@ -11,18 +11,21 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from bitloot.domain.limits import Limits
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.rate_limiter import Quota
 from bitloot.testing.cache import CacheContract
 from bitloot.testing.otp_store import OtpStoreContract
 from bitloot.testing.rate_limiter import RateLimiterContract
 from bitloot.testing.realtime import RealtimeContract
+from bitloot_adapters import clock
 from bitloot_adapters.redis.cache import MAX_VALUE, RedisCache
 from bitloot_adapters.redis.connection import open_redis
 from bitloot_adapters.redis.otp_store import RedisOtpStore
 from bitloot_adapters.redis.rate_limiter import RedisRateLimiter
 from bitloot_adapters.redis.realtime import RedisRealtime
 from bitloot_web.devservices import ValkeyServer, ValkeyStore, start_valkey
+from bitloot_web.security.rate_shares import SharedRateLimits
 
 PEPPER = bytes(range(32))
 MINUTE = timedelta(minutes=1)
@@ -147,6 +150,22 @@ async def test_a_limit_is_exact_under_concurrency(redis: Redis) -> None:
     assert all(verdict.retry_after == 0 for verdict in allowed)
     refused = [verdict for verdict in verdicts if not verdict.allowed]
     assert all(59 < verdict.retry_after <= 60 for verdict in refused)
+
+
+async def test_two_processes_with_shares_of_a_limit_get_exactly_the_limit(
+    own_server: ValkeyServer,
+) -> None:
+    whole = quota(300)
+    async with aclosing(TwoLimiters(own_server)) as rig:
+        one, other = (
+            SharedRateLimits(each, limits=Limits(), now=clock.boot_seconds)
+            for each in (rig.limiter, rig.another())
+        )
+        verdicts = await asyncio.gather(
+            *((one if n % 2 else other).hit(whole, "a") for n in range(800))
+        )
+        assert sum(verdict.allowed for verdict in verdicts) == 300
+        assert not (await rig.limiter.take(whole, "a", most=1)).granted
 
 
 async def test_hits_that_come_at_once_are_one_question(redis: Redis) -> None:

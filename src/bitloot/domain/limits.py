@@ -182,7 +182,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sockets_per_order: int = 5
     cache_entries: int = 10_000
 
-    # rate limits
+    # rate limits: a process takes this part of a large one at a time, for this part of its window,
+    # of so many callers at once
+    rate_shares: int = 20
+    rate_subjects: int = 10_000
     catalogue_per_minute: int = 300
     quotes_per_minute: int = 60
     orders_per_10_minutes: int = 10

@@ -27,6 +27,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool = False
 
 
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """Hits that were counted ahead: so many may follow. None: come back after `retry_after` s."""
+
+    granted: int
+    remaining: int
+    retry_after: float
+
+
 class RateLimiter(Protocol):
     """Raises StoreUnavailable when the counters cannot be reached and the quota fails closed."""
 
@@ -35,5 +43,13 @@ class RateLimiter(Protocol):
 
         Hits of a subject with one `mark` are one hit, for as long as the first of them counts: it
         leaves the window alone, so that never more different ones than the limit lie in it.
+        """
+        ...
+
+    async def take(self, quota: Quota, subject: str, *, most: int) -> Taken:
+        """Count as many hits as there is room for, `most` at most, for whoever spends them soon.
+
+        They count from now on, whether or not they are spent. Raises StoreUnavailable without the
+        store, however the quota fails.
         """
         ...

@@ -104,6 +104,38 @@ class RateLimiterContract(Contract):
         assert (again.allowed, again.repeated) == (True, False)
         assert not (await rig.limiter.hit(rule, WHO, mark="two")).allowed
 
+    async def test_hits_taken_ahead_count_as_if_they_had_been_made(
+        self, rig: RateLimiterRig
+    ) -> None:
+        rule, other = quota(rig, 7, ticks=LONG), rig.another()
+        first = await rig.limiter.take(rule, WHO, most=5)
+        assert (first.granted, first.remaining, first.retry_after) == (5, 2, 0)
+        assert (await other.hit(rule, WHO)).remaining == 1
+        rest = await other.take(rule, WHO, most=5)
+        assert (rest.granted, rest.remaining) == (1, 0)
+        refused = await rig.limiter.take(rule, WHO, most=5)
+        assert (refused.granted, refused.remaining) == (0, 0)
+        assert 0 < refused.retry_after <= rule.window.total_seconds()
+        assert not (await rig.limiter.hit(rule, WHO)).allowed
+
+    async def test_many_who_take_ahead_at_once_get_exactly_the_limit(
+        self, rig: RateLimiterRig
+    ) -> None:
+        rule, other = quota(rig, 50, ticks=LONG), rig.another()
+        taken = await asyncio.gather(
+            *((rig.limiter if n % 2 else other).take(rule, WHO, most=7) for n in range(20))
+        )
+        assert sum(each.granted for each in taken) == 50
+
+    @needs("lose_store")
+    async def test_nothing_is_taken_ahead_of_a_lost_store(self, rig: RateLimiterRig) -> None:
+        rule = quota(rig, 7, ticks=LONG)
+        await rig.lose_store()
+        with pytest.raises(StoreUnavailable):
+            await rig.limiter.take(rule, WHO, most=5)
+        await rig.find_store()
+        assert (await rig.limiter.take(rule, WHO, most=5)).granted == 5
+
     @needs("lose_store")
     async def test_without_its_store_a_quota_fails_as_it_says(self, rig: RateLimiterRig) -> None:
         opens = quota(rig, 1, ticks=LONG)

@@ -26,7 +26,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from bitloot.ports.errors import StoreUnavailable
-from bitloot.ports.rate_limiter import Quota, Verdict
+from bitloot.ports.rate_limiter import Quota, Taken, Verdict
 from bitloot_adapters.redis.connection import CALL_SECONDS, HINT_SECONDS, reached
 
 PREFIX: Final = "bitloot:limit"
@@ -37,15 +37,15 @@ _MICRO: Final = 1_000_000
 MAX_TOGETHER: Final = 64
 MAX_WAITING: Final = 1_024
 
-# Two keys and two numbers for each hit; no mark is an empty key. A list holds the times of the hits
-# that count, oldest first, in microseconds. A time ahead of now was written before the server's
-# clock was set back: it would block for too long.
+# Two keys and three numbers for each hit; no mark is an empty key, and up to `most` are counted at
+# once. A list holds the times of the hits that count, oldest first, in microseconds. A time ahead
+# of now was written before the server's clock was set back: it would block for too long.
 _HITS: Final = """
 local moment = redis.call('TIME')
 local now = moment[1] * 1000000 + moment[2]
 local stamp = string.format('%.0f', now)
 
-local function hit(hits, mark, limit, window)
+local function hit(hits, mark, limit, window, most)
   local oldest = tonumber(redis.call('LINDEX', hits, 0))
   while oldest and (oldest <= now - window or oldest > now) do
     redis.call('LPOP', hits)
@@ -59,18 +59,22 @@ local function hit(hits, mark, limit, window)
     local leaves = tonumber(redis.call('LINDEX', hits, count - limit))
     return 0, 0, leaves + window - now, 0
   end
-  redis.call('RPUSH', hits, stamp)
+  local granted = math.min(most, limit - count)
+  for _ = 1, granted do
+    redis.call('RPUSH', hits, stamp)
+  end
   redis.call('PEXPIRE', hits, math.ceil(window / 1000))
   if mark ~= '' then
     redis.call('SET', mark, '1', 'PX', math.max(1, math.floor(window / 1000)))
   end
-  return 1, limit - count - 1, 0, 0
+  return granted, limit - count - granted, 0, 0
 end
 
 local answers = {}
-for place = 1, #KEYS, 2 do
-  local limit, window = tonumber(ARGV[place]), tonumber(ARGV[place + 1])
-  for _, number in ipairs({hit(KEYS[place], KEYS[place + 1], limit, window)}) do
+for each = 0, #KEYS / 2 - 1 do
+  local hits, mark = KEYS[2 * each + 1], KEYS[2 * each + 2]
+  local limit, window = tonumber(ARGV[3 * each + 1]), tonumber(ARGV[3 * each + 2])
+  for _, number in ipairs({hit(hits, mark, limit, window, tonumber(ARGV[3 * each + 3]))}) do
     answers[#answers + 1] = number
   end
 end
@@ -85,13 +89,23 @@ class _Hit(msgspec.Struct, frozen=True):
     mark: str
     limit: int
     window: int
+    most: int = 1
+
+
+class _Counted(msgspec.Struct, frozen=True, array_like=True):
+    """What the script says of one hit. `wait` in microseconds."""
+
+    granted: int
+    remaining: int
+    wait: int
+    repeated: bool
 
 
 class _Waiting(msgspec.Struct, frozen=True):
-    """A hit on its way, and where its verdict is awaited."""
+    """A hit on its way, and where its count is awaited."""
 
     hit: _Hit
-    verdict: "asyncio.Future[Verdict]"
+    counted: "asyncio.Future[_Counted]"
 
 
 class RedisRateLimiter:
@@ -105,35 +119,48 @@ class RedisRateLimiter:
 
     async def hit(self, quota: Quota, subject: str, *, mark: str | None = None) -> Verdict:
         """Count one hit. Raises StoreUnavailable, if the quota fails closed; else it is allowed."""
-        own = _Hit(
-            key=self._key(quota.scope, subject),
-            mark=""
-            if mark is None
-            else self._key(f"{quota.scope}:mark", f"{len(subject)}|{subject}|{mark}"),
-            limit=quota.limit,
-            window=round(quota.window.total_seconds() * _MICRO),
-        )
+        key = "" if mark is None else f"{len(subject)}|{subject}|{mark}"
+        own = self._hit(quota, subject, mark=key and self._key(f"{quota.scope}:mark", key))
         if quota.fails_closed:
             async with reached(CALL_SECONDS):
-                return (await self._ask([own]))[0]
+                return _verdict((await self._ask([own]))[0])
         try:
             async with reached(HINT_SECONDS):
-                return await self._together(own)
+                return _verdict(await self._together(own))
         except StoreUnavailable:
             return Verdict(allowed=True, remaining=quota.limit, retry_after=0.0)
 
-    def _together(self, hit: _Hit) -> "asyncio.Future[Verdict]":
-        """Its verdict, when it comes: with all others that wait. Raises StoreUnavailable where
+    async def take(self, quota: Quota, subject: str, *, most: int) -> Taken:
+        """Count some hits ahead. Raises StoreUnavailable."""
+        async with reached(HINT_SECONDS):
+            counted = await self._together(self._hit(quota, subject, most=most))
+        return Taken(
+            granted=counted.granted,
+            remaining=counted.remaining,
+            retry_after=counted.wait / _MICRO,
+        )
+
+    def _hit(self, quota: Quota, subject: str, *, mark: str = "", most: int = 1) -> _Hit:
+        return _Hit(
+            key=self._key(quota.scope, subject),
+            mark=mark,
+            limit=quota.limit,
+            window=round(quota.window.total_seconds() * _MICRO),
+            most=most,
+        )
+
+    def _together(self, hit: _Hit) -> "asyncio.Future[_Counted]":
+        """Its count, when it comes: with all others that wait. Raises StoreUnavailable where
         more wait than Valkey is likely to answer in time.
         """
         if len(self._waiting) == MAX_WAITING:
             raise StoreUnavailable("too many wait for their counts")
-        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(hit, verdict))
+        counted: asyncio.Future[_Counted] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(hit, counted))
         if self._asking is None or self._asking.done():
             # Nothing of the request that happens to be first belongs to the others.
             self._asking = asyncio.create_task(self._ask_all(), context=Context())
-        return verdict
+        return counted
 
     async def _ask_all(self) -> None:
         """Until nobody waits. Each of those who do gives up at a time of their own."""
@@ -141,38 +168,42 @@ class RedisRateLimiter:
             count = min(len(self._waiting), MAX_TOGETHER)
             taken = [self._waiting.popleft() for _ in range(count)]
             # Who gave up meanwhile is not counted.
-            still = [each for each in taken if not each.verdict.done()]
+            still = [each for each in taken if not each.counted.done()]
             if still:
                 await self._answer(still)
 
     async def _answer(self, waiting: Sequence[_Waiting]) -> None:
         try:
             async with reached(HINT_SECONDS):
-                verdicts = await self._ask([each.hit for each in waiting])
+                counts = await self._ask([each.hit for each in waiting])
         except StoreUnavailable as lost:
             for each in waiting:
-                if not each.verdict.done():
-                    each.verdict.set_exception(StoreUnavailable(*lost.args))
+                if not each.counted.done():
+                    each.counted.set_exception(StoreUnavailable(*lost.args))
             return
-        for each, verdict in zip(waiting, verdicts, strict=True):
-            if not each.verdict.done():
-                each.verdict.set_result(verdict)
+        for each, counted in zip(waiting, counts, strict=True):
+            if not each.counted.done():
+                each.counted.set_result(counted)
 
-    async def _ask(self, hits: Sequence[_Hit]) -> list[Verdict]:
+    async def _ask(self, hits: Sequence[_Hit]) -> list[_Counted]:
         """One round trip. Raises what redis-py raises."""
         keys = [key for hit in hits for key in (hit.key, hit.mark)]
-        numbers = [number for hit in hits for number in (hit.limit, hit.window)]
+        numbers = [number for hit in hits for number in (hit.limit, hit.window, hit.most)]
         told = iter(await self._hits(keys=keys, args=numbers))
         return [
-            Verdict(
-                allowed=bool(allowed),
-                remaining=remaining,
-                retry_after=wait / _MICRO,
-                repeated=bool(repeated),
-            )
-            for allowed, remaining, wait, repeated in zip(told, told, told, told, strict=True)
+            _Counted(granted, remaining, wait, bool(repeated))
+            for granted, remaining, wait, repeated in zip(told, told, told, told, strict=True)
         ]
 
     def _key(self, scope: str, subject: str) -> str:
         digest = blake2b(subject.encode(), key=self._pepper, digest_size=DIGEST_BYTES)
         return f"{PREFIX}:{scope}:{digest.hexdigest()}"
+
+
+def _verdict(counted: _Counted) -> Verdict:
+    return Verdict(
+        allowed=bool(counted.granted),
+        remaining=counted.remaining,
+        retry_after=counted.wait / _MICRO,
+        repeated=counted.repeated,
+    )

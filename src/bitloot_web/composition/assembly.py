@@ -52,6 +52,7 @@ from bitloot_web.metrics import Metrics
 from bitloot_web.order_session import OrderSessions
 from bitloot_web.security import keys
 from bitloot_web.security.codes import Codes
+from bitloot_web.security.rate_shares import SharedRateLimits
 from bitloot_web.security.receipts import ReceiptSigner
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Edge, Shop
@@ -143,7 +144,7 @@ def build_shop(
         dead_letters=over(DeadLetters, near),
         **vars(people(near, settings, made)),
         sessions=made.sessions,
-        rate_limiter=near.rate_limiter,
+        rate_limiter=SharedRateLimits(near.rate_limiter, limits=limits, now=near.boot_clock),
         captcha=near.captcha,
         realtime=near.realtime,
         metrics=metrics,

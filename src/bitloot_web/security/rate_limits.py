@@ -1,4 +1,4 @@
-"""How often who may do what: one table, exact across processes.
+"""How often who may do what: one table, one limit for all processes together.
 
 A limit is counted by the client's network address unless its row says otherwise. Limits on codes
 fail closed: without their store nobody can guess. All others let requests through.
