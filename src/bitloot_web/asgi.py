@@ -50,6 +50,7 @@ from bitloot_web.api.admin import (
 )
 from bitloot_web.api.admin import orders as admin_orders
 from bitloot_web.api.admin import webhooks as admin_webhooks
+from bitloot_web.dependencies import Catalogue
 from bitloot_web.envelope import Envelope
 from bitloot_web.once import HEADER
 from bitloot_web.openapi import describe
@@ -58,6 +59,7 @@ from bitloot_web.realtime import Watchers
 from bitloot_web.request_checks import check_request
 from bitloot_web.security.callers import admin
 from bitloot_web.shop import Shop
+from bitloot_web.shortcut import Shortcut
 
 PUBLIC: Final[tuple[BaseRouteHandler, ...]] = (
     catalog.products,
@@ -204,7 +206,7 @@ def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> 
     app = Application(
         [*routes(), *more],
         state=State({"shop": shop, "watchers": watchers, "describe": openapi_document}),
-        dependencies=_dependencies(shop, watchers, answers),
+        dependencies=_dependencies(shop, watchers, Catalogue(shop, answers)),
         before_request=check_request,
         exception_handlers={Exception: answer_error},
         request_max_body_size=shop.limits.body_bytes,
@@ -213,17 +215,24 @@ def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> 
         openapi_config=None,
         logging_config=None,
     )
-    app.asgi_handler = Envelope(app.asgi_handler, shop)
+    inside = Shortcut(
+        app.asgi_handler,
+        shop,
+        answers,
+        limit=catalog.LIMIT,
+        version=lambda: shop.views.catalog.version,
+    )
+    app.asgi_handler = Envelope(inside, shop)
     return app
 
 
 def _dependencies(
-    shop: Shop | None, watchers: Watchers | None, answers: Answers | None
+    shop: Shop | None, watchers: Watchers | None, catalogue: Catalogue | None
 ) -> dict[str, Provide]:
     return {
         "shop": Provide(_always(shop), sync_to_thread=False),
         "watchers": Provide(_always(watchers), sync_to_thread=False),
-        "answers": Provide(_always(answers), sync_to_thread=False),
+        "catalogue": Provide(_always(catalogue), sync_to_thread=False),
     }
 
 

@@ -1,5 +1,6 @@
 """What handlers are handed. None is checked again: all are ours, and no part of a request."""
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from litestar.di import NamedDependency
@@ -11,4 +12,16 @@ from bitloot_web.shop import Shop
 
 TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]
 TheWatchers: TypeAlias = NamedDependency[SkipValidation[Watchers]]
-TheAnswers: TypeAlias = NamedDependency[SkipValidation[Answers]]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A shop and the answers that it keeps. Handed over as one: for each thing more that a handler
+    is handed, Litestar starts tasks, which takes longer than a kept answer.
+    """
+
+    shop: Shop
+    answers: Answers
+
+
+TheCatalogue: TypeAlias = NamedDependency[SkipValidation[Catalogue]]

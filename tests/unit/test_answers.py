@@ -124,3 +124,62 @@ def test_whoever_has_an_answer_already_is_told_so(tags: str | None, status: int)
     assert answer.status_code == status
     assert answer.headers["etag"] == '"tag"'
     assert answer.headers["cache-control"] == "no-cache"
+
+
+# --- known by the request -----------------------------------------------------------------------
+
+PAGE = ("/products", b"limit=9")
+
+
+async def test_an_answer_is_known_by_its_request_while_it_is_kept() -> None:
+    watch, maker = Watch(), Maker()
+    answers = kept(watch)
+    assert answers.known(PAGE, 1) is None
+    answer = await answers.answer("list", 1, maker)
+    answers.remember(PAGE, "/products", "list")
+    found = answers.known(PAGE, 1)
+    assert found is not None
+    assert (found.answer, found.route) == (answer, "/products")
+    assert answers.known(PAGE, 2) is None
+    assert answers.known(("/products", b"limit=8"), 1) is None
+    watch.now = 1.0
+    assert answers.known(PAGE, 1) is None
+
+
+async def test_a_request_is_known_by_the_answer_that_was_made_last() -> None:
+    answers, maker = kept(Watch()), Maker()
+    await answers.answer("list", 1, maker)
+    answers.remember(PAGE, "/products", "list")
+    maker.text = "changed"
+    fresh = await answers.answer("list", 2, maker)
+    assert answers.known(PAGE, 2) is None
+    answers.remember(PAGE, "/products", "list")
+    found = answers.known(PAGE, 2)
+    assert found is not None
+    assert found.answer == fresh
+
+
+async def test_nothing_is_known_that_is_not_kept() -> None:
+    answers = kept(Watch())
+    answers.remember(PAGE, "/products", "list")
+    assert answers.known(PAGE, 1) is None
+
+
+async def test_an_answer_is_known_by_a_few_requests_and_no_more() -> None:
+    answers = kept(Watch())
+    await answers.answer("list", 1, Maker())
+    asked = [("/products", f"limit=20&n={number}".encode()) for number in range(100)]
+    for each in asked:
+        answers.remember(each, "/products", "list")
+    assert [answers.known(each, 1) is not None for each in asked] == [True] * 4 + [False] * 96
+
+
+async def test_requests_take_up_room_and_go_with_their_answers() -> None:
+    answers = kept(Watch(), size=4_000)
+    for number in range(50):
+        await answers.answer(f"list {number}", 1, Maker())
+        answers.remember((f"/products/{number}", b""), "/products", f"list {number}")
+        assert answers._size <= 4_000
+        assert len(answers._known) <= len(answers._kept) * 4
+    assert answers.known(("/products/0", b""), 1) is None
+    assert answers.known(("/products/49", b""), 1) is not None

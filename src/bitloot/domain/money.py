@@ -30,6 +30,10 @@ def money_context() -> Context:
     return Context(prec=PRECISION, rounding=ROUND_HALF_EVEN)
 
 
+# Asked at every price: one that is made anew takes ten times as long as the rounding itself.
+_CONTEXT: Final = money_context()
+
+
 class CryptoAmount(msgspec.Struct, frozen=True):
     """An amount of one asset, as the gateway wrote it. `asset` is the lower-case ticker."""
 
@@ -103,6 +107,9 @@ def plain(amount: Decimal) -> str:
 
 def eur_text(amount: Eur) -> str:
     """How EUR is written on our API: at least two decimals, more only where they carry value."""
+    text = str(amount)
+    if amount and text[-3:-2] == "." and "E" not in text:
+        return text
     text = plain(amount)
     whole, _, decimals = text.partition(".")
     return f"{whole}.{decimals:0<2}"
@@ -130,8 +137,7 @@ def ledger_amount(amount: Decimal) -> Eur:
 
 
 def _round(amount: Decimal, rounding: str) -> Decimal:
-    with localcontext(money_context()):
-        return amount.quantize(CENT, rounding=rounding)
+    return amount.quantize(CENT, rounding=rounding, context=_CONTEXT)
 
 
 def cost_floor(cost: Eur, gateway_fee: Decimal) -> Eur:

@@ -15,13 +15,19 @@ from bitloot_adapters.postgres.statements import Statement, compiled
 
 Which: TypeAlias = Literal["all", "named", "news"]
 
+
+def floor_of(cost: str) -> str:
+    """The lowest price that loses nothing at this cost and the gateway's `:fee`: cents up."""
+    share = "1 - CAST(:fee AS numeric)"
+    return f"0.01 * (div({cost} * 100, {share}) + sign(mod({cost} * 100, {share})))"
+
+
 # From `facts` (cost, kind, value, cap, rounding, is_signed, previous) to `priced`. EUR a unit.
 # `OFFSET 0` keeps each step by itself: merged they are worked out again wherever they are used.
 STEPS: Final = """
     floored AS (
         SELECT facts.*,
-            CASE WHEN cost IS NULL THEN 0 ELSE 0.01 * (div(cost * 100, 1 - CAST(:fee AS numeric))
-                + sign(mod(cost * 100, 1 - CAST(:fee AS numeric)))) END AS cost_floor,
+            CASE WHEN cost IS NULL THEN 0 ELSE FLOOR_OF_COST END AS cost_floor,
             CASE kind WHEN 'margin' THEN cost * (1 + value) WHEN 'fixed' THEN cost + value
                 WHEN 'override' THEN value END AS raw
         FROM facts OFFSET 0
@@ -46,7 +52,7 @@ STEPS: Final = """
                 ELSE greatest(cost_floor, capped) END AS price,
             raw IS NOT NULL AND is_signed AS is_loss_signed
         FROM asked OFFSET 0
-    )"""
+    )""".replace("FLOOR_OF_COST", floor_of("cost"))
 
 _CONTEXTS: Final = """
     contexts AS MATERIALIZED (

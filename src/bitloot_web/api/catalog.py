@@ -11,7 +11,7 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from bitloot.domain.money import Eur, plain
 from bitloot.ports.views.catalog import ShelfQuery, Sort
-from bitloot_web.answers import Answers, response
+from bitloot_web.answers import asked_of, response
 from bitloot_web.api import catalog_examples as examples
 from bitloot_web.api.catalog_shapes import (
     CatalogFilters,
@@ -28,7 +28,7 @@ from bitloot_web.api.catalog_shapes import (
     page_shown,
 )
 from bitloot_web.api.fields import eur
-from bitloot_web.dependencies import TheAnswers, TheShop
+from bitloot_web.dependencies import Catalogue, TheCatalogue
 from bitloot_web.paging import (
     Cursors,
     PageCursor,
@@ -39,10 +39,12 @@ from bitloot_web.paging import (
     refused,
 )
 from bitloot_web.problems import ProblemError
+from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get
-from bitloot_web.security.rate_limits import limited
+from bitloot_web.security.rate_limits import RateName, limited
 from bitloot_web.shop import Shop
 
+LIMIT: Final[RateName] = "catalogue"
 MAX_SLUG: Final = 200
 MAX_VALUE: Final = 100
 MAX_PRICE: Final = 64
@@ -86,14 +88,14 @@ def _responses(shape: type, example: msgspec.Struct) -> Mapping[int, ResponseSpe
 
 @get(
     "/v1/catalog/products",
-    guards=[limited("catalogue")],
+    guards=[limited(LIMIT)],
     operation_id="listProducts",
     responses=_responses(ProductPage, examples.PAGE),
 )
 async def products(
     *,
-    shop: TheShop,
-    answers: TheAnswers,
+    request: EdgeRequest,
+    catalogue: TheCatalogue,
     if_none_match: IfNoneMatch = None,
     limit: PageLimit = None,
     cursor: PageCursor = None,
@@ -116,6 +118,7 @@ async def products(
     ] = "popular",
 ) -> Response[bytes]:
     """Listed products, narrowed, searched and sorted, a page at a time."""
+    shop = catalogue.shop
     query = ShelfQuery(
         text=_text(q, shop),
         category=category,
@@ -138,19 +141,23 @@ async def products(
         following = shelf.page.after
         return page_shown(shelf, None if following is None else cursors.write(following))
 
-    return await _kept(shop, answers, f"{name}|{size}|{after}", page, if_none_match)
+    return await _kept(request, catalogue, f"{name}|{size}|{after}", page, if_none_match)
 
 
 @get(
     "/v1/catalog/products/{slug:str}",
-    guards=[limited("catalogue")],
+    guards=[limited(LIMIT)],
     operation_id="getProduct",
     responses=_responses(ProductDetails, examples.DETAILS),
 )
 async def product(
-    shop: TheShop, answers: TheAnswers, slug: FromPath[str], if_none_match: IfNoneMatch = None
+    request: EdgeRequest,
+    catalogue: TheCatalogue,
+    slug: FromPath[str],
+    if_none_match: IfNoneMatch = None,
 ) -> Response[bytes]:
     """One published product."""
+    shop = catalogue.shop
 
     async def one() -> ProductDetails:
         view = await shop.views.catalog.product(slug) if len(slug) <= MAX_SLUG else None
@@ -158,40 +165,42 @@ async def product(
             raise ProblemError("not-found")
         return details(view)
 
-    return await _kept(shop, answers, f"product|{slug}", one, if_none_match)
+    return await _kept(request, catalogue, f"product|{slug}", one, if_none_match)
 
 
 @get(
     "/v1/catalog/filters",
-    guards=[limited("catalogue")],
+    guards=[limited(LIMIT)],
     operation_id="getFilters",
     responses=_responses(CatalogFilters, examples.FILTERS),
 )
 async def filters(
-    shop: TheShop, answers: TheAnswers, if_none_match: IfNoneMatch = None
+    request: EdgeRequest, catalogue: TheCatalogue, if_none_match: IfNoneMatch = None
 ) -> Response[bytes]:
     """What lists can be narrowed by, and how many products each value has."""
+    shop = catalogue.shop
 
     async def found() -> CatalogFilters:
         return filters_shown(await shop.views.catalog.filters())
 
-    return await _kept(shop, answers, "filters", found, if_none_match)
+    return await _kept(request, catalogue, "filters", found, if_none_match)
 
 
 @get(
     "/v1/catalog/categories",
-    guards=[limited("catalogue")],
+    guards=[limited(LIMIT)],
     operation_id="listCategories",
     responses=_responses(PageOf[Category], examples.CATEGORIES),
 )
 async def categories(
-    shop: TheShop,
-    answers: TheAnswers,
+    request: EdgeRequest,
+    catalogue: TheCatalogue,
     if_none_match: IfNoneMatch = None,
     limit: PageLimit = None,
     cursor: PageCursor = None,
 ) -> Response[bytes]:
     """The categories of the shop in their order; 100 a page unless told."""
+    shop = catalogue.shop
     cursors = Cursors(shop.edge.cursor_key, "categories")
     after = cursors.read(cursor)
 
@@ -199,23 +208,24 @@ async def categories(
         found = await shop.views.catalog.categories()
         return cursors.page(part_of(found, limit, after, shop.limits), category_shown)
 
-    return await _kept(shop, answers, f"categories|{limit}|{after}", page, if_none_match)
+    return await _kept(request, catalogue, f"categories|{limit}|{after}", page, if_none_match)
 
 
 @get(
     "/v1/catalog/groups",
-    guards=[limited("catalogue")],
+    guards=[limited(LIMIT)],
     operation_id="listGroups",
     responses=_responses(PageOf[Group], examples.GROUPS),
 )
 async def groups(
-    shop: TheShop,
-    answers: TheAnswers,
+    request: EdgeRequest,
+    catalogue: TheCatalogue,
     if_none_match: IfNoneMatch = None,
     limit: PageLimit = None,
     cursor: PageCursor = None,
 ) -> Response[bytes]:
     """Groups of variants by slug, a page at a time."""
+    shop = catalogue.shop
     cursors, size = Cursors(shop.edge.cursor_key, "groups"), page_size(limit, shop.limits)
     after = cursors.read(cursor)
 
@@ -223,19 +233,23 @@ async def groups(
         found = await shop.views.catalog.groups(limit=size, after=after)
         return cursors.page(found, group_shown)
 
-    return await _kept(shop, answers, f"groups|{size}|{after}", page, if_none_match)
+    return await _kept(request, catalogue, f"groups|{size}|{after}", page, if_none_match)
 
 
 @get(
     "/v1/catalog/groups/{slug:str}",
-    guards=[limited("catalogue")],
+    guards=[limited(LIMIT)],
     operation_id="getGroup",
     responses=_responses(GroupDetails, examples.GROUP),
 )
 async def group(
-    shop: TheShop, answers: TheAnswers, slug: FromPath[str], if_none_match: IfNoneMatch = None
+    request: EdgeRequest,
+    catalogue: TheCatalogue,
+    slug: FromPath[str],
+    if_none_match: IfNoneMatch = None,
 ) -> Response[bytes]:
     """One group with its products."""
+    shop = catalogue.shop
 
     async def one() -> GroupDetails:
         view = await shop.views.catalog.group(slug) if len(slug) <= MAX_SLUG else None
@@ -243,17 +257,19 @@ async def group(
             raise ProblemError("not-found")
         return group_details(view)
 
-    return await _kept(shop, answers, f"group|{slug}", one, if_none_match)
+    return await _kept(request, catalogue, f"group|{slug}", one, if_none_match)
 
 
 async def _kept(
-    shop: Shop,
-    answers: Answers,
+    request: EdgeRequest,
+    catalogue: Catalogue,
     name: str,
     make: Callable[[], Awaitable[msgspec.Struct]],
     if_none_match: str | None,
 ) -> Response[bytes]:
-    answer = await answers.answer(name, shop.views.catalog.version, make)
+    answers, version = catalogue.answers, catalogue.shop.views.catalog.version
+    answer = await answers.answer(name, version, make)
+    answers.remember(asked_of(request.scope), request.scope["path_template"], name)
     return response(answer, if_none_match)
 
 

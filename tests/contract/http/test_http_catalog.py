@@ -269,3 +269,62 @@ async def test_what_is_not_there_is_asked_for_again(stage: "Stage") -> None:
     assert (await stage.client.get(f"{LIST}/fresh")).status_code == 404
     await on_sale(stage, "fresh", "Fresh")
     assert (await stage.client.get(f"{LIST}/fresh")).status_code == 200
+
+
+# --- the short way to what is at hand -------------------------------------------------------------
+
+OF_THE_REQUEST = {"x-request-id", "date", "ratelimit"}
+
+
+def shown_headers(answer: httpx.Response) -> dict[str, str]:
+    return {name: told for name, told in answer.headers.items() if name not in OF_THE_REQUEST}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", [LIST, f"{LIST}?limit=1&sort=price", f"{LIST}/own-game"])
+async def test_the_short_way_answers_to_the_letter_like_the_long_one(
+    stage: "Stage", method: str, path: str
+) -> None:
+    client = stage.client
+    long, short = [await client.request(method, path) for _ in range(2)]
+    assert (short.status_code, short.content) == (200, long.content)
+    assert shown_headers(short) == shown_headers(long)
+    assert short.headers["ratelimit"] != long.headers["ratelimit"]
+    stage.shop.views.catalog.changed()
+    has_it = {"if-none-match": long.headers["etag"]}
+    unchanged, again = [await client.request(method, path, headers=has_it) for _ in range(2)]
+    assert (unchanged.status_code, again.status_code, again.content) == (304, 304, b"")
+    assert shown_headers(again) == shown_headers(unchanged)
+
+
+async def test_the_short_way_is_counted_and_refused_like_the_long_one(stage: "Stage") -> None:
+    most = stage.shop.limits.catalogue_per_minute
+    told = [await stage.client.get(LIST) for _ in range(most + 1)]
+    assert {answer.status_code for answer in told[:-1]} == {200}
+    assert told[most - 1].headers["ratelimit"] == '"catalogue";r=0'
+    assert told[-1].status_code == 429
+    assert told[-1].headers["content-type"] == "application/problem+json"
+    assert "retry-after" in told[-1].headers
+
+
+async def test_the_short_way_is_measured_under_the_same_route(stage: "Stage") -> None:
+    for _ in range(3):
+        await stage.client.get(f"{LIST}/own-game")
+    route = 'route="/v1/catalog/products/{slug:str}"'
+    (line,) = [
+        line
+        for line in stage.shop.metrics.page().decode().splitlines()
+        if route in line and "seconds_count" in line
+    ]
+    assert line.endswith(" 3.0")
+
+
+async def test_pages_of_other_origins_are_told_whether_they_may_read(stage: "Stage") -> None:
+    origin = "https://front.example"
+    shop = replace(stage.shop, edge=replace(stage.shop.edge, cors_origins=(origin,)))
+    transport = asgi.transport(build_app(shop), client=("203.0.113.9", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as client:
+        for _ in range(2):
+            answer = await client.get(LIST, headers={"origin": origin})
+            assert answer.headers["access-control-allow-origin"] == origin
+            assert "access-control-allow-origin" not in (await client.get(LIST)).headers

@@ -29,12 +29,12 @@ from bitloot.ports.views.catalog import (
     ShelfQuery,
 )
 from bitloot.ports.views.paging import Page, page_of
-from bitloot.ports.views.shelf import ShelfKey, key_after, key_text, shown_price
+from bitloot.ports.views.shelf import ShelfKey, Way, key_after, key_text
 from bitloot_adapters.postgres.checkout_reads import sellable, sellables_of
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.statements import Rows, Values, ask
 from bitloot_adapters.postgres.views import product_statements as statements
-from bitloot_adapters.postgres.views.shelf_statements import CARD_WIDTH, ShelfForm, shelf
+from bitloot_adapters.postgres.views.shelf_statements import ShelfForm, shelf
 
 _FILTERS: Final = ("category", "platform", "region", "source", "in_stock")
 _PRICES: Final = ("price_from", "price_to")
@@ -43,7 +43,7 @@ _NOTHING: Final = Shelf(page=Page((), None))
 
 
 class _Card(msgspec.Struct, frozen=True, array_like=True):
-    """The columns `CARD`."""
+    """The array `CARD`."""
 
     id: str
     slug: str
@@ -57,9 +57,17 @@ class _Card(msgspec.Struct, frozen=True, array_like=True):
     release_date: str | None
     cover_url: str | None
     price: Decimal
-    is_loss_signed: bool
-    cost: Decimal | None
     available: int
+
+
+class _Found(msgspec.Struct, frozen=True, array_like=True):
+    """A card of a page, and what its key is made of."""
+
+    card: _Card
+    way: Way
+    rank: int
+    weight: int
+    price: Decimal
 
 
 class _Details(msgspec.Struct, frozen=True, array_like=True):
@@ -86,6 +94,8 @@ class _Counted(msgspec.Struct, frozen=True, array_like=True):
     count: int
 
 
+_CARD: Final = msgspec.json.Decoder(_Card)
+_PAGE: Final = msgspec.json.Decoder(tuple[_Found, ...])
 _READINGS: Final = msgspec.json.Decoder(tuple[Reading, ...])
 _MEDIA: Final = msgspec.json.Decoder(tuple[MediaView, ...])
 _OFFERS: Final = msgspec.json.Decoder(tuple[OfferView, ...])
@@ -122,19 +132,25 @@ class PostgresCatalogViews:
             way=None if key is None else key.way,
             limit=limit,
         )
-        (rows,) = await self._database.read(ask(shelf(form), **_values(query, key, words)))
-        shown = tuple(self._card(row[:CARD_WIDTH]) for row in rows[:limit])
-        is_more = len(rows) > limit
-        told = rows[0][-1] if rows else None
+        values = _values(query, key, words)
+        (rows,) = await self._database.read(ask(shelf(form), fee=self._gateway_fee, **values))
+        told, readings = rows[0]
+        found = () if told is None else _PAGE.decode(str(told))
+        is_more = len(found) > limit
         return Shelf(
-            page=Page(shown, _key(rows[limit - 1]) if is_more else None),
-            readings=() if told is None else _READINGS.decode(str(told)),
+            page=Page(
+                tuple(_shown(each.card) for each in found[:limit]),
+                _key(found[limit - 1]) if is_more else None,
+            ),
+            readings=() if readings is None else _READINGS.decode(str(readings)),
         )
 
     async def product(self, slug: str) -> ProductDetail | None:
         if "\x00" in slug:
             return None
-        (rows,) = await self._database.read(ask(statements.PRODUCT, slug=slug))
+        (rows,) = await self._database.read(
+            ask(statements.PRODUCT, slug=slug, fee=self._gateway_fee)
+        )
         return self._detail(rows[0]) if rows else None
 
     async def filters(self) -> Filters:
@@ -182,7 +198,7 @@ class PostgresCatalogViews:
     async def group(self, slug: str) -> GroupDetail | None:
         if "\x00" in slug:
             return None
-        (rows,) = await self._database.read(ask(statements.GROUP, slug=slug))
+        (rows,) = await self._database.read(ask(statements.GROUP, slug=slug, fee=self._gateway_fee))
         return self._group(rows) if rows else None
 
     async def sellables(self, product_ids: Sequence[str]) -> tuple[Sellable, ...]:
@@ -193,29 +209,9 @@ class PostgresCatalogViews:
         most = self._count_exact
         return FacetValue(value=value, count=min(count, most), is_more=count > most)
 
-    def _card(self, row: Values) -> ProductView:
-        card = msgspec.convert(row, _Card)
-        return ProductView(
-            id=card.id,
-            slug=card.slug,
-            title=card.title,
-            source=card.source,
-            category=card.category,
-            platform=card.platform,
-            region=card.region,
-            excluded_countries=card.excluded_countries,
-            price=shown_price(
-                card.price, card.cost, self._gateway_fee, is_loss_signed=card.is_loss_signed
-            ),
-            available=max(0, card.available),
-            is_preorder=card.is_preorder,
-            release_date=card.release_date,
-            cover_url=card.cover_url,
-        )
-
     def _detail(self, row: Values) -> ProductDetail:
-        view = self._card(row[:CARD_WIDTH])
-        more = msgspec.convert(row[CARD_WIDTH:], _Details)
+        view = _shown(_CARD.decode(str(row[0])))
+        more = msgspec.convert(row[1:], _Details)
         offers = _OFFERS.decode(more.offers)
         if view.source == OWN_STOCK:
             offers = (OfferView(source=OWN_STOCK, available=view.available), *offers)
@@ -239,9 +235,9 @@ class PostgresCatalogViews:
     def _group(self, rows: Rows) -> GroupDetail:
         slug, title, description, cover_url = rows[0][:_GROUP_WIDTH]
         members = tuple(
-            MemberView(label=str(row[_GROUP_WIDTH]), product=self._card(row[_GROUP_WIDTH + 1 :]))
-            for row in rows
-            if row[_GROUP_WIDTH] is not None
+            MemberView(label=str(label), product=_shown(_CARD.decode(str(card))))
+            for *_, label, card in rows
+            if label is not None
         )
         return msgspec.convert(
             {
@@ -253,6 +249,24 @@ class PostgresCatalogViews:
             },
             GroupDetail,
         )
+
+
+def _shown(card: _Card) -> ProductView:
+    return ProductView(
+        id=card.id,
+        slug=card.slug,
+        title=card.title,
+        source=card.source,
+        category=card.category,
+        platform=card.platform,
+        region=card.region,
+        excluded_countries=card.excluded_countries,
+        price=card.price,
+        available=card.available,
+        is_preorder=card.is_preorder,
+        release_date=card.release_date,
+        cover_url=card.cover_url,
+    )
 
 
 def _rounded(group: GroupOfProduct) -> GroupOfProduct:
@@ -280,8 +294,16 @@ def _values(query: ShelfQuery, key: ShelfKey | None, words: Sequence[str]) -> di
     return values
 
 
-def _key(row: Values) -> str:
-    """Where a page ends that ends with this row."""
-    way, rank, weight, price = row[CARD_WIDTH:-1]
-    key = {"way": way, "id": row[0], "slug": row[1], "rank": rank, "weight": weight, "price": price}
-    return key_text(msgspec.convert(key, ShelfKey))
+def _key(last: _Found) -> str:
+    """Where a page ends that ends with this product."""
+    card = last.card
+    return key_text(
+        ShelfKey(
+            way=last.way,
+            id=card.id,
+            rank=last.rank,
+            weight=last.weight,
+            price=last.price,
+            slug=card.slug,
+        )
+    )

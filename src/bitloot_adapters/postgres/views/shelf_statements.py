@@ -18,6 +18,7 @@ from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.search_text import READ_AS_MAX, TYPED_LENGTHS
 from bitloot.ports.views.catalog import CANDIDATES, Sort
 from bitloot.ports.views.shelf import Way
+from bitloot_adapters.postgres.price_statements import floor_of
 from bitloot_adapters.postgres.statements import Statement, compiled
 
 # So many words may lack the same letter; what is beyond is not looked at.
@@ -38,13 +39,14 @@ def filled(template: str, /, **parts: str | int) -> str:
     return template.format(**_NUMBERS, **parts)
 
 
-# What a product on a list shows: `p` and `l` are its rows.
-CARD: Final = filled("""
-    p.id, p.slug, p.title, p.source, p.category, p.platform, p.region, p.excluded_countries,
-    p.is_preorder, p.release_date, p.cover_url, l.price, l.is_loss_signed,
-    CASE WHEN p.source = {own} THEN stock.cost ELSE offer.cost END,
-    CASE WHEN p.source = {own} THEN stock.free ELSE coalesce(offer.spare, 0) END""")
-CARD_WIDTH: Final = 15
+# What a product on a list shows, as one array: `p` and `l` are its rows, `had` is of `HAD`. The
+# price is what a unit is quoted for now (`standing_price`), or that set if it cannot be had.
+CARD: Final = f"""
+    json_build_array(p.id, p.slug, p.title, p.source, p.category, p.platform, p.region,
+        p.excluded_countries, p.is_preorder, p.release_date, p.cover_url,
+        CAST(CASE WHEN had.cost IS NULL OR l.is_loss_signed THEN ceil(l.price * 100) * 0.01
+            ELSE greatest(ceil(l.price * 100) * 0.01, {floor_of("had.cost")}) END AS text),
+        greatest(had.free, 0))"""
 HAD: Final = filled("""
     LEFT JOIN LATERAL (
         SELECT o.cost, o.stock - o.held AS spare FROM product_offers o WHERE o.product_id = p.id
@@ -54,7 +56,11 @@ HAD: Final = filled("""
         SELECT count(*) AS free, max(k.cost) AS cost FROM inventory_keys k
         WHERE p.source = {own} AND k.product_id = p.id AND k.state = 'available'
             AND (k.expires_at IS NULL OR k.expires_at > now())
-    ) stock ON true""")
+    ) stock ON true
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN p.source = {own} THEN stock.cost ELSE offer.cost END AS cost,
+            CASE WHEN p.source = {own} THEN stock.free ELSE coalesce(offer.spare, 0) END AS free
+    ) had""")
 
 _FILTERS: Final = {
     "category": "l.category = CAST(:category AS text)",
@@ -117,7 +123,7 @@ _SEARCH: Final = filled("""
         FROM unnest((SELECT CAST(:words AS text[]))) WITH ORDINALITY AS each(word, place)
     ),
     exact AS MATERIALIZED (
-        SELECT s.product_id AS id FROM search_index s
+        SELECT s.product_id AS id, s.rank FROM search_index s
         WHERE s.document @@ (SELECT CAST(:exact AS tsquery)) LIMIT {fence}
     ),
     readings AS MATERIALIZED (
@@ -130,7 +136,7 @@ _SEARCH: Final = filled("""
             ) v
             WHERE bitloot_slip(v.word, t.word) ORDER BY v.word LIMIT {read_as}
         ) near
-        WHERE (SELECT count(*) FROM exact) = 0
+        WHERE NOT EXISTS (SELECT 1 FROM exact)
             AND length(t.word) BETWEEN {shortest} AND {longest}
             AND NOT EXISTS (SELECT 1 FROM search_words known WHERE known.word = t.word)
             AND (SELECT count(*) FROM (
@@ -151,25 +157,31 @@ _SEARCH: Final = filled("""
         SELECT coalesce((SELECT query FROM mended), (SELECT CAST(:exact AS tsquery))) AS query
     ),
     hits AS MATERIALIZED (
-        SELECT id FROM exact
+        SELECT id, rank FROM exact
         UNION ALL
-        (SELECT s.product_id FROM search_index s
+        (SELECT s.product_id, s.rank FROM search_index s
         WHERE s.document @@ (SELECT query FROM mended) LIMIT {fence})
     )""")
 _READINGS: Final = """
     (SELECT json_agg(json_build_object('word', word, 'read_as', read_as) ORDER BY place)
      FROM readings)"""
-_ARE_MANY: Final = "(SELECT count(*) FROM {name}) > {most}"
-_SOME: Final = "SELECT id FROM {name} WHERE (SELECT count(*) FROM {name}) <= {most}"
+_COUNT: Final = "{name}_count AS MATERIALIZED (SELECT count(*) > {most} AS is_many FROM {name})"
+_ARE_MANY: Final = "(SELECT is_many FROM {name}_count)"
+_SOME: Final = "SELECT id, rank FROM {name} WHERE NOT (SELECT is_many FROM {name}_count)"
 _PASSING: Final = """
     passing AS MATERIALIZED (
-        SELECT l.id FROM listings l WHERE {only} ORDER BY {by} LIMIT {fence}
+        SELECT l.id, l.rank FROM listings l WHERE {only} ORDER BY {by} LIMIT {fence}
     )"""
 _ONE_OF_FEW: Final = """
-    SELECT l.id, 'few' AS way, l.rank, {weight} AS weight, l.price, {slug} AS slug
-    FROM few CROSS JOIN LATERAL (
+    SELECT l.id, 'few' AS way, few.rank, {weight} AS weight, l.price, l.is_loss_signed,
+        {slug} AS slug
+    FROM {few} CROSS JOIN LATERAL (
         SELECT * FROM listings l WHERE l.id = few.id AND {only} LIMIT 1
     ) l {look}"""
+# In the order of popularity no more is looked up than the page takes: sorted by rank beforehand,
+# the rest of the order is settled among equals.
+_BY_RANK_FIRST: Final = "(SELECT id, rank FROM few WHERE {after} ORDER BY rank DESC OFFSET 0) few"
+_NOT_BEFORE: Final = "rank <= CAST(:rank AS integer)"
 _ITS_WORDS: Final = """
     CROSS JOIN LATERAL (SELECT document FROM search_index WHERE product_id = few.id LIMIT 1) s"""
 _ITS_SLUG: Final = """
@@ -180,17 +192,17 @@ _HAS_WORDS: Final = """
 _BY_SLUG: Final = """products t CROSS JOIN LATERAL (
     SELECT * FROM listings l WHERE l.id = t.id AND {only} LIMIT 1) l"""
 _ONE_OF_ALL: Final = """
-    SELECT l.id, 'walk' AS way, l.rank, 0 AS weight, l.price, {slug} AS slug FROM {source}"""
+    SELECT l.id, 'walk' AS way, l.rank, 0 AS weight, l.price, l.is_loss_signed, {slug} AS slug
+    FROM {source}"""
 _PART: Final = """
     SELECT * FROM ({ones} WHERE {only}) one WHERE {after} ORDER BY {by} LIMIT {limit}"""
 _SHELF: Final = """
     WITH {steps}
-    SELECT {card}, page.way, page.rank, page.weight, page.price, {readings}
-    FROM page
-    CROSS JOIN LATERAL (SELECT * FROM products WHERE products.id = page.id LIMIT 1) p
-    CROSS JOIN LATERAL (SELECT * FROM listings WHERE listings.id = page.id LIMIT 1) l
-    {had}
-    ORDER BY {by}"""
+    SELECT json_agg(json_build_array({card}, l.way, l.rank, l.weight, CAST(l.price AS text))
+        ORDER BY {by}), {readings}
+    FROM page l
+    CROSS JOIN LATERAL (SELECT * FROM products WHERE products.id = l.id LIMIT 1) p
+    {had}"""
 
 
 class ShelfForm(msgspec.Struct, frozen=True):
@@ -207,24 +219,26 @@ class ShelfForm(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=512)
 def shelf(form: ShelfForm) -> Statement:
-    """A page and one product more: `CARD`, the parts of its key, how words were read."""
-    steps = [_SEARCH] if form.is_search else []
+    """A page and one product more, each its `CARD` and the parts of its key; and how words were
+    read. One row, with two texts of JSON.
+    """
+    steps = [_SEARCH, filled(_COUNT, name="hits")] if form.is_search else []
     fences = ["hits"] if form.is_search else []
     anchor = _anchor(form)
     if anchor is not None:
         gates = [filled(_ARE_MANY, name=fence) for fence in fences]
         only = " AND ".join((_conditions(form), *gates))
-        steps.append(filled(_PASSING, only=only, by=anchor))
+        steps += [filled(_PASSING, only=only, by=anchor), filled(_COUNT, name="passing")]
         fences.append("passing")
     parts: list[str] = []
     if fences and form.way != "walk":
         some = " UNION ALL ".join(filled(_SOME, name=fence) for fence in fences)
-        steps.append(f"few AS MATERIALIZED ({some})")
+        steps.append(f"few AS ({some})")
         parts.append(_few(form))
     if form.way != "few" or not fences:
         parts.append(_walk(form, () if form.way else fences))
     steps.append(f"page AS ({' UNION ALL '.join(f'({part})' for part in parts)})")
-    by = ", ".join(f"page.{each.strip()}" for each in _order(form).by.split(","))
+    by = ", ".join(f"l.{each.strip()}" for each in _order(form).by.split(","))
     readings = _READINGS if form.is_search else "NULL"
     whole = filled(_SHELF, steps=", ".join(steps), card=CARD, readings=readings, had=HAD, by=by)
     return compiled(text(whole))
@@ -258,8 +272,10 @@ def _conditions(form: ShelfForm) -> str:
 def _few(form: ShelfForm) -> str:
     """Of the few, those after the key."""
     words, by_slug = form.is_search, form.sort == "title"
+    after = _NOT_BEFORE if form.way else "true"
     ones = filled(
         _ONE_OF_FEW,
+        few=filled(_BY_RANK_FIRST, after=after) if form.sort == "popular" else "few",
         weight=_WEIGHT if words else "0",
         slug="t.slug" if by_slug else "NULL",
         only=_conditions(form),
