@@ -32,6 +32,7 @@ from bitloot_web.api import (
     webhooks,
 )
 from bitloot_web.api.admin import (
+    audit_logs,
     catalogue_syncs,
     fulfilment,
     holds,
@@ -104,6 +105,8 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     fulfilment.replace_key,
     fulfilment.revoke,
     refunds.record_refund,
+    audit_logs.audit_logs,
+    audit_logs.verify,
     holds.holds,
     holds.decide,
     reservations.reservations,

@@ -193,6 +193,7 @@ OTHERS: dict[str, Callable[[Shop], Awaitable[object]]] = {
     "reservation": lambda shop: shop.desk.reservation(shop.order_id),
     "audit": lambda shop: shop.desk.audit(limit=20, after="9"),
     "audit of an order": lambda shop: shop.desk.audit(order_id=shop.order_id, limit=9, after=None),
+    "audit chain": lambda shop: shop.desk.audit_chain(after=9, limit=20),
     "stuck": lambda shop: shop.desk.stuck(limit=5),
     "breaches": lambda shop: shop.desk.breaches(limit=5),
 }

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import pytest
 
+from bitloot.domain.audit_chain import check
 from bitloot.domain.decision import AuditEntry, Decision, Event, fold, update
 from bitloot.domain.errors import Refused
 from bitloot.ports.views.paging import Page
@@ -156,6 +157,20 @@ class DeskListsContract(Contract):
         ]
         nothing = await rig.desk.audit(order_id="none", limit=9, after=None)
         assert nothing.items == ()
+
+    async def test_the_audit_log_is_checked_a_stretch_at_a_time(self, rig: ViewsRig) -> None:
+        empty = check(await rig.desk.audit_chain(after=0, limit=9), after=0)
+        assert (empty.checked, empty.broken_at) == (0, None)
+        for n in range(5):
+            await record(rig, Decision(audit=(_line(rig, "x", n),)))
+        last = 0
+        for checked in (2, 2, 1, 0):
+            found = check(await rig.desk.audit_chain(after=last, limit=2), after=last)
+            assert (found.checked, found.broken_at) == (checked, None)
+            last = found.last
+        assert last == 5
+        beyond = check(await rig.desk.audit_chain(after=9, limit=2), after=9)
+        assert beyond.broken_at == 9
 
     @pytest.mark.parametrize("after", ["", "no key", "-1", "9" * 40])
     async def test_a_key_that_is_none_is_refused(self, rig: ViewsRig, after: str) -> None:

@@ -1,20 +1,26 @@
 """The audit log of the memory store: each line's digest covers the line before."""
 
 from collections.abc import Sequence
-from hashlib import sha256
-from hmac import compare_digest
 
 import msgspec
 
+from bitloot.domain.audit_chain import (
+    START,
+    AuditStretch,
+    ChainEnd,
+    ChainLine,
+    check,
+    following,
+    payload_of,
+)
 from bitloot.domain.decision import AuditEntry
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
-    """`digest` is the hex SHA-256 over the previous digest, the number and the entry."""
+    """`digest` is the hex SHA-256 over the digest before and the entry."""
 
     seq: int
     entry: AuditEntry
-    previous: str
     digest: str
 
 
@@ -31,27 +37,34 @@ class AuditChain:
 
     def append(self, entry: AuditEntry) -> None:
         """Add a line to the chain."""
-        previous = self._lines[-1].digest if self._lines else ""
-        seq = len(self._lines) + 1
-        digest = _digest(seq, previous, entry)
-        self._lines.append(AuditLine(seq=seq, entry=entry, previous=previous, digest=digest))
+        end = following(self._end(len(self._lines)), payload_of(entry))
+        self._lines.append(AuditLine(seq=end.seq, entry=entry, digest=end.digest.hex()))
 
     def begin_with(self, lines: Sequence[AuditLine]) -> None:
         """Go on behind the lines of another chain."""
         self._lines[:] = lines
 
+    def stretch(self, *, after: int, limit: int) -> AuditStretch:
+        """Some lines, for checking them."""
+        head = self._end(len(self._lines))
+        return AuditStretch(
+            before=self._end(after) if after <= head.seq else None,
+            lines=tuple(
+                ChainLine(
+                    seq=line.seq,
+                    entry=line.entry,
+                    payload=payload_of(line.entry),
+                    digest=bytes.fromhex(line.digest),
+                )
+                for line in self._lines[after : after + limit]
+            ),
+            head=head,
+        )
+
     def is_whole(self) -> bool:
         """Whether nothing was changed, taken out or put in."""
-        previous = ""
-        for seq, line in enumerate(self._lines, start=1):
-            if line.seq != seq or line.previous != previous:
-                return False
-            if not compare_digest(line.digest, _digest(seq, previous, line.entry)):
-                return False
-            previous = line.digest
-        return True
+        whole = self.stretch(after=0, limit=len(self._lines))
+        return check(whole, after=0).broken_at is None
 
-
-def _digest(seq: int, previous: str, entry: AuditEntry) -> str:
-    body = msgspec.json.encode([previous, seq, entry], order="sorted")
-    return sha256(body).hexdigest()
+    def _end(self, seq: int) -> ChainEnd:
+        return ChainEnd(seq, bytes.fromhex(self._lines[seq - 1].digest)) if seq else START

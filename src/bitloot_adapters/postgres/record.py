@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import BYTEA, JSON
 from sqlalchemy.sql.selectable import TableValuedAlias
 
+from bitloot.domain.audit_chain import payload_of
 from bitloot.domain.decision import AuditEntry, Change, Decision, JobRequest, Row, changed_fields
 from bitloot.domain.reactions import all_jobs
 from bitloot.domain.timeline import seal_events
@@ -113,11 +114,6 @@ def recording(
         ending=ending_of(outcome) if lease is not None else None,
     )
     return Question(statement_of(shape), values) if values else None
-
-
-def audit_payload(entry: AuditEntry) -> bytes:
-    """The bytes of an audit line that the chain is made of: its JSON with sorted names."""
-    return msgspec.json.encode(entry, order="sorted")
 
 
 @lru_cache(maxsize=SHAPES_KEPT)
@@ -255,7 +251,7 @@ def _written(change: Change) -> dict[str, object]:
 
 
 def _audit_row(entry: AuditEntry) -> Mapping[str, object]:
-    return {**msgspec.structs.asdict(entry), "payload": audit_payload(entry)}
+    return {**msgspec.structs.asdict(entry), "payload": payload_of(entry)}
 
 
 def _without_own(

@@ -296,6 +296,17 @@ async def test_what_is_kept_for_orders_is_told_apart_from_the_orders_at_the_supp
     assert (await stage.client.get(f"{path}/{done}", headers=stage.admin)).status_code == 404
 
 
+async def test_the_audit_log_is_told_and_checked(stage: "Stage") -> None:
+    await stage.bought()
+    path = "/v1/admin/audit-logs"
+    lines = (await stage.client.get(path, headers=stage.admin)).json()["items"]
+    assert [line["action"] for line in lines] == ["keys.import"]
+    found = (await stage.client.get(f"{path}/verify", headers=stage.admin)).json()
+    assert found == {"checked": 1, "last": 1, "brokenAt": None, "next": None}
+    beyond = await stage.client.get(f"{path}/verify?after=7", headers=stage.admin)
+    assert beyond.json()["brokenAt"] == 7
+
+
 async def test_a_failed_item_is_taken_up_again_and_delivered(stage: "Stage") -> None:
     stage.supplier.next_order(NextOrder(refuse="invalid"))
     order_id, token = await stage.order(("bought-game", 1))

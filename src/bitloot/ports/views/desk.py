@@ -6,6 +6,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from bitloot.domain.audit_chain import AuditStretch
 from bitloot.domain.decision import Event
 from bitloot.domain.hold import Hold
 from bitloot.domain.ledger import LedgerLine
@@ -155,6 +156,10 @@ class DeskViews(Protocol):
         self, *, order_id: str | None = None, limit: int, after: str | None
     ) -> Page[AuditView]:
         """Audit lines, all or about an order and its lines, payments, holds, keys and grants."""
+        ...
+
+    async def audit_chain(self, *, after: int, limit: int) -> AuditStretch:
+        """The audit lines behind number `after`, oldest first, as they are chained."""
         ...
 
     async def ledger(self, order_id: str) -> tuple[LedgerLine, ...]:

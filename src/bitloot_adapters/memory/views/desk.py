@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from bitloot.domain.audit_chain import AuditStretch
 from bitloot.domain.decision import Event, Row
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.hold import Hold
@@ -143,6 +144,11 @@ class MemoryDeskViews:
             and (names is None or line.entry.subject in names)
         ]
         return page_of(found[: limit + 1], limit, lambda line: str(line.seq))
+
+    async def audit_chain(self, *, after: int, limit: int) -> AuditStretch:
+        """Audit lines as they are chained."""
+        self._store.reach()
+        return self._store.audit.stretch(after=after, limit=limit)
 
     async def ledger(self, order_id: str) -> tuple[LedgerLine, ...]:
         """The ledger lines of an order."""

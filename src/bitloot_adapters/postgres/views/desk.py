@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from bitloot.domain.audit_chain import AuditStretch
 from bitloot.domain.decision import Event
 from bitloot.domain.hold import Hold
 from bitloot.domain.ledger import LedgerLine
@@ -57,6 +58,7 @@ from bitloot_adapters.postgres.tables import (
     supplier_attempts,
     webhook_logs,
 )
+from bitloot_adapters.postgres.views.audit_chain import STRETCH, stretch_of
 from bitloot_adapters.postgres.views.invariants import BREACHES
 from bitloot_adapters.postgres.views.orders import array_of, as_json, whole, word
 from bitloot_adapters.postgres.views.stuck import STUCK
@@ -331,6 +333,12 @@ class PostgresDeskViews:
         statement = _AUDITS[order_id is not None, before is not None]
         (rows,) = await self._database.read(ask(statement, **values, most=limit + 1))
         return page_of([_audit_view(row) for row in rows], limit, lambda line: str(line.seq))
+
+    async def audit_chain(self, *, after: int, limit: int) -> AuditStretch:
+        # One more than asked for: the line before is read along.
+        question = ask(STRETCH, after=after, most=limit + (after > 0))
+        (rows,) = await self._database.read(question)
+        return stretch_of(rows, after=after)
 
     async def ledger(self, order_id: str) -> tuple[LedgerLine, ...]:
         if not is_id(order_id):

@@ -198,7 +198,7 @@ async def audit(
         limit=page_size(limit, shop.limits),
         after=cursors.read(cursor),
     )
-    return cursors.page(page, _audit_line)
+    return cursors.page(page, audit_line)
 
 
 @get("/orders/{order_id:uuid}/webhooks", operation_id="adminGetOrderWebhooks")
@@ -243,7 +243,8 @@ def _row(line: OrderLine) -> OrderRow:
     )
 
 
-def _audit_line(view: AuditView) -> AuditLine:
+def audit_line(view: AuditView) -> AuditLine:
+    """The line as it is answered."""
     return AuditLine(
         seq=view.seq,
         at=view.at,
