@@ -1,5 +1,8 @@
 """The Turnstile stand-in: lines 1 to 6 of what it must do, and its control door."""
 
+import re
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -302,6 +305,13 @@ async def test_the_control_door_shows_calls_without_secrets_and_forgets_all() ->
         assert await calls(opened) == []
         answer = await opened.verify(secret=SITE_OWNER, response=token)
         assert codes(answer) == ["invalid-input-response"]
+
+
+def test_every_line_of_what_the_stand_in_must_do_has_a_test() -> None:
+    """Lines 1 to 6 are named by an `emulator` mark in this file."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    lines = set(re.findall(r'^@pytest\.mark\.emulator\("turnstile", (\d+)\)$', text, re.MULTILINE))
+    assert lines == set("123456")
 
 
 def test_it_is_started_by_its_name_from_a_json_object() -> None:
