@@ -7,11 +7,12 @@ from itertools import count
 
 import pytest
 
+from bitloot.domain.decision import update
 from bitloot.domain.errors import Refused
 from bitloot.domain.failpoints import AFTER_INTENT_COMMIT
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.idempotency import Once
-from bitloot.domain.key_inventory import SealedKey
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.product import Product
 from bitloot.domain.quote import Wanted
@@ -327,3 +328,88 @@ async def test_joined_offers_make_the_price_are_counted_and_part_again() -> None
         assert [offer.source for offer in alone.offers] == [SUPPLIER]
         with pytest.raises(Refused, match="not-found"):
             await it.shop.supplier_desk.part(first.id, SECOND, "20001", actor="test")
+
+
+# --- own keys among the sources ------------------------------------------------------------------
+
+
+async def own_and(it: TestShop, *, keys: int, cost: str = "4.00", units: int = 30) -> str:
+    """A product of our own, at 10.00 with keys that cost 5.00, which a supplier has too."""
+    slug = await it.stock_own("Office Pro", price=Decimal("10.00"), keys=keys)
+    await it.sell_also(slug, supplier=SECOND, cost=Decimal(cost), units=units)
+    return slug
+
+
+def end_all_keys(it: TestShop) -> None:
+    """The keys on the shelf and those that are kept end before anybody binds them."""
+    over = it.around.clock.now() - timedelta(seconds=1)
+    tables = it.around.store.tables
+    tables.write([update(key, expires_at=over) for key in it.around.store.rows(InventoryKey)])
+
+
+async def test_own_keys_that_are_cheaper_are_sold_first() -> None:
+    async with shop(seed=20, further_suppliers=[SECOND]) as it:
+        slug = await own_and(it, keys=2, cost="6.00")
+        order_id = await paid(it, slug, quantity=2)
+        await it.advance(timedelta(minutes=1))
+        assert await status(it, order_id) == "fulfilled"
+        assert attempts(it, order_id) == []
+        # The next buyer finds no key and is sold the supplier's, at a price above its cost.
+        again = await paid(it, slug)
+        await it.advance(timedelta(minutes=1))
+        assert attempts(it, again) == [(SECOND, "completed")]
+        assert await status(it, again) == "fulfilled"
+
+
+async def test_keys_that_ended_while_they_were_kept_come_from_a_supplier_in_its_parts() -> None:
+    async with shop(seed=21, further_suppliers=[SECOND]) as it:
+        slug = await own_and(it, keys=11, cost="6.00")
+        order_id = await paid(it, slug, quantity=11)
+        end_all_keys(it)
+        await it.advance(timedelta(minutes=2))
+        assert await status(it, order_id) == "fulfilled"
+        parts = fulfilments(it, order_id)
+        assert sorted(slot for part in parts for slot in part.slots) == list(range(1, 12))
+        assert [(part.own_stock, part.quantity) for part in parts] == [(False, 9), (False, 2)]
+        # What was kept is nobody's any more.
+        assert {key.state for key in it.around.store.rows(InventoryKey)} == {"available"}
+        assert await it.shop.views.desk.breaches(limit=10) == ()
+
+
+async def test_own_keys_take_over_what_the_supplier_has_no_more() -> None:
+    async with shop(seed=22, further_suppliers=[SECOND]) as it:
+        slug = await own_and(it, keys=3, cost="4.00")
+        order_id = await paid(it, slug, quantity=2)
+        [row] = await _planned(it, order_id)
+        assert not row.own_stock
+        it.around.suppliers[SECOND].change_offer("offer-20001", stock=0)
+        await it.advance(timedelta(minutes=1))
+        assert await status(it, order_id) == "fulfilled"
+        assert attempts(it, order_id) == []
+        [row] = fulfilments(it, order_id)
+        assert (row.own_stock, row.supplier) == (True, "custom")
+        states = sorted(key.state for key in it.around.store.rows(InventoryKey))
+        assert states == ["available", "sold", "sold"]
+        assert sum(line.amount for line in it.around.store.rows(LedgerLine)) == 0
+        assert await it.shop.views.desk.breaches(limit=10) == ()
+
+
+async def test_own_keys_that_cost_more_than_the_ceiling_are_not_given_for_it() -> None:
+    async with shop(seed=23, further_suppliers=[SECOND]) as it:
+        slug = await own_and(it, keys=1, cost="4.00")
+        order_id = await paid(it, slug)
+        [row] = await _planned(it, order_id)
+        tables, dear = it.around.store.tables, row.max_unit_price + 1
+        tables.write([update(key, cost=dear) for key in it.around.store.rows(InventoryKey)])
+        it.around.suppliers[SECOND].change_offer("offer-20001", stock=0)
+        await it.advance(timedelta(hours=1))
+        [row] = fulfilments(it, order_id)
+        assert (row.state, row.blocked_reason) == ("blocked", "price")
+
+
+async def _planned(it: TestShop, order_id: str) -> Sequence[Fulfilment]:
+    """Settle the payment, and nothing behind it."""
+    for job in list(it.around.store.jobs.pending()):
+        if job.kind == "apply_payment":
+            await it.runner.run(job.id)
+    return fulfilments(it, order_id)

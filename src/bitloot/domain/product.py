@@ -137,7 +137,8 @@ class Listing(Row, frozen=True, kw_only=True):
 class Sellable(msgspec.Struct, frozen=True, kw_only=True):
     """A product with what can be had of it now: the facts that pricing and quoting need.
 
-    Own stock: `offer` is None, `available` counts free keys, `unit_cost` is their highest cost.
+    Sold from own keys: `offer` is None, `available` counts free ones, `unit_cost` is their highest
+    cost.
     `price` is the listed one, None where the product has none yet.
     """
 
@@ -147,6 +148,18 @@ class Sellable(msgspec.Struct, frozen=True, kw_only=True):
     unit_cost: Eur | None
     price: Eur | None
     is_loss_signed: bool = False
+
+
+def is_sold_from_keys(offer: Offer | None, free_keys: int, key_cost: Eur | None) -> bool:
+    """Whether a product of our own is sold from its keys, `offer` being the best of suppliers.
+
+    Keys that are free come first, unless a supplier that has units asks less than the dearest cost.
+    """
+    if offer is None:
+        return True
+    if not free_keys or key_cost is None:
+        return False
+    return offer.stock <= offer.held or key_cost <= offer.cost
 
 
 def new_listing(

@@ -155,7 +155,7 @@ def _priced(sellable: Sellable, quantity: int, country: str | None, limits: Limi
         product_id=product.id,
         slug=product.slug,
         title=product.title,
-        source=product.source,
+        source=offer.supplier if offer else product.source,
         supplier=offer.supplier if offer else product.source,
         supplier_product_id=offer.supplier_product_id if offer else None,
         offer_row_id=offer.id if offer else None,

@@ -11,7 +11,7 @@ from bitloot.ports.catalogue_writer import CatalogueBatch
 from bitloot.ports.supplier_catalogue import SupplierProduct
 from bitloot.testing.catalogue_writer import TERMS, CatalogueWriterRig, supplied
 from bitloot.testing.contract import Contract
-from bitloot.testing.rows import Rows, inserts
+from bitloot.testing.rows import Rows, inserts, stocked
 
 SECOND: Final = "second"
 # Both suppliers call it the same: an id is a supplier's own.
@@ -50,6 +50,13 @@ async def shelf(rig: CatalogueWriterRig, product_id: str) -> Shelf:
 async def listing(rig: CatalogueWriterRig, product_id: str) -> Listing:
     """What stands on the lists for it."""
     return next(row for row in await rig.all(Listing) if row.id == product_id)
+
+
+async def sold(rig: CatalogueWriterRig, product_id: str) -> tuple[str | None, int, Decimal | None]:
+    """What it is sold from now (None: own keys), how many there are, and what one costs."""
+    async with rig.uow.begin() as tx:
+        (one,) = await tx.checkout.sellables([product_id])
+    return one.offer.supplier if one.offer else None, one.available, one.unit_cost
 
 
 class JoinedOffersContract(Contract):
@@ -135,3 +142,33 @@ class JoinedOffersContract(Contract):
         await told(rig, SECOND, supplied(1, title="Another name"))
         assert (await of(rig, SECOND)).title == "Another name"
         assert not (await of(rig, SECOND)).is_published
+
+    async def test_own_keys_are_sold_until_a_supplier_has_the_thing_for_less(
+        self, rig: CatalogueWriterRig
+    ) -> None:
+        rows = Rows(clock=rig.now, new_id=rig.new_id)
+        goods = rows.goods(own=True)
+        async with rig.uow.begin() as tx:
+            await tx.record(stocked(goods))
+        await told(rig, SECOND, supplied(1, price=Decimal(4), stock=2, excluded_countries=()))
+        product = await of(rig, "custom")
+        async with rig.uow.begin() as tx:
+            found = await tx.assortment.supplied(SECOND, NAME)
+            assert found is not None
+            await tx.record(
+                joined(product, found.product, found.offers, actor="test", at=rig.now())
+            )
+        # Without a key of its own it is sold from the supplier.
+        assert await sold(rig, product.id) == (SECOND, 2, Decimal(4))
+        key = rows.stock_key(product, cost=Decimal("3.50"))
+        async with rig.uow.begin() as tx:
+            await tx.record(Decision(save=inserts(*key)))
+        assert await sold(rig, product.id) == (None, 1, Decimal("3.50"))
+        await rig.writer.reprice([product.id], reason="rule", terms=TERMS, at=rig.now())
+        assert (await listing(rig, product.id)).price == Decimal("3.85")
+        await told(rig, SECOND, supplied(1, price=Decimal(3), stock=2, excluded_countries=()))
+        assert await sold(rig, product.id) == (SECOND, 2, Decimal(3))
+        assert (await listing(rig, product.id)).price == Decimal("3.30")
+        await told(rig, SECOND, supplied(1, price=Decimal(3), stock=0, excluded_countries=()))
+        assert await sold(rig, product.id) == (None, 1, Decimal("3.50"))
+        assert (await listing(rig, product.id)).price == Decimal("3.85")

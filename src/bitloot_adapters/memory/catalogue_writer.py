@@ -14,7 +14,7 @@ from bitloot.domain.money import BadMoney
 from bitloot.domain.price_contexts import PriceContexts, PricingTerms
 from bitloot.domain.price_derivation import PriceReason, PriceRecord, derive, price_record
 from bitloot.domain.pricing_rules import PricingRule
-from bitloot.domain.product import Listing, Offer, Product, new_listing
+from bitloot.domain.product import Listing, Offer, Product, is_sold_from_keys, new_listing
 from bitloot.domain.product_media import ProductMedia
 from bitloot.ports.catalogue_facts import (
     Sorted,
@@ -193,8 +193,12 @@ class MemoryCatalogueWriter:
     def _priced(self, product: Product, each: _Pass) -> tuple[PriceRecord | None, list[Change]]:
         listing = self._store.tables.get(Listing, product.id)
         offer = _best(self._store, product)
+        can_be_bought = offer is not None and offer.stock > offer.held
         keys = free_keys(self._store.tables, product.id, at=each.at)
-        cost = offer.cost if offer else max((key.cost for key in keys), default=None)
+        dearest = max((key.cost for key in keys), default=None)
+        if product.source == OWN_STOCK and is_sold_from_keys(offer, len(keys), dearest):
+            offer = None
+        cost = offer.cost if offer else dearest
         choice = each.contexts.choice(product.id, product.category)
         previous = listing.price if listing else None
         try:
@@ -215,7 +219,7 @@ class MemoryCatalogueWriter:
         figures = (derived.price, derived.floor, derived.is_loss_signed)
         changes = [] if record is None else [insert(record)]
         if listing is None:
-            can_be_had = bool(keys) or (offer is not None and offer.stock > offer.held)
+            can_be_had = bool(keys) or can_be_bought
             fresh = new_listing(
                 product,
                 price=derived.price,
@@ -447,8 +451,6 @@ def _news(known: Row | None, row: Product | Offer, at: datetime) -> list[Change]
 
 def _best(store: MemoryStore, product: Product) -> Offer | None:
     """The offer that the product would be bought from."""
-    if product.source == OWN_STOCK:
-        return None
     offers = (offer for offer in store.rows(Offer) if offer.product_id == product.id)
     return min(offers, key=lambda each: (each.stock <= each.held, each.cost, each.id), default=None)
 

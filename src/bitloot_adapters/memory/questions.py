@@ -16,7 +16,7 @@ from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.order import BEFORE_PAYMENT, Order, OrderFile, OrderItem
 from bitloot.domain.payment import Invoice, Payment
-from bitloot.domain.product import Listing, Offer, Product, Sellable
+from bitloot.domain.product import Listing, Offer, Product, Sellable, is_sold_from_keys
 from bitloot.domain.quote import Quote, QuoteLine
 from bitloot.domain.reservation import Reservation
 from bitloot.domain.reveal import Grant
@@ -165,7 +165,11 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
             or self.tables.by_key(Product, "products_slug", reference)
             for reference in references
         )
-        return [self._sellable(product, None) for product in found if product is not None]
+        return [
+            self._sellable(product, self._best_offer(product.id), is_named=False)
+            for product in found
+            if product is not None
+        ]
 
     async def shelf(self, product_id: str) -> Shelf:
         """Its offers and its free own keys."""
@@ -179,34 +183,27 @@ class MemoryCheckout(msgspec.Struct, frozen=True):
 
     def _of_line(self, line: QuoteLine) -> Sellable | None:
         product = self.tables.get(Product, line.product_id)
-        return self._sellable(product, line.offer_row_id) if product else None
+        named = line.offer_row_id
+        offer = None if named is None else self.tables.get(Offer, named)
+        return self._sellable(product, offer, is_named=True) if product else None
 
-    def _sellable(self, product: Product, offer_row_id: str | None) -> Sellable:
+    def _sellable(self, product: Product, offer: Offer | None, *, is_named: bool) -> Sellable:
         listing = self.tables.get(Listing, product.id)
-        price = listing.price if listing else None
-        is_loss_signed = listing is not None and listing.is_loss_signed
-        if product.source == OWN_STOCK:
-            free = free_keys(self.tables, product.id, at=self.clock())
-            return Sellable(
-                product=product,
-                offer=None,
-                available=len(free),
-                unit_cost=max((key.cost for key in free), default=None),
-                price=price,
-                is_loss_signed=is_loss_signed,
-            )
-        offer = (
-            self.tables.get(Offer, offer_row_id)
-            if offer_row_id is not None
-            else self._best_offer(product.id)
-        )
+        free = free_keys(self.tables, product.id, at=self.clock())
+        dearest = max((key.cost for key in free), default=None)
+        from_keys = offer is None or (not is_named and is_sold_from_keys(offer, len(free), dearest))
+        if product.source == OWN_STOCK and from_keys:
+            offer, available, cost = None, len(free), dearest
+        else:
+            available = _left(offer) if offer else 0
+            cost = offer.cost if offer else None
         return Sellable(
             product=product,
             offer=offer,
-            available=_left(offer) if offer else 0,
-            unit_cost=offer.cost if offer else None,
-            price=price,
-            is_loss_signed=is_loss_signed,
+            available=available,
+            unit_cost=cost,
+            price=listing.price if listing else None,
+            is_loss_signed=listing is not None and listing.is_loss_signed,
         )
 
     def _best_offer(self, product_id: str) -> Offer | None:

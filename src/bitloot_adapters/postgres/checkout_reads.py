@@ -27,7 +27,7 @@ from sqlalchemy.sql.selectable import LateralFromClause
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.order import BEFORE_PAYMENT
-from bitloot.domain.product import Offer, Product, Sellable
+from bitloot.domain.product import Offer, Product, Sellable, is_sold_from_keys
 from bitloot.domain.quote import Quote
 from bitloot.domain.routing import Shelf
 from bitloot.ports.unit_of_work import Placing
@@ -285,7 +285,7 @@ def _placing(answers: Sequence[Rows]) -> Placing | None:
     by_address, by_ip, waited = counts[0]
     return Placing(
         quote=quote,
-        sellables=tuple(sellable(values) for values in sellables),
+        sellables=tuple(sellable(values, is_named=True) for values in sellables),
         open_by_address=_whole(by_address),
         open_by_ip=_whole(by_ip),
         backlog_seconds=float(waited) if isinstance(waited, Decimal) else 0.0,
@@ -298,18 +298,19 @@ def sellables_of(references: Sequence[str]) -> Question:
     return ask(_SELLABLES, names=list(references), ids=ids)
 
 
-def sellable(values: Values) -> Sellable:
+def sellable(values: Values, *, is_named: bool = False) -> Sellable:
+    """`is_named`: the offer, or that there is none, was chosen before."""
     width = len(PRODUCT.names)
     product = PRODUCT.row(values[:width])
     listed, is_loss_signed, *offered, free, dearest = values[width:]
-    offer: Offer | None = None
-    if product.source == OWN_STOCK:
-        cost = dearest if isinstance(dearest, Decimal) else None
-        available = _whole(free)
-    elif offered[0] is None:
+    offer = None if offered[0] is None else OFFER.row(tuple(offered))
+    key_cost = dearest if isinstance(dearest, Decimal) else None
+    from_keys = offer is None or (not is_named and is_sold_from_keys(offer, _whole(free), key_cost))
+    if product.source == OWN_STOCK and from_keys:
+        offer, cost, available = None, key_cost, _whole(free)
+    elif offer is None:
         cost, available = None, 0
     else:
-        offer = OFFER.row(tuple(offered))
         cost, available = offer.cost, max(offer.stock - offer.held, 0)
     return Sellable(
         product=product,

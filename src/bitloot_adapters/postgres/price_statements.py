@@ -73,8 +73,8 @@ _FACTS: Final = """
             f.available, coalesce(floor(p.metacritic), 0)::integer AS popularity, p.category,
             p.platform, p.region, p.source, l.id IS NULL AS is_new, l.price AS previous,
             l.floor AS old_floor, l.is_loss_signed AS was_signed,
-            CASE WHEN p.source = 'custom' THEN k.cost ELSE o.cost END AS cost,
-            CASE WHEN p.source = 'custom' THEN NULL ELSE o.id END AS offer_row_id,
+            CASE WHEN f.from_keys THEN k.cost ELSE o.cost END AS cost,
+            CASE WHEN f.from_keys THEN NULL ELSE o.id END AS offer_row_id,
             c.kind, c.value, c.cap, c.rounding, c.is_signed, c.rule, c.tried
         FROM products p
         LEFT JOIN listings l ON l.id = p.id
@@ -91,7 +91,9 @@ _FACTS: Final = """
                 AND (expires_at IS NULL OR expires_at > statement_timestamp())
         ) k ON true
         CROSS JOIN LATERAL (
-            SELECT coalesce(o.available, false) OR coalesce(k.available, false) AS available
+            SELECT coalesce(o.available, false) OR coalesce(k.available, false) AS available,
+                p.source = 'custom' AND (o.id IS NULL OR (k.available
+                    AND (NOT o.available OR k.cost <= o.cost))) AS from_keys
         ) f
         WHERE {which}
     )"""

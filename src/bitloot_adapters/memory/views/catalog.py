@@ -34,7 +34,7 @@ from bitloot.ports.views.catalog import (
 )
 from bitloot.ports.views.paging import Page, page_of
 from bitloot.ports.views.shelf import ShelfKey, key_after, key_text, product_view, shown_price
-from bitloot_adapters.memory.questions import MemoryCheckout
+from bitloot_adapters.memory.questions import MemoryCheckout, free_keys
 from bitloot_adapters.memory.unit_of_work import MemoryStore
 from bitloot_adapters.memory.views.shelf_search import Found, search
 
@@ -226,7 +226,8 @@ class MemoryCatalogViews:
         )
         if view.source != OWN_STOCK:
             return theirs
-        return (OfferView(source=OWN_STOCK, available=view.available), *theirs)
+        free = free_keys(self._store.tables, view.id, at=self._store.clock())
+        return (OfferView(source=OWN_STOCK, available=len(free)), *theirs)
 
     def _members(self, group_id: str) -> list[tuple[GroupMember, Product, Listing]]:
         tables = self._store.tables

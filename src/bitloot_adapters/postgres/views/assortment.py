@@ -70,11 +70,12 @@ _OFFERS: Final = compiled(
 
 _COSTED: Final = """
 SELECT p.id, p.slug, p.title, p.category,
-    CASE WHEN p.source = 'custom' THEN k.cost ELSE o.cost END, l.price
+    CASE WHEN p.source = 'custom' AND (o.cost IS NULL OR (k.cost IS NOT NULL
+        AND (NOT o.available OR k.cost <= o.cost))) THEN k.cost ELSE o.cost END, l.price
 FROM products p
 LEFT JOIN listings l ON l.id = p.id
 LEFT JOIN LATERAL (
-    SELECT cost FROM product_offers WHERE product_id = p.id
+    SELECT cost, stock > held AS available FROM product_offers WHERE product_id = p.id
     ORDER BY stock > held DESC, cost, id LIMIT 1
 ) o ON true
 LEFT JOIN LATERAL (

@@ -71,7 +71,7 @@ class _Found(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Details(msgspec.Struct, frozen=True, array_like=True):
-    """The columns `DETAILS`, and what hangs on a product, as JSON."""
+    """The columns `DETAILS`, what hangs on a product, as JSON, and how many own keys are free."""
 
     description: str
     original_name: str | None
@@ -86,6 +86,7 @@ class _Details(msgspec.Struct, frozen=True, array_like=True):
     media: str
     offers: str
     groups: str
+    free_keys: int
 
 
 class _Counted(msgspec.Struct, frozen=True, array_like=True):
@@ -214,7 +215,7 @@ class PostgresCatalogViews:
         more = msgspec.convert(row[1:], _Details)
         offers = _OFFERS.decode(more.offers)
         if view.source == OWN_STOCK:
-            offers = (OfferView(source=OWN_STOCK, available=view.available), *offers)
+            offers = (OfferView(source=OWN_STOCK, available=more.free_keys), *offers)
         return ProductDetail(
             **msgspec.structs.asdict(view),
             description=more.description,

@@ -60,7 +60,8 @@ PRODUCT: Final = _statement("""
                 WHERE m.group_id = g.id ORDER BY m.position, m.id LIMIT {siblings}
             ) one
          ) siblings
-         WHERE own.product_id = p.id AND g.is_shown)
+         WHERE own.product_id = p.id AND g.is_shown),
+        stock.free
     FROM products p JOIN listings l ON l.id = p.id {had}
     WHERE p.slug = CAST(:slug AS text) AND p.is_published
 """)

@@ -25,6 +25,9 @@ from bitloot_adapters.postgres.statements import Statement, compiled
 NEIGHBOURS: Final = 100
 _NUMBERS: Final = {
     "own": f"'{OWN_STOCK}'",
+    # As `is_sold_from_keys` has it.
+    "keys": f"""p.source = '{OWN_STOCK}' AND (offer.cost IS NULL OR (stock.free > 0
+        AND (offer.spare <= 0 OR stock.cost <= offer.cost)))""",
     "most": str(CANDIDATES),
     "fence": str(CANDIDATES + 1),
     "neighbours": str(NEIGHBOURS),
@@ -58,8 +61,8 @@ HAD: Final = filled("""
             AND (k.expires_at IS NULL OR k.expires_at > now())
     ) stock ON true
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN p.source = {own} THEN stock.cost ELSE offer.cost END AS cost,
-            CASE WHEN p.source = {own} THEN stock.free ELSE coalesce(offer.spare, 0) END AS free
+        SELECT CASE WHEN {keys} THEN stock.cost ELSE offer.cost END AS cost,
+            CASE WHEN {keys} THEN stock.free ELSE coalesce(offer.spare, 0) END AS free
     ) had""")
 
 _FILTERS: Final = {
