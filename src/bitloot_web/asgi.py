@@ -146,6 +146,8 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     product_media.delete_media,
     product_media.order_media,
     product_prices.offers,
+    product_prices.join_offer,
+    product_prices.part_offer,
     product_prices.price_history,
     product_prices.price_explain,
     product_prices.reprice_product,

@@ -312,6 +312,10 @@ class MemorySupplier:
         """From now on its search shows an order only so long after it was placed."""
         self._search_lag = lag
 
+    def shown(self, supplier_order_id: str) -> SupplierOrder:
+        """An order as it stands now, whether it can be asked for or not."""
+        return self._shown(self._orders[supplier_order_id])
+
     def set_balance(self, balance: Eur) -> None:
         """What is left to buy with."""
         self._balance = balance

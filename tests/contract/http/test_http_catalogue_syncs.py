@@ -211,3 +211,50 @@ async def test_what_a_dry_run_says_is_what_the_rule_then_does(
         for line in history:
             told = await read(stage, f"/products/{product_id}/price-explain?record={line['id']}")
             assert told.json()["agrees"] is True
+
+
+async def test_a_product_is_sold_from_a_further_supplier_too_and_no_more(stage: "Stage") -> None:
+    await other_product(stage)
+    locked = list(stage.supplier.listed("k-2").excluded_countries)
+    own = {"slug": "harbour", "title": "Harbour", "price": "14.99", "excludedCountries": locked}
+    made = await stage.client.post(f"{BASE}/products", json=own, headers=stage.admin)
+    assert made.status_code == 201, made.text
+    product_id = made.json()["summary"]["id"]
+    path = f"{BASE}/products/{product_id}/offers"
+    assert (await read(stage, f"/products/{product_id}/offers")).json()["items"] == []
+    for _ in range(2):
+        joined = await stage.client.put(f"{path}/kinguin/k-2", headers=stage.admin)
+        assert joined.status_code == 200, joined.text
+        assert joined.json()["summary"]["isAvailable"]
+    (offer,) = (await read(stage, f"/products/{product_id}/offers")).json()["items"]
+    assert (offer["supplier"], offer["supplierProductId"]) == ("kinguin", "k-2")
+    for wrong in ("kinguin/k-404", "nobody/k-2", "custom/k-2"):
+        assert said(await stage.client.put(f"{path}/{wrong}", headers=stage.admin)) == (
+            404,
+            "not-found",
+        )
+    gone = await stage.client.delete(f"{path}/kinguin/k-2", headers=stage.admin)
+    assert gone.status_code == 204
+    again = await stage.client.delete(f"{path}/kinguin/k-2", headers=stage.admin)
+    assert said(again) == (404, "not-found")
+    actions = [line.entry.action for line in stage.store.audit.lines]
+    assert [each for each in actions if each.startswith("offer.")] == [
+        "offer.joined",
+        "offer.joined",
+        "offer.parted",
+    ]
+
+
+async def test_offers_that_are_sold_elsewhere_or_at_another_time_are_not_joined(
+    stage: "Stage",
+) -> None:
+    await other_product(stage)
+    known = stage.supplier.listed("k-2")
+    for fields in ({"excluded_countries": ("DE",)}, {"is_preorder": True}):
+        stage.supplier.stock(msgspec.structs.replace(known, **fields))
+        slug = next(iter(fields)).partition("_")[0]
+        own = {"slug": f"harbour-{slug}", "title": "Harbour", "price": "9"}
+        made = await stage.client.post(f"{BASE}/products", json=own, headers=stage.admin)
+        path = f"{BASE}/products/{made.json()['summary']['id']}/offers/kinguin/k-2"
+        answer = await stage.client.put(path, headers=stage.admin)
+        assert said(answer) == (422, "invalid-input")

@@ -5,16 +5,18 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from litestar import Response
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from bitloot.domain.money import eur_text, plain
 from bitloot.domain.price_derivation import PriceRecord, agrees, explain
 from bitloot.domain.product import Offer
+from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.fields import eur_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
 from bitloot_web.problems import ProblemError
-from bitloot_web.routes import get, post
+from bitloot_web.routes import delete, get, post, put
 from bitloot_web.security.callers import ADMIN
 
 
@@ -117,6 +119,32 @@ async def offers(
     if not rows and await shop.views.assortment.product(str(product_id)) is None:
         raise ProblemError("not-found")
     return cursors.page(part_of(rows, limit, after, shop.limits), _offer_shown)
+
+
+@put(
+    "/catalog/products/{product_id:uuid}/offers/{supplier:str}/{external_id:str}",
+    operation_id="adminJoinOffer",
+)
+async def join_offer(
+    shop: TheShop, product_id: FromPath[UUID], supplier: FromPath[str], external_id: FromPath[str]
+) -> Response[ProductDetail]:
+    """Have the product sold from a further supplier too, under the id that it has there.
+
+    The supplier is asked for it now. What its catalogue made of it by itself is hidden.
+    """
+    await shop.supplier_desk.join(str(product_id), supplier, external_id, actor=ADMIN)
+    return await product_answer(shop, str(product_id))
+
+
+@delete(
+    "/catalog/products/{product_id:uuid}/offers/{supplier:str}/{external_id:str}",
+    operation_id="adminPartOffer",
+)
+async def part_offer(
+    shop: TheShop, product_id: FromPath[UUID], supplier: FromPath[str], external_id: FromPath[str]
+) -> None:
+    """Have the product sold from that supplier no more."""
+    await shop.supplier_desk.part(str(product_id), supplier, external_id, actor=ADMIN)
 
 
 @get("/catalog/products/{product_id:uuid}/price-history", operation_id="adminListPrices")
