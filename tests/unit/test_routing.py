@@ -14,6 +14,7 @@ from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.idempotency import Once
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.own_stock import Batch
 from bitloot.domain.product import Product
 from bitloot.domain.quote import Wanted
 from bitloot.usecases.checkout import OrderFacts
@@ -413,3 +414,20 @@ async def _planned(it: TestShop, order_id: str) -> Sequence[Fulfilment]:
         if job.kind == "apply_payment":
             await it.runner.run(job.id)
     return fulfilments(it, order_id)
+
+
+async def test_keys_that_came_in_since_are_not_given_away_below_their_cost() -> None:
+    async with shop(seed=24) as it:
+        slug = await it.stock_own("Office Pro", price=Decimal("10.00"), keys=1)
+        order_id = await paid(it, slug)
+        [row] = await _planned(it, order_id)
+        end_all_keys(it)
+        [product] = it.around.store.rows(Product)
+        batch = Batch(product_id=product.id, name="dear", cost=row.max_unit_price + 1)
+        await it.shop.inventory.import_keys(b"DEAR-KEY", batch, actor="test")
+        await it.advance(timedelta(hours=1))
+        assert [each.state for each in fulfilments(it, order_id)] == ["blocked"]
+        fair = Batch(product_id=product.id, name="fair", cost=row.max_unit_price)
+        await it.shop.inventory.import_keys(b"FAIR-KEY", fair, actor="test")
+        await it.advance(timedelta(minutes=6))
+        assert await status(it, order_id) == "fulfilled"

@@ -133,7 +133,9 @@ class Delivering:
         missing = fulfilment.quantity - len(picked)
         if missing:
             product_id = file.item(fulfilment.order_item_id).product_id
-            picked += await tx.keys.pick(product_id, missing, at=at)
+            # Keys that nobody kept for it may have come in since, at any cost.
+            free = await tx.keys.pick(product_id, missing, at=at)
+            picked += [key for key in free if key.cost <= fulfilment.max_unit_price]
         return picked
 
     async def _store(self, key: SealedKey, *, is_repeat: bool) -> None:
