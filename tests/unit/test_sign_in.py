@@ -232,7 +232,7 @@ async def test_one_more_than_fifty_sessions_ends_the_oldest() -> None:
             await it.advance(MINUTE)
             await it.shop.identity.sign_in(who.user.id, CLIENT)
         assert session_of(it, who.session.id).revoked_reason == "crowded"
-        assert len(await it.shop.views.people.sessions(who.user.id)) == 2
+        assert len(await it.shop.views.people.sessions(who.user.id, at=it.around.clock.now())) == 2
 
 
 async def test_sessions_are_ended_one_or_all_by_their_owner_alone() -> None:
@@ -243,7 +243,7 @@ async def test_sessions_are_ended_one_or_all_by_their_owner_alone() -> None:
             await it.shop.identity.end_session(other.user.id, who.session.id)
         await it.shop.identity.end_session(who.user.id, second.session.id)
         assert await it.shop.identity.end_sessions(who.user.id, keep=third.session.id) == 1
-        told = await it.shop.views.people.sessions(who.user.id)
+        told = await it.shop.views.people.sessions(who.user.id, at=it.around.clock.now())
         assert [each.id for each in told] == [third.session.id]
         await it.shop.identity.logout(third.session.id)
         with pytest.raises(Refused, match="session-ended"):
@@ -266,12 +266,12 @@ async def test_an_ended_session_is_believed_for_half_a_minute_at_most() -> None:
         who = await signed_in(it)
         state = await it.shop.standing.session(who.session.id)
         assert state is not None
-        assert state.is_good
+        assert state.is_good(it.around.clock.now())
         await it.shop.identity.logout(who.session.id)
         await it.advance(LIMITS.session_cache)
         state = await it.shop.standing.session(who.session.id)
         assert state is not None
-        assert not state.is_good
+        assert not state.is_good(it.around.clock.now())
 
 
 async def test_a_session_that_this_process_ended_is_asked_for_at_once() -> None:
@@ -282,4 +282,4 @@ async def test_a_session_that_this_process_ended_is_asked_for_at_once() -> None:
         it.shop.standing.forget(who.session.id)
         state = await it.shop.standing.session(who.session.id)
         assert state is not None
-        assert not state.is_good
+        assert not state.is_good(it.around.clock.now())

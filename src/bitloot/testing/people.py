@@ -16,7 +16,7 @@ from bitloot.domain.session import Repeated, Reused, Rotated, rotate
 from bitloot.ports.errors import Duplicate
 from bitloot.ports.views.people import PeopleViews, UserFilter
 from bitloot.testing.contract import Contract
-from bitloot.testing.people_rows import PROOFS, PeopleRows
+from bitloot.testing.people_rows import PROOFS, people_of
 from bitloot.testing.store_rig import StoreRig, placed, store
 from bitloot.testing.view_rig import change, put
 
@@ -32,11 +32,6 @@ class PeopleRig(StoreRig, Protocol):
 
     @property
     def people(self) -> PeopleViews: ...
-
-
-def people_of(rig: PeopleRig) -> PeopleRows:
-    """Builders on the time and ids of the rig."""
-    return PeopleRows(clock=rig.now, new_id=rig.new_id)
 
 
 async def person(rig: PeopleRig, email: str = "buyer@shop.example", **fields: object) -> User:
@@ -121,7 +116,7 @@ class PeopleReadsContract(Contract):
         async with rig.uow.begin() as tx:
             found = await tx.people.sessions_of(user.id, at=rig.now())
         assert [each.id for each in found] == [live.id]
-        told = await rig.people.sessions(user.id)
+        told = await rig.people.sessions(user.id, at=rig.now())
         assert [(each.id, each.user_agent) for each in told] == [(live.id, "A browser")]
 
     async def test_what_is_under_way_is_read_until_it_ends(self, rig: PeopleRig) -> None:
@@ -215,7 +210,7 @@ class PeopleViewsContract(Contract):
             assert await views.api_key_state(each) is None
             assert await views.owner_of(each) is None
             assert await views.profile(each) is None
-            assert await views.sessions(each) == ()
+            assert await views.sessions(each, at=rig.now()) == ()
             assert (await views.orders(each, limit=9, after=None)).items == ()
             assert await views.recoveries(each) == ()
             assert await views.export(each, limit=9) is None
@@ -225,18 +220,19 @@ class PeopleViewsContract(Contract):
         session = await put(rig, rows.session(user))
         state = await rig.people.session_state(session.id)
         assert state is not None
-        assert state.is_good
+        assert state.is_good(rig.now())
+        assert not state.is_good(state.expires_at)
         assert (state.user_id, state.roles, state.generation) == (user.id, ("support",), 1)
         assert state.password_set_at is None
         session = await change(rig, session, revoked_at=rig.now(), revoked_reason="logout")
         state = await rig.people.session_state(session.id)
         assert state is not None
-        assert not state.is_good
+        assert not state.is_good(rig.now())
         other = await put(rig, rows.session(user))
         user = await change(rig, user, state="suspended", suspended_reason="fraud")
         state = await rig.people.session_state(other.id)
         assert state is not None
-        assert (state.is_live, state.is_good) == (True, False)
+        assert (state.is_revoked, state.is_good(rig.now())) == (False, False)
 
     async def test_a_key_opens_no_more_than_its_maker_may_do_today(self, rig: PeopleRig) -> None:
         rows, user = people_of(rig), await person(rig, roles=("admin",))
@@ -244,11 +240,11 @@ class PeopleViewsContract(Contract):
         state = await rig.people.api_key_state(key.digest)
         assert state is not None
         assert state.key_id == key.id
-        assert state.permissions == frozenset(key.scopes)
+        assert state.permissions(rig.now()) == frozenset(key.scopes)
         user = await change(rig, user, roles=())
         state = await rig.people.api_key_state(key.digest)
         assert state is not None
-        assert state.permissions == frozenset()
+        assert state.permissions(rig.now()) == frozenset()
 
     async def test_a_key_that_ended_opens_nothing(self, rig: PeopleRig) -> None:
         rows, user = people_of(rig), await person(rig, roles=("owner",))
@@ -258,7 +254,7 @@ class PeopleViewsContract(Contract):
         for key, opens in ((over, False), (revoked, False), (good, True)):
             state = await rig.people.api_key_state(key.digest)
             assert state is not None
-            assert bool(state.permissions) is opens
+            assert bool(state.permissions(rig.now())) is opens
         async with rig.uow.begin() as tx:
             assert await tx.people.living_keys(user.id, at=rig.now()) == 1
         page = await rig.people.api_keys(limit=2, after=None)

@@ -14,6 +14,7 @@ from bitloot.domain.order import Order
 from bitloot.domain.recovery import Proof, Recovery
 from bitloot.domain.session import Session
 from bitloot.testing.rows import R, Rows
+from bitloot.testing.store_rig import StoreRig
 
 PROOFS = (
     Proof(kind="order-number", note="BL12345678"),
@@ -101,6 +102,11 @@ class PeopleRows(Rows):
             ready_at=at + timedelta(hours=24),
         )
         return _with(recovery, fields)
+
+
+def people_of(rig: StoreRig) -> PeopleRows:
+    """Builders on the time and ids of the rig."""
+    return PeopleRows(clock=rig.now, new_id=rig.new_id)
 
 
 def _with(row: R, fields: dict[str, object]) -> R:

@@ -13,6 +13,7 @@ from bitloot.domain.product import Sellable
 from bitloot.domain.reservation import ReservationState
 from bitloot.ports.errors import Conflict, Duplicate, NoStockLeft
 from bitloot.testing.contract import Contract
+from bitloot.testing.people_rows import people_of
 from bitloot.testing.recording import moved
 from bitloot.testing.rows import Goods, Purchase, inserts, stocked
 from bitloot.testing.store_rig import StoreRig, file_of, own_stock, placed, record, rows_of, store
@@ -164,6 +165,45 @@ async def one_id_twice(rig: StoreRig) -> Pair:
     return first, rows.webhook(id=first.id)
 
 
+async def one_address_for_two_accounts(rig: StoreRig) -> Pair:
+    rows = people_of(rig)
+    first = rows.user()
+    await store(rig, *inserts(rows.user(state="deleted", deleted_at=rig.now()), first))
+    return first, rows.user()
+
+
+async def one_secret_for_two_machines(rig: StoreRig) -> Pair:
+    rows = people_of(rig)
+    user = rows.user()
+    first = rows.api_key(user)
+    await store(rig, *inserts(user, first))
+    return first, rows.api_key(user, digest=first.digest)
+
+
+async def two_changes_of_address_at_once(rig: StoreRig) -> Pair:
+    rows = people_of(rig)
+    user = rows.user()
+    first = rows.change(user)
+    await store(rig, *inserts(user, rows.change(user, state="stopped"), first))
+    return first, rows.change(user)
+
+
+async def two_deletions_at_once(rig: StoreRig) -> Pair:
+    rows = people_of(rig)
+    user = rows.user()
+    first = rows.deletion(user)
+    await store(rig, *inserts(user, rows.deletion(user, state="cancelled"), first))
+    return first, rows.deletion(user)
+
+
+async def two_recoveries_at_once(rig: StoreRig) -> Pair:
+    rows = people_of(rig)
+    user = rows.user()
+    first = rows.recovery(user)
+    await store(rig, *inserts(user, rows.recovery(user, state="stopped"), first))
+    return first, rows.recovery(user)
+
+
 UNIQUE: Final[dict[str, Callable[[StoreRig], Awaitable[Pair]]]] = {
     "orders_number": two_orders_with_one_number,
     "orders_quote": two_orders_of_one_quote,
@@ -185,6 +225,11 @@ UNIQUE: Final[dict[str, Callable[[StoreRig], Awaitable[Pair]]]] = {
     "products_slug": one_slug_for_two_products,
     "product_offers_offer": one_offer_of_a_supplier_twice,
     "webhook_logs_pkey": one_id_twice,
+    "users_email_key": one_address_for_two_accounts,
+    "api_keys_digest": one_secret_for_two_machines,
+    "email_changes_one_open": two_changes_of_address_at_once,
+    "account_deletions_one_open": two_deletions_at_once,
+    "recoveries_one_open": two_recoveries_at_once,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from bitloot.domain.account import OrderClaim
 from bitloot.domain.address import parse_address
 from bitloot.domain.decision import NOTHING, Decision, also, insert
 from bitloot.domain.errors import Refused
@@ -104,8 +105,19 @@ class Checkout:
             )
         return found
 
-    async def place(self, quote_id: str, *, email: str, placed_from: str, once: Once) -> OrderFacts:
-        """T1: the quote becomes an order, once for each key. Raises Refused."""
+    async def place(
+        self,
+        quote_id: str,
+        *,
+        email: str,
+        placed_from: str,
+        once: Once,
+        user_id: str | None = None,
+    ) -> OrderFacts:
+        """T1: the quote becomes an order, once for each key, and that of the user who is signed in.
+
+        Raises Refused.
+        """
         buyer = Buyer(address=parse_address(email), placed_from=placed_from)
         number = order_number(self.random_bytes(NUMBER_BYTES))
 
@@ -142,7 +154,9 @@ class Checkout:
             kept = keep_answer(
                 record, once, msgspec.json.encode(answer), at=at, record_id=self.new_id()
             )
-            await tx.record(also(placed.decision, kept))
+            claim = OrderClaim(id=placed.order.id, user_id=user_id, at=at) if user_id else None
+            claims = () if claim is None else (insert(claim),)
+            await tx.record(also(placed.decision, kept, *claims))
             return answer
 
         try:

@@ -16,21 +16,21 @@ from bitloot.ports.views.paging import Page
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """All that a guard asks of the session that an access token names.
 
-    `is_live`: neither revoked nor over. `password_set_at` None: there is no password.
+    `password_set_at` None: there is no password.
     """
 
     user_id: str
     state: UserState
     roles: tuple[Role, ...]
-    is_live: bool
+    is_revoked: bool
+    expires_at: datetime
     generation: int
     created_at: datetime
     password_set_at: datetime | None
 
-    @property
-    def is_good(self) -> bool:
-        """Whether its tokens are still accepted."""
-        return self.is_live and self.state == "active"
+    def is_good(self, at: datetime) -> bool:
+        """Whether its tokens are accepted then."""
+        return self.state == "active" and not self.is_revoked and at < self.expires_at
 
 
 class ApiKeyState(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,16 +38,16 @@ class ApiKeyState(msgspec.Struct, frozen=True, kw_only=True):
 
     key_id: str
     scopes: tuple[Permission, ...]
-    is_live: bool
+    is_revoked: bool
+    expires_at: datetime | None
     maker_id: str
     maker_state: UserState
     maker_roles: tuple[Role, ...]
     last_used_at: datetime | None
 
-    @property
-    def permissions(self) -> frozenset[Permission]:
-        """What it opens now: nothing once it has ended, never more than its maker may do."""
-        if not self.is_live:
+    def permissions(self, at: datetime) -> frozenset[Permission]:
+        """What it opens then: nothing once it has ended, never more than its maker may do."""
+        if self.is_revoked or (self.expires_at is not None and at >= self.expires_at):
             return frozenset()
         return effective(self.scopes, self.maker_roles, self.maker_state)
 
@@ -191,8 +191,8 @@ class PeopleViews(Protocol):
         """One account in any state."""
         ...
 
-    async def sessions(self, user_id: str) -> tuple[SessionLine, ...]:
-        """The live sessions of a user, the one used last first."""
+    async def sessions(self, user_id: str, *, at: datetime) -> tuple[SessionLine, ...]:
+        """The sessions of a user that are live then, the one used last first."""
         ...
 
     async def orders(self, user_id: str, *, limit: int, after: str | None) -> Page[OwnOrder]:

@@ -1,6 +1,7 @@
 """What people see of their accounts, and guards and the desk of people, from the memory tables."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import TypeVar
 
 from bitloot.domain.account import OrderClaim, User
@@ -26,7 +27,7 @@ from bitloot.ports.views.people import (
     UserExport,
     UserFilter,
 )
-from bitloot_adapters.memory.people import key_is_live, live_sessions
+from bitloot_adapters.memory.people import live_sessions
 from bitloot_adapters.memory.tables import Tables
 from bitloot_adapters.memory.unit_of_work import MemoryStore
 
@@ -55,7 +56,8 @@ class MemoryPeopleViews:
             user_id=user.id,
             state=user.state,
             roles=user.roles,
-            is_live=row.revoked_at is None and row.expires_at > self._store.clock(),
+            is_revoked=row.revoked_at is not None,
+            expires_at=row.expires_at,
             generation=row.generation,
             created_at=row.created_at,
             password_set_at=user.password_set_at,
@@ -70,7 +72,8 @@ class MemoryPeopleViews:
         return ApiKeyState(
             key_id=row.id,
             scopes=row.scopes,
-            is_live=key_is_live(row, self._store.clock()),
+            is_revoked=row.revoked_at is not None,
+            expires_at=row.expires_at,
             maker_id=maker.id,
             maker_state=maker.state,
             maker_roles=maker.roles,
@@ -87,9 +90,9 @@ class MemoryPeopleViews:
         user = self._tables.get(User, user_id)
         return None if user is None else self._profile(user)
 
-    async def sessions(self, user_id: str) -> tuple[SessionLine, ...]:
+    async def sessions(self, user_id: str, *, at: datetime) -> tuple[SessionLine, ...]:
         """The live sessions of a user."""
-        live = live_sessions(self._tables, user_id, self._store.clock())
+        live = live_sessions(self._tables, user_id, at)
         newest = sorted(live, key=lambda row: (row.rotated_at, row.id), reverse=True)
         return tuple(_told(SessionLine, row) for row in newest)
 

@@ -1,5 +1,6 @@
 """What people see of their accounts, and what guards and the desk of people see."""
 
+from datetime import datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -33,7 +34,7 @@ from bitloot.ports.views.people import (
     UserFilter,
 )
 from bitloot_adapters.postgres.order_reads import ID
-from bitloot_adapters.postgres.people_reads import USER_ID
+from bitloot_adapters.postgres.people_reads import SESSION_LIVE, USER_ID
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.statements import Statement, Values, ask, compiled, is_id
 from bitloot_adapters.postgres.tables import (
@@ -54,17 +55,16 @@ V = TypeVar("V")
 
 _MOST: Final = bindparam("most", type_=Integer)
 _AFTER: Final = bindparam("after", type_=ID)
-_NOW: Final = func.statement_timestamp()
 _LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _RECOVERIES_TOLD: Final = 100
 
-_SESSION_LIVE: Final = and_(sessions.c.revoked_at.is_(None), sessions.c.expires_at > _NOW)
 _SESSION_STATE: Final = compiled(
     select(
         users.c.id,
         users.c.state,
         users.c.roles,
-        _SESSION_LIVE,
+        sessions.c.revoked_at.is_not(None),
+        sessions.c.expires_at,
         sessions.c.generation,
         sessions.c.created_at,
         users.c.password_set_at,
@@ -76,7 +76,8 @@ _KEY_STATE: Final = compiled(
     select(
         api_keys.c.id,
         api_keys.c.scopes,
-        and_(api_keys.c.revoked_at.is_(None), func.coalesce(api_keys.c.expires_at > _NOW, True)),
+        api_keys.c.revoked_at.is_not(None),
+        api_keys.c.expires_at,
         users.c.id,
         users.c.state,
         users.c.roles,
@@ -114,7 +115,7 @@ _PROFILES: Final = select(
 _PROFILE: Final = compiled(_PROFILES.where(users.c.id == USER_ID))
 _SESSIONS: Final = compiled(
     select(*(sessions.c[name] for name in SessionLine.__struct_fields__))
-    .where(sessions.c.user_id == USER_ID, _SESSION_LIVE)
+    .where(sessions.c.user_id == USER_ID, SESSION_LIVE)
     .order_by(sessions.c.rotated_at.desc(), sessions.c.id.desc())
 )
 
@@ -222,10 +223,10 @@ class PostgresPeopleViews:
         (rows,) = await self._database.read(ask(_PROFILE, user_id=user_id))
         return _profile(rows[0]) if rows else None
 
-    async def sessions(self, user_id: str) -> tuple[SessionLine, ...]:
+    async def sessions(self, user_id: str, *, at: datetime) -> tuple[SessionLine, ...]:
         if not is_id(user_id):
             return ()
-        (rows,) = await self._database.read(ask(_SESSIONS, user_id=user_id))
+        (rows,) = await self._database.read(ask(_SESSIONS, user_id=user_id, at=at))
         return tuple(_told(SessionLine, row) for row in rows)
 
     async def orders(self, user_id: str, *, limit: int, after: str | None) -> Page[OwnOrder]:
