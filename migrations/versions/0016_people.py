@@ -170,6 +170,7 @@ STATEMENTS = (
         'email-changed', 'password-changed', 'deletion-requested',
         'deletion-done', 'recovery-started', 'recovery-done'))
     """,
+    "CREATE INDEX emails_to_key ON emails (to_key, id)",
     "DROP INDEX emails_codes",
     """
     CREATE INDEX emails_codes ON emails (to_key, created_at)

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -15,12 +15,14 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.views.catalog import CatalogViews, ShelfQuery
 from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
+from bitloot.ports.views.people import PeopleViews, UserFilter
 from bitloot_adapters.postgres.lending import Connection
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.statements import Question, Rows
 from bitloot_adapters.postgres.views.catalog import PostgresCatalogViews
 from bitloot_adapters.postgres.views.desk import PostgresDeskViews
 from bitloot_adapters.postgres.views.orders import PostgresOrderViews
+from bitloot_adapters.postgres.views.people import PostgresPeopleViews
 
 ROWS = 20_000
 FEWER = 5_000
@@ -99,8 +101,48 @@ FILLED = (
     SELECT md5('order' || n)::uuid, 1, 'order_paid', now(), 'x', '{}', '{}'
     FROM generate_series(1, %(rows)s) n
     """,
+    """
+    INSERT INTO users (id, version, email, email_key, roles, state, created_at)
+    SELECT md5('user' || n)::uuid, 1, 'a' || n, 'a' || n,
+        CASE n WHEN 777 THEN '{support}'::text[] ELSE '{}' END, 'active', now()
+    FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO sessions (id, version, user_id, created_at, generation, rotated_at, expires_at,
+        user_agent, address)
+    SELECT md5('session' || n)::uuid, 1, md5('user' || n)::uuid, now(), 1, now(),
+        now() + interval '7 days', '', '' FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO api_keys (id, version, name, prefix, digest, scopes, created_by, created_at)
+    SELECT md5('machine' || n)::uuid, 1, 'A machine', 'p' || n, 'd' || n, '{orders.read}',
+        md5('user' || n)::uuid, now() FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO order_claims (id, version, user_id, at)
+    SELECT md5('order' || n)::uuid, 1, md5('user' || n %% 999)::uuid, now()
+    FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO account_deletions (id, version, user_id, requested_at, due_at, state)
+    SELECT md5('deletion' || n)::uuid, 1, md5('user' || n)::uuid, now(), now(), 'requested'
+    FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO recoveries (id, version, user_id, new_email, new_key, proofs, opened_by, opened_at,
+        ready_at, state)
+    SELECT md5('recovery' || n)::uuid, 1, md5('user' || n)::uuid, 'b', 'b', '[]', 'x', now(), now(),
+        'completed' FROM generate_series(1, %(fewer)s) n
+    """,
+    """
+    INSERT INTO emails (id, version, key, kind, "to", to_key, state, provider, provider_key,
+        first_try_at, created_at)
+    SELECT md5('mail' || n)::uuid, 1, 'k' || n, 'order-ready', 'a' || n, 'a' || n, 'sent', 'm',
+        'k' || n, now(), now() FROM generate_series(1, %(fewer)s) n
+    """,
 )
 LIMITS = Limits()
+NOW = datetime.now(UTC)
 
 
 class WatchedDatabase(Database):
@@ -127,8 +169,11 @@ class Shop(msgspec.Struct, frozen=True):
     orders: OrderViews
     catalog: CatalogViews
     desk: DeskViews
+    people: PeopleViews
     order_id: str
     product_id: str
+    user_id: str
+    session_id: str
 
     async def asked(self, ask: Callable[["Shop"], Awaitable[object]]) -> list[Question]:
         """The statements of one question to a view."""
@@ -185,6 +230,19 @@ HOT: dict[str, Callable[[Shop], Awaitable[object]]] = {
     "orders": lambda shop: shop.desk.orders(limit=20, after=shop.order_id),
     "orders of an address": lambda shop: shop.desk.orders(email_key="a777", limit=20, after=None),
     "holds": lambda shop: shop.desk.holds(limit=20, after=None),
+    "session_state": lambda shop: shop.people.session_state(shop.session_id),
+    "api_key_state": lambda shop: shop.people.api_key_state("d777"),
+    "owner_of": lambda shop: shop.people.owner_of(shop.order_id),
+    "profile": lambda shop: shop.people.profile(shop.user_id),
+    "sessions": lambda shop: shop.people.sessions(shop.user_id, at=NOW),
+    "own orders": lambda shop: shop.people.orders(shop.user_id, limit=20, after=None),
+    "users": lambda shop: shop.people.users(UserFilter(), limit=20, after=shop.user_id),
+    "staff": lambda shop: shop.people.users(UserFilter(role="support"), limit=20, after=None),
+    "users of an address": lambda shop: shop.people.users(
+        UserFilter(email_key="a777"), limit=20, after=None
+    ),
+    "api_keys": lambda shop: shop.people.api_keys(limit=20, after=None),
+    "recoveries": lambda shop: shop.people.recoveries(shop.user_id),
 }
 OTHERS: dict[str, Callable[[Shop], Awaitable[object]]] = {
     "webhooks": lambda shop: shop.desk.webhooks(provider="x", limit=20, after=shop.order_id),
@@ -207,7 +265,8 @@ async def shop(shop_url: str) -> AsyncIterator[Shop]:
             await connection.execute(statement.encode(), {"rows": ROWS, "fewer": FEWER})
         await connection.execute("ANALYZE")
         ids = await connection.execute(
-            "SELECT md5('order777')::uuid::text, md5('product777')::uuid::text"
+            "SELECT md5('order777')::uuid::text, md5('product777')::uuid::text,"
+            " md5('user777')::uuid::text, md5('session777')::uuid::text"
         )
         found = await ids.fetchone()
     assert found is not None
@@ -219,6 +278,7 @@ async def shop(shop_url: str) -> AsyncIterator[Shop]:
             PostgresOrderViews(database),
             PostgresCatalogViews(database, gateway_fee=Decimal("0.01")),
             PostgresDeskViews(database, limits=LIMITS),
+            PostgresPeopleViews(database),
             *found,
         )
 
@@ -245,6 +305,13 @@ async def test_every_view_is_one_statement_and_hot_ones_read_no_table_from_end_t
         "supplier_attempts",
     }
     assert {name: tables - empty for name, tables in scanned.items() if tables - empty} == {}
+
+
+async def test_an_export_is_one_round_trip_and_reads_no_table_from_end_to_end(shop: Shop) -> None:
+    trips = shop.database.round_trips
+    questions = await shop.asked(lambda shop: shop.people.export(shop.user_id, limit=20))
+    assert shop.database.round_trips - trips == 1
+    assert [await shop.scanned(question) for question in questions] == [set()] * 4
 
 
 async def test_a_text_that_is_no_id_costs_nothing(shop_url: str) -> None:

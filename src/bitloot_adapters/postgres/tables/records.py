@@ -94,6 +94,7 @@ emails = Table(
     UniqueConstraint("key", name="emails_key"),
     UniqueConstraint("provider", "provider_id", name="emails_provider_id"),
     Index("emails_order_id", "order_id"),
+    Index("emails_to_key", "to_key", "id"),
     Index("emails_sending", "first_try_at", postgresql_where=expression("state = 'sending'")),
     Index(
         "emails_codes",

@@ -1,0 +1,151 @@
+"""Sessions, deletions and recoveries on real servers: PostgreSQL for rows, Valkey for codes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+from tests.integration.till import open_till
+
+from bitloot.domain.address import parse_address
+from bitloot.domain.errors import Refused
+from bitloot.domain.limits import Limits
+from bitloot.domain.roles import PERMISSIONS, Actor
+from bitloot.domain.session import Client
+from bitloot.testing.people_rows import PROOFS
+from bitloot.testing.virtual_time import VirtualClock
+from bitloot.usecases.accounts import DELETION_SWEEP
+from bitloot.usecases.identity import SignedIn
+from bitloot_adapters.redis.connection import open_redis
+from bitloot_adapters.redis.otp_store import RedisOtpStore
+from bitloot_web.composition.assembly import build_shop
+from bitloot_web.composition.neighbours import Neighbours
+from bitloot_web.devservices import ValkeyStore
+from bitloot_web.metrics import open_metrics
+from bitloot_web.settings import Settings
+from bitloot_web.shop import Shop
+
+BUYER = "buyer@shop.example"
+NEW = "new@shop.example"
+CLIENT = Client(user_agent="A browser", address="192.0.2.7")
+OWNER = Actor(name="cli", permissions=PERMISSIONS)
+LIMITS = Limits()
+AT_ONCE = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Town:
+    """A shop on real servers whose clock is told to go on."""
+
+    shop: Shop
+    near: Neighbours
+    clock: VirtualClock
+
+    async def sign_in(self, email: str = BUYER) -> SignedIn:
+        """With the code that would be mailed."""
+        challenge = (await self.shop.identity.request(email)).challenge_id
+        code = self.shop.codes.code_of(challenge)
+        return await self.shop.identity.verify(email, challenge, code, CLIENT)
+
+    async def sweep(self) -> None:
+        """The daily sweep."""
+        at = self.clock.now()
+        await self.near.jobs.tick(DELETION_SWEEP, at, "sweep", f"{DELETION_SWEEP}/{at}")
+        for job_id in await self.near.jobs.claim_due(100):
+            lease = await self.near.jobs.lease(job_id)
+            if lease is not None and lease.kind == "sweep":
+                await self.shop.accounts.run_due(lease)
+
+
+@pytest.fixture
+async def town(shop_url: str, valkey_server: ValkeyStore) -> AsyncIterator[Town]:
+    valkey_server.flush()
+    redis, clock = open_redis(valkey_server.url), VirtualClock()
+    async with open_till(shop_url) as till:
+        near = replace(till.near, otp=RedisOtpStore(redis), clock=clock.now)
+        settings = Settings(
+            database_url=shop_url,
+            redis_url=valkey_server.url,
+            public_url="https://shop.example",
+            secret_key="0123456789abcdef" * 4,
+            admin_token="fedcba9876543210" * 3,
+            gateways=("gateway",),
+            suppliers=("custom",),
+            limits=LIMITS,
+        )
+        yield Town(shop=build_shop(near, settings, open_metrics()), near=near, clock=clock)
+    await redis.aclose()
+
+
+async def test_fifty_refreshes_at_once_make_one_successor_and_lock_nobody_out(town: Town) -> None:
+    who = await town.sign_in()
+    refresh = town.shop.identity.refresh
+    answers = await asyncio.gather(*(refresh(who.session.id, 1) for _ in range(AT_ONCE)))
+    assert {each.session.generation for each in answers} == {2}
+    assert len({each.session.rotated_at for each in answers}) == 1
+    town.clock.advance(LIMITS.refresh_grace)
+    with pytest.raises(Refused, match="session-ended"):
+        await refresh(who.session.id, 1)
+    with pytest.raises(Refused, match="session-ended"):
+        await refresh(who.session.id, 2)
+
+
+async def test_of_fifty_who_type_the_same_right_code_at_once_one_gets_in(town: Town) -> None:
+    challenge = (await town.shop.identity.request(BUYER)).challenge_id
+    code = town.shop.codes.code_of(challenge)
+
+    async def attempt() -> bool:
+        try:
+            await town.shop.identity.verify(BUYER, challenge, code, CLIENT)
+        except Refused:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(attempt() for _ in range(AT_ONCE)))) == 1
+
+
+async def test_two_first_sign_ins_at_once_make_one_account(town: Town) -> None:
+    who = await asyncio.gather(town.sign_in(), town.sign_in())
+    assert len({each.user.id for each in who}) == 1
+    assert sum(each.is_new for each in who) == 1
+
+
+async def test_thirty_days_of_a_deletion_pass_at_once(town: Town) -> None:
+    who = await town.sign_in()
+    await town.shop.accounts.request_deletion(who.user.id)
+    await town.sweep()
+    profile = await town.shop.views.people.profile(who.user.id)
+    assert profile is not None
+    assert profile.deletion is not None
+    town.clock.advance(LIMITS.deletion_grace)
+    await town.sweep()
+    profile = await town.shop.views.people.profile(who.user.id)
+    assert profile is not None
+    assert (profile.state, profile.email) == ("deleted", f"deleted+{who.user.id}@invalid")
+    with pytest.raises(Refused, match="account-deleted"):
+        await town.sign_in()
+
+
+async def test_a_day_of_a_recovery_passes_at_once(town: Town) -> None:
+    who = await town.sign_in()
+    desk = town.shop.recoveries
+    recovery = await desk.start(who.user.id, NEW, PROOFS, actor=OWNER)
+    with pytest.raises(Refused, match="recovery-not-ready"):
+        await desk.complete(recovery.id, actor=OWNER)
+    town.clock.advance(LIMITS.recovery_cooling)
+    await desk.complete(recovery.id, actor=OWNER)
+    assert (await town.sign_in(NEW)).user.id == who.user.id
+
+
+async def test_both_codes_move_an_account(town: Town) -> None:
+    who = await town.sign_in()
+    await town.shop.email_changes.request(who.user.id, NEW)
+    async with town.near.uow.begin() as tx:
+        change = await tx.people.open_change(who.user.id)
+    assert change is not None
+    both = map(town.shop.codes.code_of, (change.current_challenge, change.new_challenge))
+    await town.shop.email_changes.confirm(who.user.id, who.session.id, *both)
+    profile = await town.shop.views.people.profile(who.user.id)
+    assert profile is not None
+    assert profile.email == NEW
+    assert parse_address(profile.email).key == NEW
