@@ -128,6 +128,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     done_jobs_kept: timedelta = 7 * _D
     ticks_kept: timedelta = 30 * _D
     unused_quotes_kept: timedelta = _D
+    ended_sessions_kept: timedelta = 30 * _D
     housekeeping_batch: int = 1000
 
     # breaker, one for each provider

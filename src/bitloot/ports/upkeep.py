@@ -40,6 +40,10 @@ class Upkeep(Protocol):
         """Quotes frozen until before then that no order came of."""
         ...
 
+    async def forget_sessions(self, *, before: datetime, limit: int) -> int:
+        """Sessions that were over before then, whether they were revoked or not."""
+        ...
+
     async def uploaded_keys(
         self, *, since: datetime, after: str | None, limit: int
     ) -> Sequence[UploadedKey]:

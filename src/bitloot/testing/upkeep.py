@@ -14,6 +14,7 @@ from bitloot.ports.errors import Duplicate
 from bitloot.ports.jobs import Dead, Done, Outcome
 from bitloot.ports.upkeep import Upkeep
 from bitloot.testing.contract import Contract
+from bitloot.testing.people_rows import people_of
 from bitloot.testing.store_rig import StoreRig, placed, record, rows_of, store
 from bitloot.testing.view_rig import ViewsRig, change, put, sold
 
@@ -83,6 +84,19 @@ class UpkeepContract(Contract):
             of = {"email_person": "buyer@shop.example", "placed_from": "192.0.2.7"}
             assert await tx.checkout.placing(ordered.order.quote_id, **of) is not None
             assert await tx.checkout.placing(left[0].id, **of) is None
+
+    async def test_sessions_that_are_over_are_forgotten_and_no_others(self, rig: UpkeepRig) -> None:
+        rows, at = people_of(rig), rig.now()
+        user = await put(rig, rows.user())
+        over = [rows.session(user, expires_at=at - HOUR) for _ in range(3)]
+        live = await put(rig, rows.session(user))
+        await store(rig, *map(insert, over))
+        forget = rig.upkeep.forget_sessions
+        assert await forget(before=at - 2 * HOUR, limit=9) == 0
+        assert [await forget(before=at, limit=2) for _ in range(3)] == [2, 1, 0]
+        async with rig.uow.begin() as tx:
+            assert await tx.people.session(over[0].id) is None
+            assert await tx.people.session(live.id) is not None
 
     # --- stored objects ------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ class Housekeeping:
             await upkeep.forget_done_jobs(before=at - limits.done_jobs_kept, limit=most),
             await upkeep.forget_ticks(before=at - limits.ticks_kept, limit=most),
             await upkeep.forget_quotes(before=at - limits.unused_quotes_kept, limit=most),
+            await upkeep.forget_sessions(before=at - limits.ended_sessions_kept, limit=most),
         )
         return most in gone
 

@@ -8,6 +8,7 @@ from bitloot.domain.idempotency import IdempotencyRecord
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.quote import Quote
 from bitloot.domain.reconciliation import ReconciliationBreak
+from bitloot.domain.session import Session
 from bitloot.ports.upkeep import UploadedKey
 from bitloot_adapters.memory.unit_of_work import MemoryStore
 
@@ -41,6 +42,11 @@ class MemoryUpkeep:
             if row.used_by is None and row.frozen_until < before
         )
         return self._drop(over, limit)
+
+    async def forget_sessions(self, *, before: datetime, limit: int) -> int:
+        """Forget sessions that were over before then."""
+        rows = self._store.rows(Session)
+        return self._drop((row for row in rows if row.expires_at < before), limit)
 
     async def uploaded_keys(
         self, *, since: datetime, after: str | None, limit: int

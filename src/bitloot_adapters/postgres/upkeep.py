@@ -32,6 +32,7 @@ from bitloot_adapters.postgres.tables import (
     reconciliation_breaks,
     scheduler_ticks,
     sealed_keys,
+    sessions,
 )
 
 _BEFORE: Final = bindparam("before", type_=MOMENT)
@@ -92,6 +93,9 @@ _QUOTES: Final = _deleting(
     and_(quotes.c.id < _UP_TO, quotes.c.used_by.is_(None), quotes.c.frozen_until < _BEFORE),
     oldest=quotes.c.id,
 )
+_SESSIONS: Final = _deleting(
+    sessions, sessions.c.expires_at < _BEFORE, oldest=sessions.c.expires_at
+)
 _UPLOADED: Final = _uploaded(
     sealed_keys.c.uploaded_at >= bindparam("since", type_=MOMENT),
     sealed_keys.c.id > bindparam("after", type_=ID),
@@ -125,6 +129,9 @@ class PostgresUpkeep:
 
     async def forget_quotes(self, *, before: datetime, limit: int) -> int:
         return await self._delete(_QUOTES, up_to=first_id(before), before=before, most=limit)
+
+    async def forget_sessions(self, *, before: datetime, limit: int) -> int:
+        return await self._delete(_SESSIONS, before=before, most=limit)
 
     async def uploaded_keys(
         self, *, since: datetime, after: str | None, limit: int
