@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.people_shop import BUYER, OWNER, bought, codes, mails, record, signed_in, token
 
 from bitloot.domain.account import User
+from bitloot.domain.account_deletion import carried_out
 from bitloot.domain.api_key import digest_of
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.email import Email, Suppression
@@ -71,6 +73,15 @@ async def test_an_account_ends_thirty_days_after_it_was_asked_for_and_its_orders
             await it.shop.identity.refresh(who.session.id, 1)
         with pytest.raises(Refused, match="account-deleted"):
             await signed_in(it)
+
+
+async def test_nobody_is_forgotten_before_the_grace_is_over_or_after_they_cancelled() -> None:
+    async with shop(seed=1) as it:
+        user = (await signed_in(it)).user
+        deletion = await it.shop.accounts.request_deletion(user.id)
+        early, cancelled = deletion.due_at - SECOND, replace(deletion, state="cancelled")
+        for row, at in ((deletion, early), (cancelled, deletion.due_at)):
+            assert carried_out(row, user, (), hidden_key="hidden", at=at).save == ()
 
 
 async def test_a_deletion_is_cancelled_from_the_profile() -> None:

@@ -132,6 +132,16 @@ async def test_more_codes_than_an_address_may_have_open_nothing_and_are_not_mail
         assert (await signed_in(it)).is_new
 
 
+async def test_more_codes_for_an_order_than_its_address_may_have_open_nothing() -> None:
+    async with shop(seed=6) as it:
+        order = await bought(it)
+        for _ in range(LIMITS.otp_requests_per_15_minutes):
+            await it.shop.reentry.request(order.id)
+        one_more = (await it.shop.reentry.request(order.id)).challenge_id
+        with pytest.raises(Refused, match="code-wrong"):
+            await it.shop.reentry.verify(order.id, one_more, it.shop.codes.code_of(one_more))
+
+
 async def test_an_account_is_known_to_nobody_without_the_right_code() -> None:
     async with shop(seed=7) as it:
         await signed_in(it)

@@ -58,15 +58,17 @@ class Reentry:
         challenge = self.new_id()
         async with self.uow.begin() as tx:
             file = await tx.orders.file(order_id)
+        at = self.clock()
         digest = self.digest_of(challenge, self.code_of(challenge))
+        # What is not mailed opens nothing: asking again brings no more guesses than codes.
+        is_mailed = file is not None and await self._may_mail(file.order, at)
         await self.otp.open(
             _name(order_id, challenge),
-            digest if file else self.new_id(),
+            digest if is_mailed else self.new_id(),
             life=self.limits.otp_life,
             tries=self.limits.otp_wrong_tries,
         )
-        at = self.clock()
-        if file is not None and await self._may_mail(file.order, at):
+        if file is not None and is_mailed:
             await self._mail(file.order, challenge, at)
         return Challenge(challenge_id=challenge, expires_at=at + self.limits.otp_life)
 
