@@ -197,7 +197,9 @@ def routes() -> list[BaseRouteHandler | Router]:
 @cache
 def openapi_document() -> bytes:
     """The description of the API, the same for every shop."""
-    return describe(routes(), _dependencies(None, None, None))
+    from bitloot_web.api.examples import EXAMPLES  # which nobody needs who does not read them
+
+    return describe(routes(), _dependencies(None, None, None), EXAMPLES)
 
 
 def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> Litestar:

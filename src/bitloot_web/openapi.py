@@ -1,63 +1,92 @@
 """The description of the API: what the handlers say of themselves, and what holds for all of them.
 
-Every operation answers errors with a problem document; the framework's own idea of an error is
-taken out. Made from a second, closed application, so that serving it needs no page of a CDN.
+Shapes are described by msgspec, which reads and writes them. Every operation answers errors with a
+problem document; the framework's own idea of an error is taken out. Made from a second, closed
+application, so that serving it needs no page of a CDN.
 """
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 from litestar import Litestar, Router
 from litestar.di import Provide
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.typing import FieldDefinition
 
+from bitloot.domain.limits import Limits
 from bitloot_web.once import HEADER
-from bitloot_web.problems import MEDIA_TYPE as PROBLEM_TYPE
+from bitloot_web.operation_problems import (
+    Json,
+    Node,
+    codes_of,
+    problem_answers,
+    problem_examples,
+)
 from bitloot_web.problems import Problem
 
 MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-Node: TypeAlias = "dict[str, Json]"
 
-# `PageOf[Product]` as the framework writes it: `PageOf_some.module.Product_`.
+# `PageOf[Product]` as msgspec writes it in a reference: `PageOf_Product_`.
 _GENERIC: Final = re.compile(r"(?P<shape>\w+?)Of_(?:\w+\.)*(?P<of>\w+?)_")
 _REF: Final = "#/components/schemas/{name}"
-_ERRORS: Final[Mapping[str, str]] = {
-    "400": "The request cannot be read.",
-    "404": "There is nothing here, or it is not for the caller.",
-    "429": "Too many requests.",
-    "500": "Something went wrong here.",
-    "503": "A part that this needs does not answer; nothing was done.",
-    "default": "Every other error.",
+_JSON: Final = "application/json"
+_TEXT: Final[Node] = {"type": "string"}
+_FILE: Final[Mapping[str, Node]] = {"text/plain": {"schema": _TEXT}, "text/csv": {"schema": _TEXT}}
+_DONE: Final[Mapping[str, str]] = {
+    "200": "Done, and as it is now.",
+    "201": "Made.",
+    "202": "It is on its way.",
+    "204": "Taken away.",
 }
-_WITH_TOKEN: Final = {"401": "A valid token is needed."}
-_WITH_BODY: Final = {
-    "413": "The body is too large.",
-    "415": "The body is of another type.",
-    "422": "A field cannot be accepted.",
-}
-_TEXT: Final[Node] = {"schema": {"type": "string"}}
 # Bodies that are read as bytes by their handlers.
-_RAW_BODIES: Final[Mapping[str, Node]] = {
-    "takeWebhook": {"application/json": {"schema": {"type": "object"}}},
-    "adminImportKeys": {"text/plain": _TEXT, "text/csv": _TEXT},
-    "adminRecountKeys": {"text/plain": _TEXT, "text/csv": _TEXT},
+_RAW_BODIES: Final[Mapping[str, Mapping[str, Node]]] = {
+    "takeWebhook": {_JSON: {"schema": {"type": "object"}}},
+    "adminImportKeys": _FILE,
+    "adminRecountKeys": _FILE,
 }
-# Answers that are streamed as another type than JSON.
+# Answers that are streamed as another type than JSON, always or for whoever asks for it.
 _STREAMED: Final[Mapping[str, str]] = {
     "adminSimulateRule": "application/x-ndjson",
     "adminExportKeys": "text/csv",
+    "followOrder": "text/event-stream",
+    "getReceipt": "text/html",
 }
 # Bodies that may be left out: all their fields are optional.
 _NEEDLESS_BODIES: Final = frozenset({"requestCode"})
-# Answers that come in a second type beside JSON, by `Accept`.
-_ALSO: Final[Mapping[str, str]] = {"followOrder": "text/event-stream", "getReceipt": "text/html"}
+# Answers without content.
+_EMPTY: Final[Mapping[str, Mapping[str, str]]] = {
+    "takeWebhook": {"200": "It was taken in.", "204": "It was taken in, of a supplier."},
+}
+_TAGGED: Final = frozenset(
+    {
+        "listProducts", "getProduct", "getFilters", "listCategories", "listGroups", "getGroup",
+        "getOrder", "adminGetOrder", "adminCreateRule", "adminGetRule", "adminChangeRule",
+        "adminImportProduct", "adminCreateProduct", "adminGetProduct", "adminChangeProduct",
+        "adminPublishProduct", "adminUnpublishProduct",
+    }
+)  # fmt: skip
+_ETAG: Final[Node] = {
+    "description": "The version of what is answered.",
+    "required": True,
+    "schema": {"type": "string"},
+}
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
+# Headers that must be sent although the framework lets them be left out: their handlers say so
+# with problems of their own.
+_NEEDED: Final[Mapping[str, Node]] = {
+    HEADER: {
+        "minLength": Limits().idempotency_key_min,
+        "maxLength": Limits().idempotency_key_max,
+        "pattern": "^[ -~]*$",
+    },
+    "If-Match": {"pattern": r'^(W/)?"[0-9]{1,9}"$'},
+}
 
 SECURITY: Final = {
     "orderSession": SecurityScheme(
@@ -73,10 +102,24 @@ SECURITY: Final = {
 }
 
 
+class Example(msgspec.Struct, frozen=True):
+    """What an operation is asked and answers, as shapes, or as the text of a body that is none."""
+
+    asked: msgspec.Struct | Mapping[str, str | int] | str | None = None
+    answered: msgspec.Struct | str | None = None
+
+
+class _Shapes(msgspec.Struct, frozen=True):
+    asked: type | None
+    answered: type | None
+
+
 def describe(
-    handlers: Sequence[BaseRouteHandler | Router], dependencies: Mapping[str, Provide]
+    handlers: Sequence[BaseRouteHandler | Router],
+    dependencies: Mapping[str, Provide],
+    examples: Mapping[str, Example],
 ) -> bytes:
-    """The OpenAPI 3.1 document of these handlers, as JSON."""
+    """The OpenAPI 3.1 document of these handlers, as JSON. `examples` by the ids of operations."""
     app = Litestar(
         list(handlers),
         dependencies=dict(dependencies),
@@ -90,18 +133,129 @@ def describe(
         logging_config=None,
     )
     document: Node = app.openapi_schema.to_schema()
-    _, schemas = msgspec.json.schema_components([Problem], ref_template=_REF)
-    _node(_node(document, "components"), "schemas").update(schemas)
-    for path in _node(document, "paths").values():
-        for method, operation in _as_node(path).items():
-            if method in _METHODS:
-                _complete(_as_node(operation))
+    shapes = _shapes(app)
+    schemas = _schemas(document, shapes)
+    components = _node(document, "components")
+    components["examples"] = problem_examples()
+    for path, operation in _operations(document):
+        name = str(operation["operationId"])
+        _ask(operation, shapes[name].asked, schemas)
+        _answer(operation, shapes[name].answered, schemas)
+        _exemplify(operation, examples.get(name, Example()))
+        answers = _node(operation, "responses")
+        for status in [each for each in answers if each >= "400"]:
+            del answers[status]
+        answers |= problem_answers(codes_of(path, operation), _node(components, "responses"))
     _name_pages(document)
     return msgspec.json.encode(document)
 
 
+def _operations(document: Node) -> Iterator[tuple[str, Node]]:
+    for path, methods in _node(document, "paths").items():
+        for method, operation in _as_node(methods).items():
+            if method in _METHODS:
+                yield path, _as_node(operation)
+
+
+def _shapes(app: Litestar) -> dict[str, _Shapes]:
+    """What each operation takes and gives, by its id."""
+    found: dict[str, _Shapes] = {}
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if isinstance(handler, HTTPRouteHandler) and isinstance(handler.operation_id, str):
+                data, told = handler.parsed_data_field, handler.responses or {}
+                answered = (
+                    FieldDefinition.from_annotation(told[200].data_container)
+                    if 200 in told
+                    else handler.parsed_return_field
+                )
+                found[handler.operation_id] = _Shapes(
+                    asked=data.annotation if data is not None else None,
+                    answered=_shape_in(answered),
+                )
+    return found
+
+
+def _shape_in(field: FieldDefinition) -> type | None:
+    """The first of our shapes in what a handler says that it returns."""
+    if field.is_subclass_of(msgspec.Struct):
+        shape: type = field.annotation
+        return shape
+    inner = (_shape_in(each) for each in field.inner_types)
+    return next((shape for shape in inner if shape is not None), None)
+
+
+def _schemas(document: Node, shapes: Mapping[str, _Shapes]) -> dict[type, Node]:
+    """Describe every shape in the document; gives how each is referred to."""
+    every = {shape for pair in shapes.values() for shape in (pair.asked, pair.answered) if shape}
+    wanted = [Problem, *sorted(every, key=str)]
+    references, components = msgspec.json.schema_components(wanted, ref_template=_REF)
+    _node(document, "components")["schemas"] = components
+    return dict(zip(wanted, references, strict=True))
+
+
+def _ask(operation: Node, shape: type | None, schemas: Mapping[type, Node]) -> None:
+    """What an operation is sent."""
+    name = str(operation["operationId"])
+    if name in _RAW_BODIES:
+        content: Node = {kind: dict(schema) for kind, schema in _RAW_BODIES[name].items()}
+        operation["requestBody"] = {"required": True, "content": content}
+    elif shape is not None:
+        body = _node(operation, "requestBody")
+        body["content"] = {_JSON: {"schema": dict(schemas[shape])}}
+        body["required"] = name not in _NEEDLESS_BODIES
+    parameters = operation.get("parameters")
+    for parameter in parameters if isinstance(parameters, list) else []:
+        _state(_as_node(parameter))
+
+
+def _answer(operation: Node, shape: type | None, schemas: Mapping[type, Node]) -> None:
+    """What an operation answers when it does what it is asked."""
+    name = str(operation["operationId"])
+    answers = _node(operation, "responses")
+    for status in [each for each in answers if each < "300"]:
+        content: Node = {}
+        if shape is not None:
+            content[_JSON] = {"schema": dict(schemas[shape])}
+        if name in _STREAMED:
+            content[_STREAMED[name]] = {"schema": dict(_TEXT)}
+        answers[status] = {"description": _DONE[status]}
+        if content:
+            _as_node(answers[status])["content"] = content
+    for status, description in _EMPTY.get(name, {}).items():
+        answers[status] = {"description": description}
+    if name in _TAGGED:
+        for status in [each for each in answers if each < "400"]:
+            _as_node(answers[status])["headers"] = {"ETag": dict(_ETAG)}
+
+
+def _state(parameter: Node) -> None:
+    """A parameter is a text in a request, never null; some headers are needed."""
+    schema = _node(parameter, "schema")
+    choices = schema.get("oneOf")
+    if isinstance(choices, list):
+        real = [each for each in map(_as_node, choices) if each.get("type") != "null"]
+        if len(real) == 1:
+            del schema["oneOf"]
+            parameter["schema"] = {**real[0], **schema}
+    if parameter["name"] in _NEEDED:
+        parameter["required"] = True
+        _node(parameter, "schema").update(_NEEDED[str(parameter["name"])])
+
+
+def _exemplify(operation: Node, example: Example) -> None:
+    if example.asked is not None:
+        for media in _node(_node(operation, "requestBody"), "content").values():
+            _as_node(media)["example"] = msgspec.to_builtins(example.asked)
+    for status, answer in _node(operation, "responses").items():
+        content = _as_node(answer).get("content")
+        if status < "300" and isinstance(content, dict) and example.answered is not None:
+            kind = _JSON if isinstance(example.answered, msgspec.Struct) else list(content)[-1]
+            _as_node(content[kind])["example"] = msgspec.to_builtins(example.answered)
+
+
 def _name_pages(document: Node) -> None:
-    """`ProductPage` for what the framework calls by the module that `Product` is written in.
+    """`ProductPage` for what msgspec calls by the shape of all pages.
 
     Raises ValueError where two shapes would go by one name.
     """
@@ -113,9 +267,9 @@ def _name_pages(document: Node) -> None:
     if len(set(named.values())) < len(named):
         raise ValueError("two shapes of the API go by one name")
     for old, new in named.items():
-        schema = schemas.pop(old)
-        if old != new:
-            _as_node(schema)["title"] = new
+        schema = _as_node(schemas.pop(old))
+        schema["title"] = new
+        schema["description"] = inspect.cleandoc(str(schema.get("description", "")))
         schemas[new] = schema
     _refer(document, {_REF.format(name=old): _REF.format(name=new) for old, new in named.items()})
 
@@ -131,35 +285,6 @@ def _refer(value: Json, renamed: Mapping[str, str]) -> None:
             value["$ref"] = renamed.get(reference, reference)
         for each in value.values():
             _refer(each, renamed)
-
-
-def _complete(operation: Node) -> None:
-    name = str(operation.get("operationId"))
-    if name in _RAW_BODIES:
-        operation["requestBody"] = {"required": True, "content": dict(_RAW_BODIES[name])}
-    if name in _NEEDLESS_BODIES:
-        _node(operation, "requestBody")["required"] = False
-    errors = dict(_ERRORS)
-    if operation.get("security"):
-        errors |= _WITH_TOKEN
-    if "requestBody" in operation:
-        errors |= _WITH_BODY
-    parameters = operation.get("parameters")
-    for parameter in parameters if isinstance(parameters, list) else []:
-        if _as_node(parameter).get("name") == HEADER:
-            _as_node(parameter)["required"] = True
-            errors |= {"409": "Not in this state, or the first request is still running."}
-    responses = _node(operation, "responses")
-    if name in _ALSO:
-        _node(_as_node(responses["200"]), "content")[_ALSO[name]] = _TEXT
-    if name in _STREAMED:
-        _as_node(responses["200"])["content"] = {_STREAMED[name]: _TEXT}
-    reference: Node = {"$ref": _REF.format(name="Problem")}
-    for status, description in errors.items():
-        responses[status] = {
-            "description": description,
-            "content": {PROBLEM_TYPE: {"schema": reference}},
-        }
 
 
 def _node(parent: Node, name: str) -> Node:

@@ -12,7 +12,6 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from bitloot.domain.money import Eur, plain
 from bitloot.ports.views.catalog import ShelfQuery, Sort
 from bitloot_web.answers import asked_of, response
-from bitloot_web.api import catalog_examples as examples
 from bitloot_web.api.catalog_shapes import (
     CatalogFilters,
     Category,
@@ -74,14 +73,9 @@ def _value(description: str, example: str) -> QueryParameter:
     )
 
 
-def _responses(shape: type, example: msgspec.Struct) -> Mapping[int, ResponseSpec]:
+def _responses(shape: type) -> Mapping[int, ResponseSpec]:
     return {
-        200: ResponseSpec(
-            shape,
-            generate_examples=False,
-            description="As it is now.",
-            examples=[Example(value=msgspec.to_builtins(example))],
-        ),
+        200: ResponseSpec(shape, generate_examples=False, description="As it is now."),
         304: ResponseSpec(None, generate_examples=False, description="As it was."),
     }
 
@@ -90,7 +84,7 @@ def _responses(shape: type, example: msgspec.Struct) -> Mapping[int, ResponseSpe
     "/v1/catalog/products",
     guards=[limited(LIMIT)],
     operation_id="listProducts",
-    responses=_responses(ProductPage, examples.PAGE),
+    responses=_responses(ProductPage),
 )
 async def products(
     *,
@@ -148,7 +142,7 @@ async def products(
     "/v1/catalog/products/{slug:str}",
     guards=[limited(LIMIT)],
     operation_id="getProduct",
-    responses=_responses(ProductDetails, examples.DETAILS),
+    responses=_responses(ProductDetails),
 )
 async def product(
     request: EdgeRequest,
@@ -172,7 +166,7 @@ async def product(
     "/v1/catalog/filters",
     guards=[limited(LIMIT)],
     operation_id="getFilters",
-    responses=_responses(CatalogFilters, examples.FILTERS),
+    responses=_responses(CatalogFilters),
 )
 async def filters(
     request: EdgeRequest, catalogue: TheCatalogue, if_none_match: IfNoneMatch = None
@@ -190,7 +184,7 @@ async def filters(
     "/v1/catalog/categories",
     guards=[limited(LIMIT)],
     operation_id="listCategories",
-    responses=_responses(PageOf[Category], examples.CATEGORIES),
+    responses=_responses(PageOf[Category]),
 )
 async def categories(
     request: EdgeRequest,
@@ -215,7 +209,7 @@ async def categories(
     "/v1/catalog/groups",
     guards=[limited(LIMIT)],
     operation_id="listGroups",
-    responses=_responses(PageOf[Group], examples.GROUPS),
+    responses=_responses(PageOf[Group]),
 )
 async def groups(
     request: EdgeRequest,
@@ -240,7 +234,7 @@ async def groups(
     "/v1/catalog/groups/{slug:str}",
     guards=[limited(LIMIT)],
     operation_id="getGroup",
-    responses=_responses(GroupDetails, examples.GROUP),
+    responses=_responses(GroupDetails),
 )
 async def group(
     request: EdgeRequest,

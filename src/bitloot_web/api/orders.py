@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from bitloot.domain.address import parse_address
@@ -214,6 +215,10 @@ async def create_order(
     guards=[order_session],
     security=OWNER,
     operation_id="getOrder",
+    responses={
+        200: ResponseSpec(Order, generate_examples=False, description="As it is now."),
+        304: ResponseSpec(None, generate_examples=False, description="As it was."),
+    },
 )
 async def order(
     shop: TheShop,

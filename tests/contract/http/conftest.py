@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from litestar import Litestar
 from tests import asgi
+from tests.described import description
 
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.money import ZERO
@@ -181,7 +182,18 @@ async def stage() -> AsyncIterator[Stage]:
     shop = build_shop(near, SETTINGS, open_metrics())
     app = build_app(shop)
     transport = asgi.transport(app, client=("203.0.113.7", 4711))
-    async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as client:
+
+    async def as_described(answer: httpx.Response) -> None:
+        if answer.headers.get("content-type", "").startswith("text/event-stream"):
+            return  # which may never end
+        await answer.aread()
+        description().check(answer.request.method, answer.request.url.path, answer)
+
+    async with httpx.AsyncClient(
+        transport=transport,
+        base_url="https://shop.example",
+        event_hooks={"response": [as_described]},
+    ) as client:
         stage = Stage(
             clock=clock,
             store=around.store,

@@ -7,34 +7,86 @@ from typing import TYPE_CHECKING
 
 import httpx
 from tests import asgi
+from tests.described import at, description, example_faults
 
 from bitloot.domain.fulfilment import FULFILMENT
 from bitloot.domain.order import ORDER
 from bitloot.domain.payment import PAYMENT
+from bitloot_web.api.examples import EXAMPLES
 from bitloot_web.asgi import build_app
 from bitloot_web.logs import configure_logs
+from bitloot_web.problems import PROBLEMS, URN
 
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage, Sweep
+
+# Nobody meets them at an address that the description names: a method that it does not name, and a
+# right that no token lacks yet.
+NOT_OF_AN_OPERATION = {"method-not-allowed", "forbidden"}
 
 
 async def test_the_description_declares_the_problem_of_every_operation(sweep: "Sweep") -> None:
     answer = await sweep.stage.client.get("/openapi.json")
     document = answer.json()
     assert document["openapi"].startswith("3.1")
-    assert "Problem" in document["components"]["schemas"]
     assert {"orderSession", "adminToken"} <= set(document["components"]["securitySchemes"])
-    reference = {"$ref": "#/components/schemas/Problem"}
     names = [operation["operationId"] for _, _, operation in sweep.operations]
-    assert len(names) == len(set(names)) > 35
+    assert len(names) == len(set(names)) > 90
     for _, path, operation in sweep.operations:
-        for status, response in operation["responses"].items():
-            if status == "default" or status >= "400":
-                content = response["content"]["application/problem+json"]
-                assert content["schema"] == reference, (path, status)
-        assert "default" in operation["responses"], path
+        assert "default" not in operation["responses"], "an answer that is not named is a fault"
+        for status in operation["responses"]:
+            if status >= "400":
+                told = description().answer(operation["operationId"], int(status))
+                media = at(told, "content", "application/problem+json")
+                assert at(media, "schema")["allOf"] == [{"$ref": "#/components/schemas/Problem"}]
+                codes = list(at(media, "examples"))
+                types = at(media, "schema", "properties", "type")["enum"]
+                assert types == [URN + code for code in codes]
+                assert {int(PROBLEMS[code].status) for code in codes} == {int(status)}
         if path.startswith("/v1/admin"):
             assert operation["security"] == [{"adminToken": []}]
+
+
+def test_every_problem_is_one_that_some_operation_answers() -> None:
+    described = description()
+    answers = at(described.document, "components", "responses")
+    examples = [
+        at(answers, name, "content", "application/problem+json", "examples") for name in answers
+    ]
+    told = {code for each in examples for code in each}
+    assert set(PROBLEMS) - told == NOT_OF_AN_OPERATION
+
+
+def test_every_body_has_an_example_that_is_of_its_shape() -> None:
+    described = description()
+    faults: list[str] = []
+    bodies = 0
+    for name, operation in described.operations.items():
+        answers = at(operation, "responses")
+        asked = at(operation, "requestBody", "content")
+        told = [at(answers, each, "content") for each in answers if each < "300"]
+        for content in (asked, *told):
+            # The stream of an order is told with its events as JSON.
+            for kind in content.keys() - {"text/event-stream"}:
+                bodies += 1
+                found = example_faults(at(content, kind), described)
+                faults += [f"{name} {kind}: {fault}" for fault in found]
+    assert not faults
+    assert bodies > 120
+
+
+def test_no_example_is_of_an_operation_that_there_is_not() -> None:
+    assert set(EXAMPLES) <= set(description().operations)
+
+
+def test_every_example_of_a_problem_is_one() -> None:
+    described = description()
+    examples = at(described.document, "components", "examples")
+    assert set(examples) == set(PROBLEMS)
+    for code in examples:
+        value = at(examples, code, "value")
+        assert described.faults({"$ref": "#/components/schemas/Problem"}, value) == []
+        assert value["type"] == URN + code
 
 
 async def test_every_idempotency_key_of_the_description_is_asked_for(sweep: "Sweep") -> None:

@@ -1,5 +1,6 @@
-"""Examples of what the catalogue answers, for its description."""
+"""Examples of what the catalogue answers."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from bitloot_web.api.catalog_shapes import (
@@ -19,12 +20,14 @@ from bitloot_web.api.catalog_shapes import (
     Sibling,
     WordReading,
 )
+from bitloot_web.api.examples.names import COVER, CURSOR, PRODUCT_ID, SLUG, TITLE
+from bitloot_web.openapi import Example
 from bitloot_web.paging import PageOf
 
 PRODUCT: Final = Product(
-    id="01890a5d-ac96-774b-bcce-b302099a8057",
-    slug="lantern-keeper-steam",
-    title="Lantern Keeper Steam CD Key",
+    id=PRODUCT_ID,
+    slug=SLUG,
+    title=TITLE,
     source="kinguin",
     category="action",
     platform="Steam",
@@ -35,11 +38,11 @@ PRODUCT: Final = Product(
     available=7,
     is_preorder=False,
     release_date="2026-01-31",
-    cover_url="https://images.supplier.example/lantern/cover.jpg",
+    cover_url=COVER,
 )
 PAGE: Final = ProductPage(
     items=(PRODUCT,),
-    next="c2lnbmVkLWFuZC1vcGFxdWU",
+    next=CURSOR,
     readings=(WordReading(word="latern", read_as=("lantern",)),),
 )
 SIBLING: Final = Sibling(
@@ -86,7 +89,7 @@ FILTERS: Final = CatalogFilters(
 )
 CATEGORIES: Final = PageOf(
     items=(Category(slug="action", title="Action", count=1000, is_more=True),),
-    next="c2lnbmVkLWFuZC1vcGFxdWU",
+    next=CURSOR,
 )
 GROUPS: Final = PageOf(
     items=(
@@ -94,16 +97,25 @@ GROUPS: Final = PageOf(
             slug="lantern-keeper",
             title="Lantern Keeper",
             description="All editions.",
-            cover_url="https://images.supplier.example/lantern/cover.jpg",
+            cover_url=COVER,
             products=3,
         ),
     ),
-    next="c2lnbmVkLWFuZC1vcGFxdWU",
+    next=CURSOR,
 )
 GROUP: Final = GroupDetails(
     slug="lantern-keeper",
     title="Lantern Keeper",
     description="All editions.",
-    cover_url="https://images.supplier.example/lantern/cover.jpg",
+    cover_url=COVER,
     members=(Member(label="Standard", product=PRODUCT),),
 )
+
+EXAMPLES: Final[Mapping[str, Example]] = {
+    "listProducts": Example(answered=PAGE),
+    "getProduct": Example(answered=DETAILS),
+    "getFilters": Example(answered=FILTERS),
+    "listCategories": Example(answered=CATEGORIES),
+    "listGroups": Example(answered=GROUPS),
+    "getGroup": Example(answered=GROUP),
+}

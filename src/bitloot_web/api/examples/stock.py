@@ -1,0 +1,89 @@
+"""Examples of own stock: keys counted in, listed, corrected, compared and exported."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from bitloot_web.api.admin.inventory import Imported, RefusedLine, Stock
+from bitloot_web.api.admin.own_keys import (
+    Counted,
+    CountedLine,
+    KeyChange,
+    KeyInstead,
+    KeyShown,
+    LowStockShown,
+    NewKeys,
+    WhyExport,
+)
+from bitloot_web.api.examples.names import CURSOR, PRODUCT_ID, moment
+from bitloot_web.openapi import Example
+from bitloot_web.paging import PageOf
+
+_FILE: Final = "7QK2M-9XWPR-4HJTB\nH4TBX-2MPLK-8RWQ9\n"
+_KEY_ID: Final = "01890a5d-f0a1-7c2b-8d3e-4f5a6b7c8d9e"
+_KEY: Final = KeyShown(
+    id=_KEY_ID,
+    batch="spring",
+    cost="7.00",
+    state="available",
+    expires_at=None,
+    order_item_id=None,
+    created_at=moment(30),
+    version=1,
+)
+_IMPORTED: Final = Imported(imported=2, refused=(RefusedLine(line=3, outcome="known_already"),))
+
+EXAMPLES: Final[Mapping[str, Example]] = {
+    "adminImportKeys": Example(asked=_FILE, answered=_IMPORTED),
+    "adminGetStock": Example(
+        answered=Stock(
+            product_id=PRODUCT_ID,
+            available=7,
+            highest_cost="7.00",
+            reserved=1,
+            sold=40,
+            burned=2,
+            expired=0,
+            value="49.00",
+        )
+    ),
+    "adminListKeys": Example(answered=PageOf(items=(_KEY,), next=CURSOR)),
+    "adminAddKeys": Example(
+        asked=NewKeys(keys=("7QK2M-9XWPR-4HJTB",), batch="spring", cost="7.00"),
+        answered=Imported(imported=1, refused=()),
+    ),
+    "adminChangeKey": Example(
+        asked=KeyChange(reason="The invoice said otherwise.", cost="7.00"), answered=_KEY
+    ),
+    "adminReplaceStockKey": Example(
+        asked=KeyInstead(key="H4TBX-2MPLK-8RWQ9", reason="It was mistyped."),
+        answered=Imported(imported=1, refused=()),
+    ),
+    "adminRecountKeys": Example(
+        asked=_FILE,
+        answered=Counted(
+            expected=3,
+            found=1,
+            missing=(_KEY_ID,),
+            surplus=(CountedLine(line=2, outcome="unknown"),),
+        ),
+    ),
+    "adminExportKeys": Example(
+        asked=WhyExport(reason="Moved to another shop."),
+        answered=f"key,batch,cost,expiresAt,id\r\n7QK2M-9XWPR-4HJTB,spring,7.00,,{_KEY_ID}\r\n",
+    ),
+    "adminListLowStock": Example(
+        answered=PageOf(
+            items=(
+                LowStockShown(
+                    product_id=PRODUCT_ID,
+                    slug="lantern-keeper-deluxe",
+                    title="Lantern Keeper: Deluxe Edition",
+                    source="custom",
+                    available=3,
+                    low_stock_at=5,
+                ),
+            ),
+            next=None,
+        )
+    ),
+}
