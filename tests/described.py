@@ -31,6 +31,7 @@ class Description:
     def __init__(self, document: Node) -> None:
         self.document = document
         self.operations: dict[str, Node] = {}
+        self.addresses: dict[str, tuple[str, str]] = {}
         self._places: list[tuple[str, re.Pattern[str], str]] = []
         for path, methods in at(document, "paths").items():
             pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
@@ -38,6 +39,7 @@ class Description:
                 operation = at(methods, method)
                 name = str(operation["operationId"])
                 self.operations[name] = operation
+                self.addresses[name] = (method.upper(), path)
                 self._places.append((method.upper(), pattern, name))
         # The exact address first: `/products/bulk` is no product.
         self._places.sort(key=lambda place: place[1].pattern.count("[^/]+"))

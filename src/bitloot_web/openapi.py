@@ -103,10 +103,14 @@ SECURITY: Final = {
 
 
 class Example(msgspec.Struct, frozen=True):
-    """What an operation is asked and answers, as shapes, or as the text of a body that is none."""
+    """What an operation is asked and answers, as shapes, or as the text of an answer that is none.
 
-    asked: msgspec.Struct | Mapping[str, str | int] | str | None = None
+    `files` are bodies that are no JSON, by media type.
+    """
+
+    asked: msgspec.Struct | Mapping[str, str | int] | None = None
     answered: msgspec.Struct | str | None = None
+    files: Mapping[str, str] = {}
 
 
 class _Shapes(msgspec.Struct, frozen=True):
@@ -244,9 +248,9 @@ def _state(parameter: Node) -> None:
 
 
 def _exemplify(operation: Node, example: Example) -> None:
-    if example.asked is not None:
-        for media in _node(_node(operation, "requestBody"), "content").values():
-            _as_node(media)["example"] = msgspec.to_builtins(example.asked)
+    asked = {_JSON: msgspec.to_builtins(example.asked)} if example.asked is not None else {}
+    for kind, value in {**asked, **example.files}.items():
+        _node(_node(_node(operation, "requestBody"), "content"), kind)["example"] = value
     for status, answer in _node(operation, "responses").items():
         content = _as_node(answer).get("content")
         if status < "300" and isinstance(content, dict) and example.answered is not None:

@@ -24,6 +24,8 @@ EdgeRequest: TypeAlias = Request[None, None, State]
 HEAD_ONLY: Final = "head_only"
 # In the options of a route: its GET is no mere reading, so nobody may do it by a HEAD.
 NO_HEAD: Final = "no_head"
+# What msgspec reads as None wherever None may stand: as a word it is no value of a parameter.
+_NOTHING: Final = "null"
 MAX_NAME: Final = 60
 MAX_ERRORS: Final = 10
 _AT: Final = re.compile(r" - at `(?:key in )?\$\.?(?P<path>.*)`$")
@@ -51,7 +53,7 @@ async def check_request(request: EdgeRequest) -> None:
             read_json(body, field.annotation)
 
 
-def _check_query(request: EdgeRequest, known: Mapping[str, bool]) -> None:
+def _check_query(request: EdgeRequest, known: Mapping[str, "_Known"]) -> None:
     seen: set[str] = set()
     errors: list[FieldError] = []
     for name, value in sorted(request.query_params.multi_items()):
@@ -63,19 +65,33 @@ def _check_query(request: EdgeRequest, known: Mapping[str, bool]) -> None:
             errors.append(FieldError(shown, "Give this parameter once."))
         elif "\x00" in value:
             errors.append(FieldError(shown, "Leave out the NUL character."))
+        elif value.lower() == _NOTHING and not known[name].is_text:
+            errors.append(FieldError(shown, "Give a value, or leave this parameter out."))
         seen.add(name)
     if not errors:
-        missing = sorted(name for name, needed in known.items() if needed and name not in seen)
+        missing = sorted(
+            name for name, each in known.items() if each.is_needed and name not in seen
+        )
         errors = [FieldError(name, "This parameter is needed.") for name in missing]
     if errors:
         raise ProblemError("invalid-request", errors=tuple(errors[:MAX_ERRORS]))
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """What is known of a query parameter."""
+
+    is_needed: bool
+    is_text: bool
+
+
 @lru_cache(maxsize=512)
-def _query_names(handler: HTTPRouteHandler) -> Mapping[str, bool]:
-    """The query parameters of a handler by their names on the wire, and whether each is needed."""
+def _query_names(handler: HTTPRouteHandler) -> Mapping[str, _Known]:
+    """The query parameters of a handler by their names on the wire."""
     return {
-        kwarg.name or name: not field.has_default
+        kwarg.name or name: _Known(
+            is_needed=not field.has_default,
+            is_text=any(each.annotation is str for each in (field, *field.inner_types)),
+        )
         for name, field in handler.parsed_fn_signature.parameters.items()
         if isinstance(kwarg := field.kwarg_definition, QueryParameter)
     }

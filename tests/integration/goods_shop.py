@@ -25,6 +25,7 @@ from bitloot_adapters.memory.mailer import MemoryMailer
 from bitloot_adapters.memory.payment_gateway import MemoryPaymentGateway
 from bitloot_adapters.memory.supplier import MemorySupplier
 from bitloot_adapters.postgres.breakers import PostgresBreakers
+from bitloot_adapters.postgres.catalogue_writer import CatalogueWriter
 from bitloot_adapters.postgres.jobs import PostgresJobs
 from bitloot_adapters.postgres.pool import Database, open_database
 from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
@@ -56,6 +57,7 @@ ADMIN_TOKEN = "an-admin-token-of-the-goods-shop-0918273645"
 SUPPLIER = "kinguin"
 GATEWAY = "nowpayments"
 COST = Decimal("8.00")
+LIMITS = Limits(orders_per_10_minutes=1000, open_orders_per_ip=1000, reveals_per_hour=1000)
 
 
 @dataclass(kw_only=True)
@@ -201,10 +203,10 @@ async def open_goods_shop(
     *,
     keks: str = OLD_KEY,
     supplier: Callable[..., MemorySupplier] = MemorySupplier,
+    limits: Limits = LIMITS,
 ) -> AsyncIterator[GoodsShop]:
     """A shop over these servers and this folder; a second one over them is a second process."""
-    settings = _settings(url, redis_url)
-    limits = settings.limits
+    settings = _settings(url, redis_url, limits)
     redis = open_redis(redis_url)
     async with open_database(url, limits) as database, contextlib.aclosing(redis):
         uow = PostgresUnitOfWork(database, new_id=clock.new_id, max_attempts=limits.job_attempts)
@@ -240,14 +242,14 @@ async def open_goods_shop(
                 )
 
 
-def _settings(url: str, redis_url: str) -> Settings:
+def _settings(url: str, redis_url: str, limits: Limits) -> Settings:
     return Settings(
         database_url=url,
         redis_url=redis_url,
         public_url="https://shop.example",
         secret_key=SECRET_KEY,
         admin_token=ADMIN_TOKEN,
-        limits=Limits(orders_per_10_minutes=1000, open_orders_per_ip=1000, reveals_per_hour=1000),
+        limits=limits,
     )
 
 
@@ -277,6 +279,7 @@ def _on_servers(
         ),
         breakers=PostgresBreakers(database, limits=limits),
         upkeep=PostgresUpkeep(database),
+        catalogue_writer=CatalogueWriter(database),
         views=Views(
             orders=PostgresOrderViews(database),
             catalog=PostgresCatalogViews(database, gateway_fee=limits.gateway_fee),

@@ -14,14 +14,14 @@ from bitloot.domain.state_tables import states_told
 from bitloot_web.problems import FieldError, ProblemError
 
 # The end of the text, in every dialect: `$` alone also stands before a last line break.
-_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
 # Line breaks and tabs belong into longer texts, other control characters do not.
 _LINES: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$(?!\n)"
 
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
-ShortText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
-Reason: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000, pattern=_PRINTABLE)]
-Caption: TypeAlias = Annotated[str, Meta(max_length=200, pattern=_PRINTABLE)]
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+ShortText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
+Reason: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000, pattern=PRINTABLE)]
+Caption: TypeAlias = Annotated[str, Meta(max_length=200, pattern=PRINTABLE)]
 LongText: TypeAlias = Annotated[str, Meta(max_length=20_000, pattern=_LINES)]
 Slug: TypeAlias = Annotated[
     str, Meta(min_length=1, max_length=80, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)")
@@ -34,13 +34,13 @@ PaymentStatusText: TypeAlias = Annotated[
     str, Meta(description=f"{states_told(PAYMENT)} A hosted page is `created` or `open`.")
 ]
 FulfilmentStateText: TypeAlias = Annotated[str, Meta(description=states_told(FULFILMENT))]
-Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=_PRINTABLE)]
+Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=PRINTABLE)]
 Money: TypeAlias = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=64,
-        pattern=_PRINTABLE,
+        pattern=PRINTABLE,
         description="A plain decimal string such as 12.50: no sign, no exponent.",
     ),
 ]

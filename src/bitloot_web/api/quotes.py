@@ -26,7 +26,7 @@ class WantedLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NewQuote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A basket. `country` as two letters; `asset` is a ticker to estimate the total in."""
 
-    lines: Annotated[tuple[WantedLine, ...], msgspec.Meta(max_length=1000)]
+    lines: Annotated[tuple[WantedLine, ...], msgspec.Meta(min_length=1, max_length=1000)]
     country: ShortText | None = None
     asset: ShortText | None = None
 

@@ -256,12 +256,10 @@ async def _fill_shelves(stage: Stage) -> None:
 Fields = dict[str, object]
 
 
-class Parameter(TypedDict):
-    """A parameter as the description has it, as far as these tests read it."""
-
-    name: str
-    required: bool
-    schema: dict[str, object]
+# Written thus because `in` is no name of Python.
+Parameter = TypedDict(
+    "Parameter", {"name": str, "in": str, "required": bool, "schema": dict[str, object]}
+)
 
 
 class Media(TypedDict):

@@ -79,6 +79,21 @@ async def test_a_parameter_is_given_once(sweep: "Sweep") -> None:
     assert sweep.problem(answer, 400)["errors"][0]["field"] == "limit"
 
 
+async def test_the_word_null_is_no_value_of_a_parameter_but_a_text(sweep: "Sweep") -> None:
+    called = 0
+    for method, path, operation in sweep.operations:
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "query" and parameter["schema"].get("type") != "string":
+                called += 1
+                query = f"?{parameter['name']}=null"
+                answer = await sweep.call(method, sweep.filled(path) + query)
+                fields = [each["field"] for each in sweep.problem(answer, 400)["errors"]]
+                assert fields == [parameter["name"]], (path, parameter)
+    assert called > 30
+    searched = await sweep.call("GET", "/v1/catalog/products?q=null")
+    assert searched.status_code == 200
+
+
 async def test_a_method_that_is_not_served_is_refused_everywhere(sweep: "Sweep") -> None:
     served = {(method, path) for method, path, _ in sweep.operations}
     for _, path, _ in sweep.operations:

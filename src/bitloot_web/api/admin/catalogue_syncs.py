@@ -12,10 +12,10 @@ from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync, SyncK
 from bitloot.domain.money import eur_text
 from bitloot.ports.supplier_catalogue import SupplierProduct
 from bitloot_web.api.admin.products import ProductDetail, product_answer
-from bitloot_web.api.fields import ShortText
+from bitloot_web.api.fields import PRINTABLE, ShortText
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, refused
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.callers import ADMIN
@@ -171,12 +171,10 @@ async def search(
     *,
     shop: TheShop,
     supplier: SupplierName = None,
-    name: Annotated[str, QueryParameter(max_length=100)] = "",
+    name: Annotated[str, QueryParameter(max_length=100, pattern=PRINTABLE)] = "",
     limit: PageLimit = None,
 ) -> Found:
     """What a supplier has by that name, asked now."""
-    if not name.isprintable():
-        raise refused("name", "Leave out control characters.")
     size = page_size(limit, shop.limits)
     found = await shop.supplier_desk.search(supplier, name, limit=size)
     return Found(tuple(_found_shown(row) for row in found[:size]))

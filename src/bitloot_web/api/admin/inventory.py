@@ -13,7 +13,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.money import eur_text
 from bitloot.domain.own_stock import Batch
 from bitloot.usecases.inventory import ImportReport
-from bitloot_web.api.fields import eur, eur_or_none
+from bitloot_web.api.fields import PRINTABLE, eur, eur_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import refused
@@ -67,7 +67,7 @@ async def import_keys(
     request: EdgeRequest,
     shop: TheShop,
     product_id: FromPath[UUID],
-    batch: Annotated[str, QueryParameter(min_length=1, max_length=64)],
+    batch: Annotated[str, QueryParameter(min_length=1, max_length=64, pattern=PRINTABLE)],
     cost: Annotated[str, QueryParameter(max_length=64, description="EUR a key.")],
     expires_at: Annotated[datetime | None, QueryParameter(name="expiresAt")] = None,
     idempotency_key: IdempotencyKey = None,
@@ -75,8 +75,6 @@ async def import_keys(
     """Take in keys: `text/plain` with one a line, or `text/csv` with a column `key`."""
     if expires_at is not None and expires_at.tzinfo is None:
         raise refused("expiresAt", "Write the time with its zone, such as 2030-01-31T12:00:00Z.")
-    if not batch.isprintable():
-        raise refused("batch", "Leave out control characters.")
     terms = Batch(
         product_id=str(product_id), name=batch, cost=eur(cost, "cost"), expires_at=expires_at
     )

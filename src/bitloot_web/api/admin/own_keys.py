@@ -18,7 +18,7 @@ from bitloot.domain.own_stock import Batch
 from bitloot.ports.views.assortment import KeyLine, LowStock
 from bitloot.usecases.assortment.stock import ExportedKey
 from bitloot_web.api.admin.inventory import CSV, Imported, file_of, imported_shown
-from bitloot_web.api.fields import Money, Reason, ShortText, eur, given
+from bitloot_web.api.fields import PRINTABLE, Money, Reason, ShortText, eur, given
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
@@ -168,12 +168,9 @@ async def delete_key(
     shop: TheShop,
     product_id: FromPath[UUID],
     key_id: FromPath[UUID],
-    reason: Annotated[str, QueryParameter(min_length=1, max_length=1000)],
+    reason: Annotated[str, QueryParameter(min_length=1, max_length=1000, pattern=PRINTABLE)],
 ) -> None:
     """Take a key out that was never sold, as if it had never come in."""
-    if not reason.isprintable():
-        fault = FieldError("reason", "Leave out control characters.")
-        raise ProblemError("invalid-request", errors=(fault,))
     await shop.stock_desk.remove(str(product_id), str(key_id), actor=ADMIN, reason=reason)
 
 

@@ -1,7 +1,7 @@
 """Stored webhooks: looked through, and applied once more."""
 
 from datetime import datetime
-from typing import Annotated, get_args
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from bitloot.ports.views.desk import WebhookView
 from bitloot_web.api.fields import Reason, ShortText
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, refused
+from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
@@ -91,12 +91,9 @@ async def webhooks(
     limit: PageLimit = None,
     cursor: PageCursor = None,
     provider: Annotated[str | None, QueryParameter(max_length=64)] = None,
-    classification: Annotated[str | None, QueryParameter(max_length=64)] = None,
+    classification: Annotated[WebhookClass | None, QueryParameter()] = None,
 ) -> PageOf[WebhookShown]:
     """Stored webhooks, newest first, without bodies."""
-    known = get_args(WebhookClass)
-    if classification is not None and classification not in known:
-        raise refused("classification", f"Known are: {', '.join(known)}.")
     cursors = Cursors(shop.edge.cursor_key, f"webhooks|{provider}|{classification}")
     page = await shop.views.desk.webhooks(
         provider=provider,

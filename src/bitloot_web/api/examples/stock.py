@@ -18,7 +18,10 @@ from bitloot_web.api.examples.names import CURSOR, PRODUCT_ID, moment
 from bitloot_web.openapi import Example
 from bitloot_web.paging import PageOf
 
-_FILE: Final = "7QK2M-9XWPR-4HJTB\nH4TBX-2MPLK-8RWQ9\n"
+_FILES: Final = {
+    "text/plain": "7QK2M-9XWPR-4HJTB\nH4TBX-2MPLK-8RWQ9\n",
+    "text/csv": "key,note\n7QK2M-9XWPR-4HJTC,\nH4TBX-2MPLK-8RWQ8,from the box\n",
+}
 _KEY_ID: Final = "01890a5d-f0a1-7c2b-8d3e-4f5a6b7c8d9e"
 _KEY: Final = KeyShown(
     id=_KEY_ID,
@@ -33,7 +36,7 @@ _KEY: Final = KeyShown(
 _IMPORTED: Final = Imported(imported=2, refused=(RefusedLine(line=3, outcome="known_already"),))
 
 EXAMPLES: Final[Mapping[str, Example]] = {
-    "adminImportKeys": Example(asked=_FILE, answered=_IMPORTED),
+    "adminImportKeys": Example(files=_FILES, answered=_IMPORTED),
     "adminGetStock": Example(
         answered=Stock(
             product_id=PRODUCT_ID,
@@ -59,7 +62,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         answered=Imported(imported=1, refused=()),
     ),
     "adminRecountKeys": Example(
-        asked=_FILE,
+        files=_FILES,
         answered=Counted(
             expected=3,
             found=1,
