@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from bitloot.domain.money import plain
 from bitloot.domain.pricing_rules import (
     HIGHEST_PRIORITY,
+    AppliedRule,
     PricingRule,
     Rounding,
     RuleKind,
@@ -84,8 +85,8 @@ class DraftRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     only_changes: bool = False
 
 
-class RuleShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A rule. `version` goes into `If-Match`."""
+class AppliedShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A rule as it stood when it made a price."""
 
     id: str
     version: int
@@ -96,8 +97,13 @@ class RuleShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     cap: str | None
     rounding: str
     priority: int
-    is_enabled: bool
     loss_signed_by: str | None
+
+
+class RuleShown(AppliedShown, frozen=True, kw_only=True, rename="camel"):
+    """A rule. `version` goes into `If-Match`."""
+
+    is_enabled: bool
     created_at: datetime
     updated_at: datetime
 
@@ -246,19 +252,26 @@ async def _answer(shop: Shop, rule_id: str) -> Response[RuleShown]:
 def rule_shown(row: PricingRule) -> RuleShown:
     """The rule as it is answered."""
     return RuleShown(
-        id=row.id,
-        version=row.version,
-        scope=row.scope,
-        subject=row.subject,
-        kind=row.kind,
-        value=plain(row.value),
-        cap=eur_or_none(row.cap),
-        rounding=row.rounding,
-        priority=row.priority,
+        **msgspec.structs.asdict(applied_shown(row.snapshot())),
         is_enabled=row.is_enabled,
-        loss_signed_by=row.loss_signed_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
+    )
+
+
+def applied_shown(rule: AppliedRule) -> AppliedShown:
+    """The rule behind a price as it is answered."""
+    return AppliedShown(
+        id=rule.id,
+        version=rule.version,
+        scope=rule.scope,
+        subject=rule.subject,
+        kind=rule.kind,
+        value=plain(rule.value),
+        cap=eur_or_none(rule.cap),
+        rounding=rule.rounding,
+        priority=rule.priority,
+        loss_signed_by=rule.loss_signed_by,
     )
 
 

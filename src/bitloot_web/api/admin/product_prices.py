@@ -12,6 +12,7 @@ from bitloot.domain.money import eur_text, plain
 from bitloot.domain.price_derivation import PriceRecord, agrees, explain
 from bitloot.domain.product import Offer
 from bitloot_web.api.admin.products import ProductDetail, product_answer
+from bitloot_web.api.admin.pricing_rules import AppliedShown, applied_shown
 from bitloot_web.api.fields import eur_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
@@ -53,21 +54,6 @@ class TriedRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     rule_id: str
     outcome: str
-
-
-class AppliedShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The rule as it stood when it made the price."""
-
-    id: str
-    version: int
-    scope: str
-    subject: str | None
-    kind: str
-    value: str
-    cap: str | None
-    rounding: str
-    priority: int
-    loss_signed_by: str | None
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -216,23 +202,9 @@ def _explained(record: PriceRecord) -> Explained:
         again = explain(record)
     except (ValueError, ArithmeticError):
         again = None
-    rule = record.rule
     return Explained(
         record=_price_shown(record),
-        rule=None
-        if rule is None
-        else AppliedShown(
-            id=rule.id,
-            version=rule.version,
-            scope=rule.scope,
-            subject=rule.subject,
-            kind=rule.kind,
-            value=plain(rule.value),
-            cap=eur_or_none(rule.cap),
-            rounding=rule.rounding,
-            priority=rule.priority,
-            loss_signed_by=rule.loss_signed_by,
-        ),
+        rule=None if record.rule is None else applied_shown(record.rule),
         tried=tuple(TriedRule(rule_id=each.rule_id, outcome=each.outcome) for each in record.tried),
         raw=eur_or_none(again.raw if again else None),
         rounded=eur_or_none(again.rounded if again else None),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from bitloot.domain.product import SystemRequirements
 from bitloot_web.api.admin.pricing_rules import (
+    AppliedShown,
     DraftRule,
     NewRule,
     RuleChange,
@@ -19,7 +20,6 @@ from bitloot_web.api.admin.product_media import (
     MediaShown,
 )
 from bitloot_web.api.admin.product_prices import (
-    AppliedShown,
     Explained,
     OfferShown,
     PriceShown,
