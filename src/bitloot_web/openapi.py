@@ -68,7 +68,9 @@ _TAGGED: Final = frozenset(
         "listProducts", "getProduct", "getFilters", "listCategories", "listGroups", "getGroup",
         "getOrder", "adminGetOrder", "adminCreateRule", "adminGetRule", "adminChangeRule",
         "adminImportProduct", "adminCreateProduct", "adminGetProduct", "adminChangeProduct",
-        "adminPublishProduct", "adminUnpublishProduct",
+        "adminPublishProduct", "adminUnpublishProduct", "adminAddMedia", "adminChangeMedia",
+        "adminCreateCategory", "adminGetCategory", "adminChangeCategory", "adminCreateGroup",
+        "adminGetGroup", "adminChangeGroup", "adminJoinGroup",
     }
 )  # fmt: skip
 _ETAG: Final[Node] = {

@@ -103,6 +103,7 @@ _BESIDES: Final[Mapping[str, Codes]] = {
         "provider-unavailable",
     ),
     "followOrder": ("not-acceptable", "rate-limited"),
+    "getReceipt": ("not-acceptable",),
     "takeWebhook": ("invalid-webhook", "invalid-signature", "body-too-large"),
     "adminListOrders": ("invalid-input",),
     "adminSetOrderStatus": ("payment-not-settled",),
@@ -114,6 +115,7 @@ _BESIDES: Final[Mapping[str, Codes]] = {
         "provider-unavailable",
     ),
     "adminReplaceKey": ("key-not-replaceable",),
+    "adminResendKeys": ("resend-not-allowed",),
     "adminRecordRefund": (
         "refund-not-allowed",
         "refund-needs-confirmation",

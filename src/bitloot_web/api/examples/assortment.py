@@ -82,6 +82,7 @@ _MEDIA: Final = MediaShown(
     alt="The lighthouse at night",
     position=0,
     source="custom",
+    version=1,
 )
 _PRICE: Final = PriceShown(
     id="01890a5e-6a7b-7c8d-8e9f-0a1b2c3d4e5f",

@@ -57,6 +57,8 @@ _PAYMENT: Final = PaymentDetails(
     memo=None,
     network="btc",
     url=None,
+    qr_text="bitcoin:bc1qexample0address0of0the0gateway00000000?amount=0.00019841",
+    usual_minutes=20,
     quote_ends_at=moment(621),
     valid_until=moment(1260),
 )

@@ -187,6 +187,10 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         asked=Replacement(slot=1, reason="The buyer was sold a used key."),
         answered=Accepted(order_id=ORDER_ID, events=("key_replaced",)),
     ),
+    "adminResendKeys": Example(
+        asked=Because(reason="The mail was deleted by mistake."),
+        answered=Accepted(order_id=ORDER_ID, events=()),
+    ),
     "adminRevokeLinks": Example(
         asked=Because(reason="The buyer shared the link."), answered=Revoked(revoked=1)
     ),

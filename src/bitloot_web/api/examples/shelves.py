@@ -71,6 +71,7 @@ _RUN: Final = RunShown(
     prices_changed=173,
     retired=0,
     last_error=None,
+    confirmed_by=None,
 )
 
 EXAMPLES: Final[Mapping[str, Example]] = {
