@@ -181,19 +181,7 @@ async def stage() -> AsyncIterator[Stage]:
     )
     shop = build_shop(near, SETTINGS, open_metrics())
     app = build_app(shop)
-    transport = asgi.transport(app, client=("203.0.113.7", 4711))
-
-    async def as_described(answer: httpx.Response) -> None:
-        if answer.headers.get("content-type", "").startswith("text/event-stream"):
-            return  # which may never end
-        await answer.aread()
-        description().check(answer.request.method, answer.request.url.path, answer)
-
-    async with httpx.AsyncClient(
-        transport=transport,
-        base_url="https://shop.example",
-        event_hooks={"response": [as_described]},
-    ) as client:
+    async with _client(app) as client:
         stage = Stage(
             clock=clock,
             store=around.store,
@@ -211,6 +199,22 @@ async def stage() -> AsyncIterator[Stage]:
         )
         await _fill_shelves(stage)
         yield stage
+
+
+def _client(app: Litestar) -> httpx.AsyncClient:
+    """A client that is answered nothing that the description does not name."""
+
+    async def as_described(answer: httpx.Response) -> None:
+        if answer.headers.get("content-type", "").startswith("text/event-stream"):
+            return  # which may never end
+        await answer.aread()
+        description().check(answer.request.method, answer.request.url.path, answer)
+
+    return httpx.AsyncClient(
+        transport=asgi.transport(app, client=("203.0.113.7", 4711)),
+        base_url="https://shop.example",
+        event_hooks={"response": [as_described]},
+    )
 
 
 async def _fill_shelves(stage: Stage) -> None:
