@@ -147,6 +147,7 @@ def _fill(shop: DescribedShop) -> None:
         "product_id": product_id,
         "key_id": keys[0]["id"],
         "webhook_id": shop.desk("webhooks").json()["items"][0]["id"],
+        "reservation_id": shop.desk("reservations").json()["items"][0]["id"],
         "media_id": shop.desk(f"catalog/products/{product_id}/media", media).json()["id"],
         "category_id": shop.desk("catalog/categories", category).json()["id"],
         "group_id": shop.desk("catalog/groups", group).json()["summary"]["id"],

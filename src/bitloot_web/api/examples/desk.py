@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from bitloot.domain.reconciliation import BREAKS
 from bitloot_web.api.admin.fulfilment import Accepted, Because, Replacement, Revoked
 from bitloot_web.api.admin.holds import HoldDecision, HoldShown, RuledOrderShown
@@ -18,6 +20,11 @@ from bitloot_web.api.admin.orders import (
 from bitloot_web.api.admin.payments import RefreshedPayment
 from bitloot_web.api.admin.reconciliation import BreakShown, Explanation
 from bitloot_web.api.admin.refunds import NewRefund
+from bitloot_web.api.admin.reservations import (
+    ReservationDetail,
+    ReservationShown,
+    SupplierOrderShown,
+)
 from bitloot_web.api.admin.webhooks import (
     BulkReplay,
     BulkReplayed,
@@ -31,9 +38,13 @@ from bitloot_web.api.examples.names import (
     EMAIL,
     FULFILMENT_ID,
     HOLD_ID,
+    ITEM_ID,
     ORDER_ID,
     ORDER_NUMBER,
     PAYMENT_ID,
+    PRODUCT_ID,
+    RESERVATION_ID,
+    TITLE,
     TX,
     WEBHOOK_ID,
     moment,
@@ -65,6 +76,7 @@ _ORDER: Final = OrderDetail(
     created_at=moment(600),
     paid_at=moment(611),
     version=4,
+    allowed_next=("failed", "fulfilled"),
     payments=(
         PaymentRow(
             id=PAYMENT_ID,
@@ -93,6 +105,18 @@ _ORDER: Final = OrderDetail(
         ),
     ),
     holds=(),
+)
+_RESERVATION: Final = ReservationShown(
+    id=RESERVATION_ID,
+    order_id=ORDER_ID,
+    order_item_id=ITEM_ID,
+    product_id=PRODUCT_ID,
+    supplier="kinguin",
+    quantity=1,
+    own_keys=0,
+    state="held",
+    expires_at=moment(660),
+    created_at=moment(600),
 )
 _WEBHOOK: Final = WebhookShown(
     id=WEBHOOK_ID,
@@ -205,6 +229,25 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             reason="The key was never delivered.",
         ),
         answered=Accepted(order_id=ORDER_ID, events=("order_refunded",)),
+    ),
+    "adminListReservations": Example(answered=PageOf(items=(_RESERVATION,), next=CURSOR)),
+    "adminGetReservation": Example(
+        answered=ReservationDetail(
+            **msgspec.structs.asdict(_RESERVATION),
+            order_number=ORDER_NUMBER,
+            order_status="paid",
+            title=TITLE,
+            supplier_orders=(
+                SupplierOrderShown(
+                    supplier="kinguin",
+                    external_id="BL7K3M9Q2X-1-1",
+                    supplier_order_id="PHS84FJAG5U",
+                    state="created",
+                    quantity=1,
+                    intent_at=moment(611, 2),
+                ),
+            ),
+        )
     ),
     "adminListHolds": Example(answered=PageOf(items=(_HOLD,), next=CURSOR)),
     "adminDecideHold": Example(
