@@ -76,7 +76,7 @@ _ORDER: Final = OrderDetail(
     created_at=moment(600),
     paid_at=moment(611),
     version=4,
-    allowed_next=("failed", "fulfilled"),
+    allowed_next=("failed", "partially_fulfilled"),
     payments=(
         PaymentRow(
             id=PAYMENT_ID,
