@@ -70,7 +70,7 @@ _TAGGED: Final = frozenset(
         "adminImportProduct", "adminCreateProduct", "adminGetProduct", "adminChangeProduct",
         "adminPublishProduct", "adminUnpublishProduct", "adminAddMedia", "adminChangeMedia",
         "adminCreateCategory", "adminGetCategory", "adminChangeCategory", "adminCreateGroup",
-        "adminGetGroup", "adminChangeGroup", "adminJoinGroup",
+        "adminGetGroup", "adminChangeGroup", "adminJoinGroup", "adminJoinOffer",
     }
 )  # fmt: skip
 _ETAG: Final[Node] = {

@@ -140,6 +140,7 @@ _BESIDES: Final[Mapping[str, Codes]] = {
     "adminStartSync": ("not-found",),
     "adminSearchSupplier": ("not-found", "invalid-input", "provider-unavailable"),
     "adminImportProduct": ("invalid-input", "provider-unavailable"),
+    "adminJoinOffer": ("invalid-input", "provider-unavailable"),
     "adminReprice": ("not-found",),
     "adminRetireProduct": ("in-use",),
     "adminDeleteCategory": ("in-use",),

@@ -153,6 +153,7 @@ def _fill(shop: DescribedShop) -> None:
         "group_id": shop.desk("catalog/groups", group).json()["summary"]["id"],
         "rule_id": shop.desk("catalog/rules", rule).json()["id"],
         "sync_id": shop.desk("catalog/sync", {"supplier": SUPPLIER}).json()["id"],
+        "supplier": SUPPLIER,
         "slug": OWN,
         "token": link.rpartition("/")[2],
         "provider": GATEWAY,

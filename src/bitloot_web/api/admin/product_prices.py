@@ -11,8 +11,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from bitloot.domain.money import eur_text, plain
 from bitloot.domain.price_derivation import PriceRecord, agrees, explain
 from bitloot.domain.product import Offer
-from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.admin.pricing_rules import AppliedShown, applied_shown
+from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.fields import eur_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of

@@ -179,6 +179,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             next=None,
         )
     ),
+    "adminJoinOffer": Example(answered=DETAIL),
     "adminListPrices": Example(answered=PageOf(items=(_PRICE,), next=CURSOR)),
     "adminExplainPrice": Example(
         answered=Explained(

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from bitloot.domain.reconciliation import BREAKS
+from bitloot_web.api.admin.audit_logs import CheckedAudit
 from bitloot_web.api.admin.fulfilment import Accepted, Because, Replacement, Revoked
 from bitloot_web.api.admin.holds import HoldDecision, HoldShown, RuledOrderShown
 from bitloot_web.api.admin.order_status import NewStatus
@@ -106,6 +107,16 @@ _ORDER: Final = OrderDetail(
     ),
     holds=(),
 )
+_AUDIT: Final = AuditLine(
+    seq=118,
+    at=moment(640),
+    actor="admin",
+    action="order.override",
+    subject=ORDER_ID,
+    reason="The gateway confirmed it by mail.",
+    facts={"from": "failed", "to": "paid"},
+    hash=TX,
+)
 _RESERVATION: Final = ReservationShown(
     id=RESERVATION_ID,
     order_id=ORDER_ID,
@@ -181,22 +192,10 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             next=None,
         )
     ),
-    "adminGetOrderAudit": Example(
-        answered=PageOf(
-            items=(
-                AuditLine(
-                    seq=118,
-                    at=moment(640),
-                    actor="admin",
-                    action="order.override",
-                    subject=ORDER_ID,
-                    reason="The gateway confirmed it by mail.",
-                    facts={"from": "failed", "to": "paid"},
-                    hash=TX,
-                ),
-            ),
-            next=None,
-        )
+    "adminGetOrderAudit": Example(answered=PageOf(items=(_AUDIT,), next=None)),
+    "adminListAudit": Example(answered=PageOf(items=(_AUDIT,), next=CURSOR)),
+    "adminVerifyAudit": Example(
+        answered=CheckedAudit(checked=118, last=118, broken_at=None, next=None)
     ),
     "adminGetOrderWebhooks": Example(answered=PageOf(items=(_WEBHOOK,), next=None)),
     "adminSetOrderStatus": Example(
