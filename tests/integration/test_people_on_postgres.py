@@ -14,8 +14,8 @@ from bitloot.domain.roles import PERMISSIONS, Actor
 from bitloot.domain.session import Client
 from bitloot.testing.people_rows import PROOFS
 from bitloot.testing.virtual_time import VirtualClock
-from bitloot.usecases.accounts import DELETION_SWEEP
-from bitloot.usecases.identity import SignedIn
+from bitloot.usecases.people.accounts import DELETION_SWEEP
+from bitloot.usecases.people.identity import SignedIn
 from bitloot_adapters.redis.connection import open_redis
 from bitloot_adapters.redis.otp_store import RedisOtpStore
 from bitloot_web.composition.assembly import build_shop

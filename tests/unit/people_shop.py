@@ -8,7 +8,7 @@ from bitloot.domain.roles import PERMISSIONS, Actor
 from bitloot.domain.session import Client
 from bitloot.testing.people_rows import PeopleRows
 from bitloot.testing.rows import stocked
-from bitloot.usecases.identity import SignedIn
+from bitloot.usecases.people.identity import SignedIn
 from bitloot_web.testing import TestShop
 
 BUYER = "buyer@shop.example"

@@ -10,10 +10,7 @@ from typing import TypeVar
 
 from bitloot.domain.account_links import AccountLinks
 from bitloot.domain.reactions import JobKind
-from bitloot.usecases.account_mails import AccountMails
-from bitloot.usecases.accounts import DELETION_SWEEP, Accounts
 from bitloot.usecases.aftercare import Aftercare
-from bitloot.usecases.api_keys import ApiKeys
 from bitloot.usecases.assortment.products import Products
 from bitloot.usecases.assortment.rules import Rules
 from bitloot.usecases.assortment.shelves import Shelves
@@ -22,27 +19,30 @@ from bitloot.usecases.assortment.suppliers import SupplierDesk
 from bitloot.usecases.catalogue_syncs import NEWS_SWEEP, SYNC_SWEEP, CatalogueSyncs
 from bitloot.usecases.checkout import Checkout
 from bitloot.usecases.dead_letters import DeadLetters
-from bitloot.usecases.email_changes import EmailChanges
 from bitloot.usecases.emails import Emails
 from bitloot.usecases.fulfilment import Desk, FulfilmentJob
 from bitloot.usecases.housekeeping import Housekeeping
-from bitloot.usecases.identity import Identity
 from bitloot.usecases.invariants import InvariantWatch
 from bitloot.usecases.inventory import Inventory
-from bitloot.usecases.mailed_codes import HideAddress, MailedCodes
 from bitloot.usecases.payments.applying import Applying
 from bitloot.usecases.payments.desk import MoneyDesk
 from bitloot.usecases.payments.intake import WebhookIntake
 from bitloot.usecases.payments.opening import Opening
+from bitloot.usecases.people.account_mails import AccountMails
+from bitloot.usecases.people.accounts import DELETION_SWEEP, Accounts
+from bitloot.usecases.people.api_keys import ApiKeys
+from bitloot.usecases.people.email_changes import EmailChanges
+from bitloot.usecases.people.identity import Identity
+from bitloot.usecases.people.mailed_codes import HideAddress, MailedCodes
+from bitloot.usecases.people.recoveries import Recoveries
+from bitloot.usecases.people.standing import Standing
+from bitloot.usecases.people.user_desk import UserDesk
 from bitloot.usecases.push import Push
 from bitloot.usecases.reconciliation import OBJECT_SWEEP, SUPPLIER_SWEEP, Reconciliation
-from bitloot.usecases.recoveries import Recoveries
 from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
-from bitloot.usecases.standing import Standing
 from bitloot.usecases.supplier_hints import SupplierHints
-from bitloot.usecases.user_desk import UserDesk
 from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_adapters.email_templates.render import load_email_templates, render_email
 from bitloot_web.composition.counting import CountedUnitOfWork, DecisionCounter

@@ -19,7 +19,7 @@ from bitloot.domain.roles import Actor, Role
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-from bitloot.usecases.known_users import known_user
+from bitloot.usecases.people.known_users import known_user
 
 
 @dataclass(frozen=True, kw_only=True)

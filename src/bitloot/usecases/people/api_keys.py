@@ -12,7 +12,7 @@ from bitloot.domain.roles import Actor, Permission
 from bitloot.ports.clock import Clock, NewId, RandomBytes
 from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-from bitloot.usecases.known_users import standing_user
+from bitloot.usecases.people.known_users import standing_user
 
 
 @dataclass(frozen=True, kw_only=True)

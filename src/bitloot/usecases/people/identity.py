@@ -27,7 +27,7 @@ from bitloot.domain.session import (
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-from bitloot.usecases.mailed_codes import Challenge, HideAddress, MailedCodes
+from bitloot.usecases.people.mailed_codes import Challenge, HideAddress, MailedCodes
 
 
 class SignedIn(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,9 +14,9 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-from bitloot.usecases.account_mails import AccountMails, Recipient, of_user, posted
-from bitloot.usecases.known_users import standing_user
-from bitloot.usecases.mailed_codes import Challenge, HideAddress, MailedCodes
+from bitloot.usecases.people.account_mails import AccountMails, Recipient, of_user, posted
+from bitloot.usecases.people.known_users import standing_user
+from bitloot.usecases.people.mailed_codes import Challenge, HideAddress, MailedCodes
 
 KIND: Final = "email-change-code"
 

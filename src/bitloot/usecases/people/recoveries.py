@@ -12,9 +12,9 @@ from bitloot.domain.roles import Actor
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-from bitloot.usecases.account_mails import AccountMails, Recipient, of_user, posted
-from bitloot.usecases.known_users import known_user
-from bitloot.usecases.mailed_codes import HideAddress
+from bitloot.usecases.people.account_mails import AccountMails, Recipient, of_user, posted
+from bitloot.usecases.people.known_users import known_user
+from bitloot.usecases.people.mailed_codes import HideAddress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,9 @@ from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.jobs import Again, Done, Lease
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-from bitloot.usecases.account_mails import AccountMails, of_user, posted
-from bitloot.usecases.known_users import known_user, standing_user
-from bitloot.usecases.mailed_codes import HideAddress
+from bitloot.usecases.people.account_mails import AccountMails, of_user, posted
+from bitloot.usecases.people.known_users import known_user, standing_user
+from bitloot.usecases.people.mailed_codes import HideAddress
 
 DELETION_SWEEP = "deletions"
 

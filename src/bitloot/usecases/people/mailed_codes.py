@@ -21,7 +21,7 @@ from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.otp_store import OtpStore
 from bitloot.ports.rate_limiter import Quota, RateLimiter
 from bitloot.ports.unit_of_work import UnitOfWork
-from bitloot.usecases.account_mails import AccountMails, Recipient, posted
+from bitloot.usecases.people.account_mails import AccountMails, Recipient, posted
 
 # The code of a challenge, the same each time; and what is stored of a code.
 CodeOf: TypeAlias = Callable[[str], str]
