@@ -13,8 +13,10 @@ from bitloot.ports.views.paging import Page
 
 Sort: TypeAlias = Literal["popular", "price", "-price", "newest", "title"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
-# From so many hits of a search on, the most popular products are asked one by one.
+# From so many on that pass what lists are narrowed by, the most popular are asked one by one; and
+# from so many hits of a search on, of which the next is soon met among the most popular.
 CANDIDATES: Final = 2_000
+HITS: Final = 500
 # No list of a product, a group or a facet is longer.
 SIBLINGS: Final = 100
 FACET_VALUES: Final = 100
@@ -208,7 +210,7 @@ class CatalogViews(Protocol):
         """Listed products, a page at a time, without a count.
 
         A search in the order `popular` puts those with the words in their titles first among the
-        equally popular, as long as no more than `CANDIDATES` are hit.
+        equally popular, as long as no more than `HITS` are hit.
         """
         ...
 

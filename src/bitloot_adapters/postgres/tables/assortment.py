@@ -187,6 +187,8 @@ search_index = Table(
     ForeignKeyConstraint(["product_id"], ["products.id"], ondelete="CASCADE"),
 )
 Index("search_index_document", search_index.c.document, postgresql_using="gin")
+# Common words are met by walking along it.
+Index("search_index_rank", search_index.c.rank.desc(), search_index.c.product_id.desc())
 
 search_words = Table("search_words", METADATA, text("word"), PrimaryKeyConstraint("word"))
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.search_text import READ_AS_MAX, TYPED_LENGTHS
-from bitloot.ports.views.catalog import CANDIDATES, Sort
+from bitloot.ports.views.catalog import CANDIDATES, HITS, Sort
 from bitloot.ports.views.shelf import Way
 from bitloot_adapters.postgres.price_statements import floor_of
 from bitloot_adapters.postgres.statements import Statement, compiled
@@ -30,6 +30,8 @@ _NUMBERS: Final = {
         AND (offer.spare <= 0 OR stock.cost <= offer.cost)))""",
     "most": str(CANDIDATES),
     "fence": str(CANDIDATES + 1),
+    "most_hits": str(HITS),
+    "hits_fence": str(HITS + 1),
     "neighbours": str(NEIGHBOURS),
     "read_as": str(READ_AS_MAX),
     "shortest": str(TYPED_LENGTHS.start),
@@ -127,7 +129,7 @@ _SEARCH: Final = filled("""
     ),
     exact AS MATERIALIZED (
         SELECT s.product_id AS id, s.rank FROM search_index s
-        WHERE s.document @@ (SELECT CAST(:exact AS tsquery)) LIMIT {fence}
+        WHERE s.document @@ (SELECT CAST(:exact AS tsquery)) LIMIT {hits_fence}
     ),
     readings AS MATERIALIZED (
         SELECT t.word, t.place, array_agg(near.word ORDER BY near.word) AS read_as
@@ -144,7 +146,7 @@ _SEARCH: Final = filled("""
             AND NOT EXISTS (SELECT 1 FROM search_words known WHERE known.word = t.word)
             AND (SELECT count(*) FROM (
                 SELECT 1 FROM search_index s WHERE s.document @@ CAST(quote_literal(t.word)
-                    || CASE WHEN t.is_last THEN ':*' ELSE '' END AS tsquery) LIMIT {most}
+                    || CASE WHEN t.is_last THEN ':*' ELSE '' END AS tsquery) LIMIT {most_hits}
             ) known) = 0
         GROUP BY t.word, t.place
     ),
@@ -163,12 +165,12 @@ _SEARCH: Final = filled("""
         SELECT id, rank FROM exact
         UNION ALL
         (SELECT s.product_id, s.rank FROM search_index s
-        WHERE s.document @@ (SELECT query FROM mended) LIMIT {fence})
+        WHERE s.document @@ (SELECT query FROM mended) LIMIT {hits_fence})
     )""")
 _READINGS: Final = """
     (SELECT json_agg(json_build_object('word', word, 'read_as', read_as) ORDER BY place)
      FROM readings)"""
-_COUNT: Final = "{name}_count AS MATERIALIZED (SELECT count(*) > {most} AS is_many FROM {name})"
+_COUNT: Final = "{name}_count AS MATERIALIZED (SELECT count(*) > {limit} AS is_many FROM {name})"
 _ARE_MANY: Final = "(SELECT is_many FROM {name}_count)"
 _SOME: Final = "SELECT id, rank FROM {name} WHERE NOT (SELECT is_many FROM {name}_count)"
 _PASSING: Final = """
@@ -197,6 +199,13 @@ _BY_SLUG: Final = """products t CROSS JOIN LATERAL (
 _ONE_OF_ALL: Final = """
     SELECT l.id, 'walk' AS way, l.rank, 0 AS weight, l.price, l.is_loss_signed, {slug} AS slug
     FROM {source}"""
+_ONE_WITH_WORDS: Final = """
+    SELECT s.product_id AS id, 'walk' AS way, s.rank, 0 AS weight, l.price, l.is_loss_signed,
+        NULL AS slug
+    FROM search_index s CROSS JOIN LATERAL (
+        SELECT * FROM listings l WHERE l.id = s.product_id AND {only} LIMIT 1
+    ) l"""
+_HAS_THEM: Final = "s.document @@ (SELECT query FROM wanted)"
 _PART: Final = """
     SELECT * FROM ({ones} WHERE {only}) one WHERE {after} ORDER BY {by} LIMIT {limit}"""
 _SHELF: Final = """
@@ -225,13 +234,16 @@ def shelf(form: ShelfForm) -> Statement:
     """A page and one product more, each its `CARD` and the parts of its key; and how words were
     read. One row, with two texts of JSON.
     """
-    steps = [_SEARCH, filled(_COUNT, name="hits")] if form.is_search else []
+    steps = [_SEARCH, filled(_COUNT, name="hits", limit=HITS)] if form.is_search else []
     fences = ["hits"] if form.is_search else []
     anchor = _anchor(form)
     if anchor is not None:
         gates = [filled(_ARE_MANY, name=fence) for fence in fences]
         only = " AND ".join((_conditions(form), *gates))
-        steps += [filled(_PASSING, only=only, by=anchor), filled(_COUNT, name="passing")]
+        steps += [
+            filled(_PASSING, only=only, by=anchor),
+            filled(_COUNT, name="passing", limit=CANDIDATES),
+        ]
         fences.append("passing")
     parts: list[str] = []
     if fences and form.way != "walk":
@@ -284,13 +296,16 @@ def _few(form: ShelfForm) -> str:
         only=_conditions(form),
         look=(_ITS_WORDS if words else "") + (_ITS_SLUG if by_slug else ""),
     )
-    only = "s.document @@ (SELECT query FROM wanted)" if words else "true"
+    only = _HAS_THEM if words else "true"
     return _part(form, _order(form), ones, only)
 
 
 def _walk(form: ShelfForm, fences: Sequence[str]) -> str:
     """Along the order itself, where more than few got past every fence."""
     conditions = [filled(_ARE_MANY, name=fence) for fence in fences]
+    if form.is_search and form.sort == "popular" and form.given <= {"in_stock"}:
+        ones = filled(_ONE_WITH_WORDS, only=_conditions(form))
+        return _part(form, _BY_RANK, ones, " AND ".join((*conditions, _HAS_THEM)))
     if form.is_search:
         conditions.append(_HAS_WORDS)
     if "source" in form.given:
