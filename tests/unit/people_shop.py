@@ -30,7 +30,8 @@ def codes(it: TestShop, to: str) -> list[str]:
 
 def token(it: TestShop, to: str) -> str:
     """The token of the link in the last mail that has one."""
-    return [found for text in mails(it, to) for found in TOKEN.findall(text)][-1]
+    found: list[str] = [token for text in mails(it, to) for token in TOKEN.findall(text)]
+    return found[-1]
 
 
 async def signed_in(it: TestShop, email: str = BUYER) -> SignedIn:

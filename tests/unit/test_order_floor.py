@@ -14,7 +14,7 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from tests.unit.price_model import COSTS, FEES, applied_rules, price_of
 
-from bitloot.domain import purchase
+from bitloot.domain import routing
 from bitloot.domain.address import parse_address
 from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment_plan import plan
@@ -177,9 +177,10 @@ def test_no_unit_is_bought_above_what_its_price_leaves_after_the_gateway(
             )
             for place, price in enumerate((*ceilings, part.max_unit_price))
         ]
-        chosen = purchase.choose(part, offers)
-        assert isinstance(chosen, SupplierOffer)
-        assert purchase.unit_price(chosen, part.quantity) <= part.max_unit_price
+        found = [routing.Found(part.supplier, offer) for offer in offers]
+        chosen = routing.choose(part, found, limits=Limits())
+        assert isinstance(chosen, routing.Found)
+        assert routing.unit_price(chosen.offer, part.quantity) <= part.max_unit_price
 
 
 @settings(max_examples=150)
