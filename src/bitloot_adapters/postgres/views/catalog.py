@@ -136,7 +136,9 @@ class PostgresCatalogViews:
         values = _values(query, key, words)
         (rows,) = await self._database.read(ask(shelf(form), fee=self._gateway_fee, **values))
         told, readings = rows[0]
-        found = () if told is None else _PAGE.decode(str(told))
+        if told is None:
+            return _NOTHING
+        found = _PAGE.decode(str(told))
         is_more = len(found) > limit
         return Shelf(
             page=Page(
