@@ -142,7 +142,9 @@ class PasswordHasherContract(Contract):
             for task in waiting:
                 task.cancel()
             ended = await asyncio.gather(*waiting, return_exceptions=True)
-            assert {type(end) for end in ended} == {asyncio.CancelledError}
+            # On a busy machine the first may be done by then.
+            assert {type(end) for end in ended} <= {asyncio.CancelledError, str}
+            assert isinstance(ended[-1], asyncio.CancelledError)
             await self._until_there_is_room(rig)
 
     async def _until_there_is_room(self, rig: PasswordHasherRig) -> None:

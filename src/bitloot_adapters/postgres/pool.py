@@ -34,8 +34,13 @@ RECONNECT_SECONDS: Final = 1.0
 KEPT_OPEN: Final = 2
 PREPARE_AFTER: Final = 5
 # What is asked often lies in memory, where a page out of order costs hardly more than the next one;
-# and no statement of ours runs so long that compiling it would pay.
-PLANNER: Final = {"random_page_cost": "1.1", "jit": "off"}
+# no statement of ours runs so long that compiling it would pay; and none wants another plan for
+# other values: making one takes longer than carrying it out.
+PLANNER: Final = {
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 KEEPALIVE: Final = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
 
 
