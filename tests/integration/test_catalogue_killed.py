@@ -151,7 +151,7 @@ def test_killed_at_twenty_random_points_it_comes_to_the_same_catalogue(
             shop.begin()
         took = whole.finish(epochs)
         for _ in range(KILLS_A_RUN):
-            if killed(here, epochs, chance.uniform(took / 20, took / 2)):
+            if killed(here, epochs, chance.uniform(took / 20, took / 3)):
                 run = here.running()
                 points.append(run.next_page if run else 0)
         here.finish(epochs)

@@ -76,9 +76,11 @@ def _counted(sql: str) -> Statement:
     return _statement(_COUNTED, sql=sql.format(**_PARTS))
 
 
+# What is staged is another amount each time, and so are the plans.
 PATIENCE: Final = _statement("""
     SELECT set_config('statement_timeout', '{seconds}s', true),
-        set_config('work_mem', '{memory}', true)
+        set_config('work_mem', '{memory}', true),
+        set_config('plan_cache_mode', 'force_custom_plan', true)
 """)
 # A batch looks up its own rows: to read whole tables for it takes the longer the more there are.
 LOOK_UP: Final = _statement("""
