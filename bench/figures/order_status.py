@@ -64,7 +64,7 @@ def measure(stage: Stage) -> Findings:
 
 def _looks(stage: Stage, database: str) -> list[bytes]:
     sessions = OrderSessions(
-        keys.derive(SECRET_KEY, keys.ORDER_SESSION), issuer=stage.url("shop"), limits=Limits()
+        [keys.derive(SECRET_KEY, keys.ORDER_SESSION)], issuer=stage.url("shop"), limits=Limits()
     )
     at = datetime.now(UTC)
     with psycopg.connect(database, autocommit=True) as connection:

@@ -11,9 +11,11 @@ from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.handlers import BaseRouteHandler
+from litestar.enums import HttpMethod
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
+from litestar.routes import HTTPRoute
 
 from bitloot_web.answers import Answers
 from bitloot_web.api import (
@@ -58,7 +60,8 @@ from bitloot_web.openapi import describe
 from bitloot_web.problem_answers import answer_error
 from bitloot_web.realtime import Watchers
 from bitloot_web.request_checks import check_request
-from bitloot_web.security.callers import admin
+from bitloot_web.routes import access_of, admit
+from bitloot_web.security.callers import caller_of
 from bitloot_web.shop import Shop
 from bitloot_web.shortcut import Shortcut
 
@@ -189,9 +192,21 @@ class Application(Litestar):
 
 
 def routes() -> list[BaseRouteHandler | Router]:
-    """Every route of the API. One guard stands before all of the desk's."""
-    desk = Router("/v1/admin", route_handlers=ADMIN, guards=[admin], security=[{"adminToken": []}])
-    return [*PUBLIC, desk]
+    """Every route of the API."""
+    return [*PUBLIC, Router("/v1/admin", route_handlers=ADMIN)]
+
+
+def check_access(app: Litestar) -> None:
+    """Raises TypeError for a route that does not say who may call it, or would not ask."""
+    for route in app.routes:
+        for handler in (
+            route.route_handlers if isinstance(route, HTTPRoute) else (route.route_handler,)
+        ):
+            if getattr(handler, "http_methods", None) == {HttpMethod.OPTIONS}:
+                continue  # the framework's own, which tells the methods of an address
+            access_of(handler)
+            if isinstance(handler, HTTPRouteHandler) and admit not in handler.resolve_guards():
+                raise TypeError(f"{handler} says who may call it, and nobody would be asked")
 
 
 @cache
@@ -229,6 +244,7 @@ def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> 
         limit=catalog.LIMIT,
         version=lambda: shop.views.catalog.version,
     )
+    check_access(app)
     app.asgi_handler = Envelope(inside, shop)
     return app
 
@@ -238,6 +254,7 @@ def _dependencies(
 ) -> dict[str, Provide]:
     return {
         "shop": Provide(_always(shop), sync_to_thread=False),
+        "actor": Provide(caller_of, sync_to_thread=False),
         "watchers": Provide(_always(watchers), sync_to_thread=False),
         "catalogue": Provide(_always(catalogue), sync_to_thread=False),
     }

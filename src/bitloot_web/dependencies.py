@@ -8,9 +8,11 @@ from litestar.params import SkipValidation
 
 from bitloot_web.answers import Answers
 from bitloot_web.realtime import Watchers
+from bitloot_web.security.callers import Caller
 from bitloot_web.shop import Shop
 
 TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]
+TheActor: TypeAlias = NamedDependency[SkipValidation[Caller]]
 TheWatchers: TypeAlias = NamedDependency[SkipValidation[Watchers]]
 
 

@@ -94,6 +94,15 @@ SECURITY: Final = {
     "orderSession": SecurityScheme(
         type="http", scheme="bearer", bearer_format="JWT", description="The token of one order."
     ),
+    "userToken": SecurityScheme(
+        type="http",
+        scheme="bearer",
+        bearer_format="JWT",
+        description="The access token of whoever is signed in.",
+    ),
+    "apiKey": SecurityScheme(
+        type="http", scheme="bearer", description="A machine's key, with the scope that it needs."
+    ),
     "adminToken": SecurityScheme(type="http", scheme="bearer", description="The desk's token."),
     "providerSignature": SecurityScheme(
         type="apiKey",

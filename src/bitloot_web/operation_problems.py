@@ -29,7 +29,8 @@ _WITH_PLACE: Final[Codes] = ("not-found",)
 _WITH_JSON: Final[Codes] = ("invalid-input", "unsupported-media-type", "body-too-large")
 _WITH_SECURITY: Final[Mapping[str, Codes]] = {
     "orderSession": ("unauthenticated",),
-    "adminToken": ("unauthenticated", "rate-limited"),
+    "userToken": ("unauthenticated",),
+    "adminToken": ("unauthenticated", "forbidden", "rate-limited"),
 }
 _WITH_HEADER: Final[Mapping[str, Codes]] = {
     HEADER: (

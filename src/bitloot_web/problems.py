@@ -44,6 +44,7 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
         ("invalid-signature", "The signature does not match"),
         ("code-wrong", "The code is wrong or has ended"),
         ("session-ended", "The session has ended"),
+        ("credentials-wrong", "The address or the password is wrong"),
     ),
     **_entries(
         HTTPStatus.FORBIDDEN,
@@ -53,6 +54,7 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
         ("account-suspended", "The account is suspended"),
         ("account-deleted", "The account was deleted"),
         ("beyond-your-rights", "Not with your rights"),
+        ("sign-in-too-old", "Signed in too long ago for this"),
     ),
     **_entries(HTTPStatus.NOT_FOUND, ("not-found", "There is nothing here")),
     **_entries(HTTPStatus.METHOD_NOT_ALLOWED, ("method-not-allowed", "Not with this method")),

@@ -13,6 +13,7 @@ from typing import Final
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.views.orders import TimelineEntry
 from bitloot_web.problems import ProblemError
+from bitloot_web.security.callers import Caller, is_still_signed_in
 from bitloot_web.shop import Shop
 
 # How often a watcher looks without a hint, and how long silence may last before a sign of life.
@@ -50,18 +51,19 @@ class Watchers:
         return self._open.get(order_id, 0)
 
     async def follow(
-        self, shop: Shop, order_id: str, after: int
+        self, shop: Shop, order_id: str, after: int, caller: Caller | None = None
     ) -> AsyncGenerator[TimelineEntry | None, None]:
-        """The buyer's events after a number, for ever; None as a sign of life. Ends on `stop`.
+        """The buyer's events after a number, for ever; None as a sign of life. Ends on `stop`, and
+        when the session of the `caller` does.
 
         Close it when done: the watch on hints ends with it.
         """
         silent = 0.0
-        while not self.stopping.is_set():
+        while await self._goes_on(shop, caller):
             async with shop.realtime.watch(order_id) as hints:
                 pending: asyncio.Task[bool] | None = None
                 try:
-                    while not self.stopping.is_set():
+                    while await self._goes_on(shop, caller):
                         entries = await self._read(shop, order_id, after)
                         for entry in entries:
                             after, silent = entry.seq, 0.0
@@ -85,6 +87,15 @@ class Watchers:
                     if pending is not None:
                         pending.cancel()
                         await asyncio.gather(pending, return_exceptions=True)
+
+    async def _goes_on(self, shop: Shop, caller: Caller | None) -> bool:
+        """An order's token is asked for once; who is signed in may be signed out meanwhile."""
+        if self.stopping.is_set() or caller is None:
+            return not self.stopping.is_set()
+        try:
+            return await is_still_signed_in(shop, caller)
+        except StoreUnavailable:
+            return False
 
     async def _read(self, shop: Shop, order_id: str, after: int) -> tuple[TimelineEntry, ...]:
         try:

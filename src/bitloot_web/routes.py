@@ -1,8 +1,9 @@
-"""The decorators of our routes: those of Litestar, but for two things.
+"""The decorators of our routes: those of Litestar, but for three things.
 
-Litestar hands every guard a copy of the handler, in case it is written to. Ours only read, and the
-copy is a twentieth of the work of a small request. And what a function takes and gives is read once
-in a process, not at each making of an application: a test shop has one of its own.
+Each declares who may call it, and is described by that. Litestar hands every guard a copy of the
+handler, in case it is written to: ours only read, and the copy is a twentieth of the work of a
+small request. And what a function takes and gives is read once in a process, not at each making of
+an application: a test shop has one of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,10 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.types import Guard
+from litestar.types import Guard, Method
 from litestar.utils.signature import ParsedSignature
+
+from bitloot_web.security.access import ACCESS, Access
 
 _SIGNATURES: Final[dict[Callable[..., object], ParsedSignature]] = {}
 
@@ -27,7 +30,6 @@ class Options(TypedDict, total=False):
     opt: Mapping[str, object]
     request_max_body_size: int | None
     responses: Mapping[int, ResponseSpec]
-    security: Sequence[dict[str, list[str]]]
     status_code: int
 
 
@@ -51,26 +53,47 @@ class Route(HTTPRouteHandler):
                 await waiting
 
 
-def get(path: str, **options: Unpack[Options]) -> Route:
+def access_of(handler: BaseRouteHandler) -> Access:
+    """Who may call it. Raises TypeError where the handler does not say."""
+    found = handler.opt.get(ACCESS)
+    if not isinstance(found, Access):
+        raise TypeError(f"{handler} does not say who may call it")
+    return found
+
+
+async def admit(
+    connection: ASGIConnection[BaseRouteHandler, None, None, State], handler: BaseRouteHandler
+) -> None:
+    """The first guard of every route: its access."""
+    await access_of(handler).admit(connection)
+
+
+def get(path: str, *, access: Access, **options: Unpack[Options]) -> Route:
     """A route for reading."""
-    return Route(path, http_method="GET", **options)
+    return _route("GET", path, access, options)
 
 
-def post(path: str, **options: Unpack[Options]) -> Route:
+def post(path: str, *, access: Access, **options: Unpack[Options]) -> Route:
     """A route for doing."""
-    return Route(path, http_method="POST", **options)
+    return _route("POST", path, access, options)
 
 
-def put(path: str, **options: Unpack[Options]) -> Route:
+def put(path: str, *, access: Access, **options: Unpack[Options]) -> Route:
     """A route for writing a whole."""
-    return Route(path, http_method="PUT", **options)
+    return _route("PUT", path, access, options)
 
 
-def patch(path: str, **options: Unpack[Options]) -> Route:
+def patch(path: str, *, access: Access, **options: Unpack[Options]) -> Route:
     """A route for changing a part."""
-    return Route(path, http_method="PATCH", **options)
+    return _route("PATCH", path, access, options)
 
 
-def delete(path: str, **options: Unpack[Options]) -> Route:
+def delete(path: str, *, access: Access, **options: Unpack[Options]) -> Route:
     """A route for taking away."""
-    return Route(path, http_method="DELETE", **options)
+    return _route("DELETE", path, access, options)
+
+
+def _route(method: Method, path: str, access: Access, options: Options) -> Route:
+    options["opt"] = {**options.get("opt", {}), ACCESS: access}
+    options["guards"] = (admit, *options.get("guards", ()))
+    return Route(path, http_method=method, security=access.security, **options)

@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str = "var"
     # What tokens, links, cursors and receipts are signed with: at least 32 characters.
     secret_key: str
+    # What was the secret key before: tokens that were signed with it open until they end.
+    previous_secret_keys: tuple[str, ...] = ()
     # The bearer token of `/v1/admin`: at least 32 characters.
     admin_token: str
     # The payment gateways; the first one takes new payments.
@@ -111,7 +113,9 @@ _SCHEMES: Final = {
     "database_url": ("postgresql://", "postgres://"),
     "redis_url": ("redis://", "rediss://", "unix://"),
 }
-SECRETS: Final = frozenset({"database_url", "redis_url", "secret_key", "admin_token"})
+SECRETS: Final = frozenset(
+    {"database_url", "redis_url", "secret_key", "previous_secret_keys", "admin_token"}
+)
 
 
 class SettingsError(Exception):
@@ -297,6 +301,10 @@ def settings_faults(settings: Settings) -> list[str]:
         for name in _OWN_SECRETS
         if len(getattr(settings, name)) < SECRET_MIN
     ]
+    if any(len(secret) < SECRET_MIN for secret in settings.previous_secret_keys):
+        found.append(
+            f"BITLOOT_PREVIOUS_SECRET_KEYS must have at least {SECRET_MIN} characters each"
+        )
     return found + (_production_faults(settings) if settings.is_production else [])
 
 
@@ -306,6 +314,8 @@ def _production_faults(settings: Settings) -> list[str]:
         for name in _OWN_SECRETS
         if is_weak(getattr(settings, name))
     ]
+    if any(map(is_weak, settings.previous_secret_keys)):
+        found.append("BITLOOT_PREVIOUS_SECRET_KEYS has an example value; leave it out")
     if not settings.public_url.startswith("https://"):
         found.append("BITLOOT_PUBLIC_URL must be https in production")
     if "*" in settings.cors_origins:

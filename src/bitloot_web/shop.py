@@ -39,6 +39,7 @@ from bitloot.usecases.people.api_keys import ApiKeys
 from bitloot.usecases.people.email_changes import EmailChanges
 from bitloot.usecases.people.identity import Identity
 from bitloot.usecases.people.mailed_codes import MailedCodes
+from bitloot.usecases.people.passwords import Passwords
 from bitloot.usecases.people.recoveries import Recoveries
 from bitloot.usecases.people.standing import Standing
 from bitloot.usecases.people.user_desk import UserDesk
@@ -50,6 +51,7 @@ from bitloot.usecases.supplier_hints import SupplierHints
 from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_web.metrics import Metrics
 from bitloot_web.order_session import OrderSessions
+from bitloot_web.security.tokens import SessionTokens
 
 Network: TypeAlias = IPv4Network | IPv6Network
 # Reaches a part that the shop needs; raises StoreUnavailable or Unavailable when it is away.
@@ -127,6 +129,7 @@ class Shop:
     # people
     codes: MailedCodes
     identity: Identity
+    passwords: Passwords
     accounts: Accounts
     email_changes: EmailChanges
     recoveries: Recoveries
@@ -135,6 +138,7 @@ class Shop:
     standing: Standing
     # the edge
     sessions: OrderSessions
+    tokens: SessionTokens
     rate_limiter: RateLimiter
     captcha: Captcha
     realtime: Realtime

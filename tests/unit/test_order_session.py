@@ -1,6 +1,7 @@
 """Which tokens open an order, and which do not."""
 
 import base64
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -8,13 +9,17 @@ import jwt
 import pytest
 
 from bitloot.domain.limits import Limits
-from bitloot_web.order_session import AUDIENCE, InvalidToken, OrderSessions
+from bitloot_web.order_session import AUDIENCE, OrderSessions
+from bitloot_web.security.tokens import InvalidToken
 
 AT = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 KEY = bytes(range(32))
 ISSUER = "https://shop.example"
 ORDER = "01c2ae78-4200-7000-8000-000000000001"
-SESSIONS = OrderSessions(KEY, issuer=ISSUER, limits=Limits())
+SESSIONS = OrderSessions([KEY], issuer=ISSUER, limits=Limits())
+
+
+HEADER = {"kid": hashlib.sha256(KEY).hexdigest()[:8]}
 
 
 def claims(**changed: object) -> dict[str, object]:
@@ -61,7 +66,7 @@ def test_the_same_facts_mint_the_same_token() -> None:
 @pytest.mark.parametrize("missing", ["exp", "iat", "nbf", "sub", "jti", "aud", "iss", "type"])
 def test_a_claim_that_is_missing_closes_the_token(missing: str) -> None:
     left = {name: value for name, value in claims().items() if name != missing}
-    assert refused(jwt.encode(left, KEY, algorithm="HS256"))
+    assert refused(jwt.encode(left, KEY, algorithm="HS256", headers=HEADER))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +84,8 @@ def test_a_claim_that_is_missing_closes_the_token(missing: str) -> None:
     ],
 )
 def test_a_claim_that_is_not_ours_closes_the_token(changed: dict[str, object]) -> None:
-    assert not refused(jwt.encode(claims(), KEY, algorithm="HS256"))
-    assert refused(jwt.encode(claims(**changed), KEY, algorithm="HS256"))
+    assert not refused(jwt.encode(claims(), KEY, algorithm="HS256", headers=HEADER))
+    assert refused(jwt.encode(claims(**changed), KEY, algorithm="HS256", headers=HEADER))
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
@@ -90,8 +95,8 @@ def test_other_algorithms_other_keys_and_altered_texts_are_refused() -> None:
     none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
     altered = base64.urlsafe_b64encode(json.dumps(claims(sub="other")).encode()).rstrip(b"=")
     for token in (
-        jwt.encode(claims(), KEY, algorithm="HS512"),
-        jwt.encode(claims(), bytes(reversed(KEY)), algorithm="HS256"),
+        jwt.encode(claims(), KEY, algorithm="HS512", headers=HEADER),
+        jwt.encode(claims(), bytes(reversed(KEY)), algorithm="HS256", headers=HEADER),
         f"{none}.{body}.",
         f"{none}.{body}.{signature}",
         f"{header}.{altered.decode()}.{signature}",

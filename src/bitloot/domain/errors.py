@@ -50,6 +50,8 @@ REFUSALS: Final[dict[str, str]] = {
     "in-use": "Something else still depends on this.",
     "duplicate-keys": "Every key of the import is already known.",
     "provider-unavailable": "The provider does not answer at the moment.",
+    "credentials-wrong": "The address or the password is wrong.",
+    "sign-in-too-old": "Sign in again first, or give the password that you have until now.",
     "session-ended": "The session has ended; sign in again.",
     "account-suspended": "The account is suspended; write to support.",
     "account-deleted": "The account was deleted.",

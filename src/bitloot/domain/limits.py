@@ -37,6 +37,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refresh_token_life: timedelta = 7 * _D
     refresh_grace: timedelta = 10 * _S
     session_cache: timedelta = 30 * _S
+    fresh_sign_in: timedelta = 15 * _M
     sessions_per_user: int = 50
     claims_per_sign_in: int = 500
     deletion_grace: timedelta = 30 * _D
@@ -195,6 +196,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     admin_per_minute: int = 600
     forged_webhooks_stored_per_minute: int = 100
     session_tries_per_15_minutes: int = 10
+    sign_ins_per_15_minutes: int = 10
+    refreshes_per_minute: int = 60
 
 
 # Below this no number of passes makes up for it (OWASP Password Storage Cheat Sheet, argon2id).

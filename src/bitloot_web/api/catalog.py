@@ -40,6 +40,7 @@ from bitloot_web.paging import (
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get
+from bitloot_web.security.access import Anyone
 from bitloot_web.security.rate_limits import RateName, limited
 from bitloot_web.shop import Shop
 
@@ -82,6 +83,7 @@ def _responses(shape: type) -> Mapping[int, ResponseSpec]:
 
 @get(
     "/v1/catalog/products",
+    access=Anyone(),
     guards=[limited(LIMIT)],
     operation_id="listProducts",
     responses=_responses(ProductPage),
@@ -140,6 +142,7 @@ async def products(
 
 @get(
     "/v1/catalog/products/{slug:str}",
+    access=Anyone(),
     guards=[limited(LIMIT)],
     operation_id="getProduct",
     responses=_responses(ProductDetails),
@@ -164,6 +167,7 @@ async def product(
 
 @get(
     "/v1/catalog/filters",
+    access=Anyone(),
     guards=[limited(LIMIT)],
     operation_id="getFilters",
     responses=_responses(CatalogFilters),
@@ -182,6 +186,7 @@ async def filters(
 
 @get(
     "/v1/catalog/categories",
+    access=Anyone(),
     guards=[limited(LIMIT)],
     operation_id="listCategories",
     responses=_responses(PageOf[Category]),
@@ -207,6 +212,7 @@ async def categories(
 
 @get(
     "/v1/catalog/groups",
+    access=Anyone(),
     guards=[limited(LIMIT)],
     operation_id="listGroups",
     responses=_responses(PageOf[Group]),
@@ -232,6 +238,7 @@ async def groups(
 
 @get(
     "/v1/catalog/groups/{slug:str}",
+    access=Anyone(),
     guards=[limited(LIMIT)],
     operation_id="getGroup",
     responses=_responses(GroupDetails),

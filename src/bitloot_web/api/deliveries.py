@@ -17,10 +17,9 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.receipt_page import receipt_page
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
-from bitloot_web.security.callers import ORDER_SESSION, order_session
+from bitloot_web.security.access import OrderOwner
+from bitloot_web.security.callers import ORDER_SESSION
 from bitloot_web.security.rate_limits import count
-
-OWNER = ({"orderSession": list[str]()},)
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -86,8 +85,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @get(
     "/v1/orders/{order_id:uuid}/deliveries",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     operation_id="listDeliveries",
 )
 async def deliveries(shop: TheShop, order_id: FromPath[UUID]) -> Deliveries:
@@ -116,8 +114,7 @@ async def deliveries(shop: TheShop, order_id: FromPath[UUID]) -> Deliveries:
 
 @post(
     "/v1/orders/{order_id:uuid}/items/{item_id:uuid}/reveal",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     operation_id="revealItem",
 )
 async def reveal(
@@ -140,8 +137,7 @@ async def reveal(
 
 @get(
     "/v1/orders/{order_id:uuid}/receipt",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     responses={200: ResponseSpec(Receipt, generate_examples=False, description="The receipt.")},
     operation_id="getReceipt",
 )

@@ -5,9 +5,10 @@ from litestar.datastructures import State
 
 from bitloot_web.openapi import MEDIA_TYPE
 from bitloot_web.routes import get
+from bitloot_web.security.access import Anyone
 
 
-@get("/openapi.json", include_in_schema=False)
+@get("/openapi.json", access=Anyone(), include_in_schema=False)
 async def openapi_json(state: State) -> Response[bytes]:
     """The OpenAPI document."""
     document: bytes = state.describe()

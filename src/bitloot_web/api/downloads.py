@@ -16,6 +16,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import NO_HEAD, EdgeRequest
 from bitloot_web.routes import get
+from bitloot_web.security.access import TokenInPath
 from bitloot_web.security.client_address import client_of
 from bitloot_web.security.rate_limits import limited
 from bitloot_web.shop import Shop
@@ -69,6 +70,7 @@ class DownloadedKeys(msgspec.Struct, frozen=True, kw_only=True):
 
 @get(
     "/v1/downloads/{token:str}",
+    access=TokenInPath(),
     guards=[limited("downloads")],
     # A key counts as revealed from its first download: link scanners may not cause one.
     opt={NO_HEAD: True},

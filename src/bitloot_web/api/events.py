@@ -11,14 +11,15 @@ from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
 from bitloot.ports.views.orders import TimelineEntry
-from bitloot_web.api.orders import OWNER, After, Timeline, event_shown
+from bitloot_web.api.orders import After, Timeline, event_shown
 from bitloot_web.dependencies import TheShop, TheWatchers
 from bitloot_web.paging import PageLimit, page_size
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.realtime import Watchers
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get
-from bitloot_web.security.callers import order_session
+from bitloot_web.security.access import OrderOwner
+from bitloot_web.security.callers import Caller, known_caller
 from bitloot_web.shop import Shop
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -28,8 +29,7 @@ MAX_EVENT_ID: Final = 2**31 - 1
 
 @get(
     "/v1/orders/{order_id:uuid}/events",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     operation_id="followOrder",
 )
 async def events(
@@ -56,7 +56,7 @@ async def events(
     if watchers.count(str(order_id)) >= shop.limits.sockets_per_order:
         raise ProblemError("rate-limited", "This order is followed often enough already.")
     return Stream(
-        _stream(shop, watchers, str(order_id), start),
+        _stream(shop, watchers, str(order_id), start, known_caller(request)),
         media_type=EVENT_STREAM,
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -72,7 +72,7 @@ def _event_id(text: str | None) -> int:
 
 
 async def _stream(
-    shop: Shop, watchers: Watchers, order_id: str, after: int
+    shop: Shop, watchers: Watchers, order_id: str, after: int, caller: Caller | None
 ) -> AsyncIterator[bytes]:
     yield f"retry: {RETRY_MS}\n\n".encode()
     with ExitStack() as seats:
@@ -80,7 +80,7 @@ async def _stream(
             seats.enter_context(watchers.seat(order_id, shop.limits.sockets_per_order))
         except ProblemError:
             return
-        async with aclosing(watchers.follow(shop, order_id, after)) as entries:
+        async with aclosing(watchers.follow(shop, order_id, after, caller)) as entries:
             async for entry in entries:
                 yield _told(entry)
 

@@ -10,9 +10,8 @@ from bitloot.ports.errors import Rejected, StoreUnavailable, Unavailable
 from bitloot_web.dependencies import TheShop
 from bitloot_web.metrics import CONTENT_TYPE
 from bitloot_web.problems import ProblemError
-from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get
-from bitloot_web.security.client_address import client_of, is_within
+from bitloot_web.security.access import Anyone, Trusted
 from bitloot_web.shop import Probe
 
 PROBE_SECONDS: Final = 3.0
@@ -32,13 +31,13 @@ class Readiness(msgspec.Struct, frozen=True):
     parts: dict[str, str]
 
 
-@get("/healthz", operation_id="health")
+@get("/healthz", access=Anyone(), operation_id="health")
 async def healthz() -> Health:
     """The process is there."""
     return Health("ok")
 
 
-@get("/readyz", operation_id="readiness")
+@get("/readyz", access=Anyone(), operation_id="readiness")
 async def readyz(shop: TheShop) -> Response[Readiness]:
     """200 while the database answers; the other parts are reported."""
     answers = await asyncio.gather(*(_ask(probe) for probe in shop.probes.values()))
@@ -60,10 +59,7 @@ async def _ask(probe: Probe) -> str:
     return "ok"
 
 
-@get("/metrics", include_in_schema=False)
-async def metrics(request: EdgeRequest, shop: TheShop) -> Response[bytes]:
+@get("/metrics", access=Trusted(), include_in_schema=False)
+async def metrics(shop: TheShop) -> Response[bytes]:
     """Prometheus text, for addresses that the settings name; for all others there is nothing."""
-    client = client_of(request.scope, shop.edge.trusted_proxies)
-    if not is_within(client, shop.edge.metrics_from):
-        raise ProblemError("not-found")
     return Response(shop.metrics.page(), media_type=CONTENT_TYPE)

@@ -18,9 +18,7 @@ from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
-from bitloot_web.security.callers import order_session
-
-OWNER = ({"orderSession": list[str]()},)
+from bitloot_web.security.access import OrderOwner
 
 
 class NewPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,8 +120,7 @@ def _minutes(asset: str | None, network: str | None) -> int | None:
 
 @post(
     "/v1/orders/{order_id:uuid}/payments",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     operation_id="createPayment",
 )
 async def create_payment(
@@ -150,8 +147,7 @@ async def create_payment(
 
 @get(
     "/v1/orders/{order_id:uuid}/payments/current",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     operation_id="getCurrentPayment",
 )
 async def current_payment(shop: TheShop, order_id: FromPath[UUID]) -> PaymentDetails:

@@ -22,14 +22,14 @@ from bitloot_web.paging import PageLimit, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
-from bitloot_web.security.callers import order_session
+from bitloot_web.security.access import Anyone, OrderOwner
+from bitloot_web.security.callers import known_caller
 from bitloot_web.security.captcha import is_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited_once
 from bitloot_web.shop import Shop
 
 After: TypeAlias = Annotated[int, QueryParameter(ge=0, le=2**31 - 1)]
-OWNER = ({"orderSession": list[str]()},)
 
 
 class NewOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -183,6 +183,7 @@ def placed(facts: OrderFacts, shop: Shop) -> PlacedOrder:
 
 @post(
     "/v1/orders",
+    access=Anyone(may_sign_in=True),
     guards=[limited_once("orders-by-ip", "order-repeats")],
     operation_id="createOrder",
 )
@@ -192,9 +193,11 @@ async def create_order(
     data: JSONBody[NewOrder],
     idempotency_key: IdempotencyKey = None,
 ) -> PlacedOrder:
-    """Turn a quote into an order, once for each Idempotency-Key."""
+    """Turn a quote into an order, once for each Idempotency-Key; theirs who is signed in."""
     client = counted(client_of(request.scope, shop.edge.trusted_proxies))
-    once = await once_of(request, idempotency_key, caller=f"guest/{client}", limits=shop.limits)
+    caller = known_caller(request)
+    name = f"guest/{client}" if caller is None else caller.name
+    once = await once_of(request, idempotency_key, caller=name, limits=shop.limits)
     address = parse_address(data.email)
     mark = f"{client}/{once.key}"
     await count(shop, request.scope, "orders-by-address", address.person, mark=mark)
@@ -205,15 +208,18 @@ async def create_order(
             raise ProblemError("captcha-failed")
         return placed(earlier, shop)
     facts = await shop.checkout.place(
-        data.quote_id, email=data.email, placed_from=client, once=once
+        data.quote_id,
+        email=data.email,
+        placed_from=client,
+        once=once,
+        user_id=None if caller is None else caller.user_id,
     )
     return placed(facts, shop)
 
 
 @get(
     "/v1/orders/{order_id:uuid}",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     operation_id="getOrder",
     responses={
         200: ResponseSpec(Order, generate_examples=False, description="As it is now."),
@@ -243,8 +249,7 @@ def _is_known(etag: str, if_none_match: str) -> bool:
 
 @get(
     "/v1/orders/{order_id:uuid}/timeline",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     operation_id="getTimeline",
 )
 async def timeline(
@@ -262,8 +267,7 @@ async def timeline(
 
 @post(
     "/v1/orders/{order_id:uuid}/cancel",
-    guards=[order_session],
-    security=OWNER,
+    access=OrderOwner(),
     status_code=200,
     operation_id="cancelOrder",
 )

@@ -11,6 +11,7 @@ from bitloot_web.api.fields import eur
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
 from bitloot_web.routes import get
+from bitloot_web.security.access import Anyone
 from bitloot_web.security.rate_limits import limited
 
 DEFAULT_PRECISION = 8
@@ -36,7 +37,12 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_enough: bool
 
 
-@get("/v1/payments/currencies", guards=[limited("catalogue")], operation_id="listCurrencies")
+@get(
+    "/v1/payments/currencies",
+    access=Anyone(),
+    guards=[limited("catalogue")],
+    operation_id="listCurrencies",
+)
 async def currencies(
     shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[Currency]:
@@ -56,7 +62,12 @@ def _currency(asset: Asset) -> Currency:
     )
 
 
-@get("/v1/payments/estimate", guards=[limited("quotes")], operation_id="estimatePayment")
+@get(
+    "/v1/payments/estimate",
+    access=Anyone(),
+    guards=[limited("quotes")],
+    operation_id="estimatePayment",
+)
 async def estimate(
     shop: TheShop,
     amount: Annotated[str, QueryParameter(max_length=64, description="EUR, such as 12.50.")],

@@ -13,6 +13,7 @@ from bitloot_web.api.fields import Name, ShortText
 from bitloot_web.api.payment_options import DEFAULT_PRECISION
 from bitloot_web.dependencies import TheShop
 from bitloot_web.routes import post
+from bitloot_web.security.access import Anyone
 from bitloot_web.security.rate_limits import limited
 
 
@@ -66,7 +67,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     underpayment_policy: str
 
 
-@post("/v1/quotes", guards=[limited("quotes")], operation_id="createQuote")
+@post("/v1/quotes", access=Anyone(), guards=[limited("quotes")], operation_id="createQuote")
 async def create_quote(shop: TheShop, data: JSONBody[NewQuote]) -> Quote:
     """Price a basket and freeze it."""
     wanted = [Wanted(product=line.product, quantity=line.quantity) for line in data.lines]

@@ -12,6 +12,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
+from bitloot_web.security.access import Anyone
 from bitloot_web.security.captcha import is_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited
@@ -49,6 +50,7 @@ class OrderSession(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @post(
     "/v1/orders/{order_id:uuid}/session/code",
+    access=Anyone(),
     guards=[limited("codes-by-ip")],
     status_code=202,
     operation_id="requestCode",
@@ -68,6 +70,7 @@ async def request_code(
 
 @post(
     "/v1/orders/{order_id:uuid}/session",
+    access=Anyone(),
     guards=[limited("code-tries-by-ip")],
     operation_id="createSession",
 )

@@ -21,7 +21,8 @@ from bitloot_web.api.orders import event_shown
 from bitloot_web.dependencies import TheShop, TheWatchers
 from bitloot_web.problems import ProblemError
 from bitloot_web.realtime import Watchers
-from bitloot_web.security.callers import opens
+from bitloot_web.security.access import ACCESS, OrderOwner
+from bitloot_web.security.callers import Caller, opens
 from bitloot_web.shop import Shop
 
 EdgeSocket: TypeAlias = WebSocket[None, None, State]
@@ -49,7 +50,15 @@ class Greeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after: int = 0
 
 
-@websocket("/v1/ws/orders/{order_id:uuid}")
+class Followed(msgspec.Struct, frozen=True):
+    """The order, after which event, and for whom; nobody by name by the order's token."""
+
+    order_id: str
+    after: int
+    caller: Caller | None
+
+
+@websocket("/v1/ws/orders/{order_id:uuid}", opt={ACCESS: OrderOwner()})
 async def order_socket(
     socket: EdgeSocket,
     shop: TheShop,
@@ -65,7 +74,7 @@ async def order_socket(
         async with asyncio.timeout(GREETING_SECONDS):
             first = await socket.receive_data(mode="text")
         greeting = read_greeting(first)
-        opens(shop, greeting.token, str(order_id))
+        caller = await opens(shop, greeting.token, str(order_id))
     except ProblemError as error:
         await socket.close(_CODES.get(error.code, POLICY), error.code)
         return
@@ -76,7 +85,7 @@ async def order_socket(
         return
     try:
         with watchers.seat(str(order_id), shop.limits.sockets_per_order):
-            await _serve(socket, shop, watchers, str(order_id), greeting.after)
+            await _serve(socket, shop, watchers, Followed(str(order_id), greeting.after, caller))
     except ProblemError:
         await socket.close(TOO_MANY, "too many sockets for this order")
 
@@ -100,11 +109,9 @@ def read_greeting(text: str | bytes) -> Greeting:
         raise ProblemError("unauthenticated") from None
 
 
-async def _serve(
-    socket: EdgeSocket, shop: Shop, watchers: Watchers, order_id: str, after: int
-) -> None:
+async def _serve(socket: EdgeSocket, shop: Shop, watchers: Watchers, followed: Followed) -> None:
     """Until the client leaves, talks too much or listens too slowly, or the server stops."""
-    speaking = asyncio.create_task(_speak(socket, shop, watchers, order_id, after))
+    speaking = asyncio.create_task(_speak(socket, shop, watchers, followed))
     listening = asyncio.create_task(_listen(socket))
     try:
         done, _ = await asyncio.wait({speaking, listening}, return_when=asyncio.FIRST_COMPLETED)
@@ -118,9 +125,11 @@ async def _serve(
 
 
 async def _speak(
-    socket: EdgeSocket, shop: Shop, watchers: Watchers, order_id: str, after: int
+    socket: EdgeSocket, shop: Shop, watchers: Watchers, followed: Followed
 ) -> int | None:
-    async with aclosing(watchers.follow(shop, order_id, max(0, after))) as entries:
+    start = max(0, followed.after)
+    following = watchers.follow(shop, followed.order_id, start, followed.caller)
+    async with aclosing(following) as entries:
         async for entry in entries:
             message: msgspec.Struct | dict[str, str]
             message = {"kind": "ping"} if entry is None else event_shown(entry)
@@ -129,7 +138,7 @@ async def _speak(
                     await socket.send_text(msgspec.json.encode(message).decode())
             except TimeoutError:
                 return POLICY
-    return GOING_AWAY
+    return GOING_AWAY if watchers.stopping.is_set() else UNAUTHENTICATED
 
 
 async def _listen(socket: EdgeSocket) -> int | None:

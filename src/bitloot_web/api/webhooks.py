@@ -16,6 +16,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
+from bitloot_web.security.access import Provider
 from bitloot_web.shop import Shop
 
 MAX_DIGITS: Final = 18
@@ -24,10 +25,10 @@ HEAD_BYTES: Final = 1024
 
 @post(
     "/v1/webhooks/{provider:str}",
+    access=Provider(),
     status_code=200,
     request_max_body_size=None,  # its own limit is kept below, where the head can be stored
     operation_id="takeWebhook",
-    security=({"providerSignature": list[str]()},),
 )
 async def take(request: EdgeRequest, shop: TheShop, provider: FromPath[str]) -> Response[bytes]:
     """Store one delivery of a provider: 200 (204 for suppliers), 401, 400, 413 or 503."""

@@ -34,6 +34,7 @@ from bitloot.usecases.people.api_keys import ApiKeys
 from bitloot.usecases.people.email_changes import EmailChanges
 from bitloot.usecases.people.identity import Identity
 from bitloot.usecases.people.mailed_codes import HideAddress, MailedCodes
+from bitloot.usecases.people.passwords import Passwords
 from bitloot.usecases.people.recoveries import Recoveries
 from bitloot.usecases.people.standing import Standing
 from bitloot.usecases.people.user_desk import UserDesk
@@ -54,6 +55,7 @@ from bitloot_web.security import keys
 from bitloot_web.security.codes import Codes
 from bitloot_web.security.rate_shares import SharedRateLimits
 from bitloot_web.security.receipts import ReceiptSigner
+from bitloot_web.security.tokens import SessionTokens
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Edge, Shop
 from bitloot_web.sweeps import ANY, Watchman, alert, by_name
@@ -69,6 +71,7 @@ class Signing:
     signer: ReceiptSigner
     link_secret: bytes = field(repr=False)
     sessions: OrderSessions
+    tokens: SessionTokens
     links: AccountLinks
     hide: HideAddress
     edge: Edge
@@ -76,15 +79,19 @@ class Signing:
 
 def signing(settings: Settings) -> Signing:
     """Keys for one purpose each, derived from the shop's secret."""
-    secret, limits = settings.secret_key, settings.limits
+    secret, limits, issuer = settings.secret_key, settings.limits, settings.public_url
+    secrets = (secret, *settings.previous_secret_keys)
     signer = ReceiptSigner(keys.derive(secret, keys.RECEIPT))
     return Signing(
         codes=Codes(keys.derive(secret, keys.ONE_TIME_CODE), digits=limits.otp_digits),
         signer=signer,
         link_secret=keys.derive(secret, keys.DOWNLOAD_LINK),
         sessions=OrderSessions(
-            keys.derive(secret, keys.ORDER_SESSION), issuer=settings.public_url, limits=limits
+            [keys.derive(each, keys.ORDER_SESSION) for each in secrets],
+            issuer=issuer,
+            limits=limits,
         ),
+        tokens=SessionTokens(secrets, issuer=issuer, limits=limits),
         links=AccountLinks(
             deletion_key=keys.derive(secret, keys.ACCOUNT_DELETION),
             recovery_key=keys.derive(secret, keys.ACCOUNT_RECOVERY),
@@ -144,6 +151,7 @@ def build_shop(
         dead_letters=over(DeadLetters, near),
         **vars(people(near, settings, made)),
         sessions=made.sessions,
+        tokens=made.tokens,
         rate_limiter=SharedRateLimits(near.rate_limiter, limits=limits, now=near.boot_clock),
         captcha=near.captcha,
         realtime=near.realtime,
@@ -160,6 +168,7 @@ def build_shop(
 class _People:
     codes: MailedCodes
     identity: Identity
+    passwords: Passwords
     accounts: Accounts
     email_changes: EmailChanges
     recoveries: Recoveries
@@ -187,6 +196,7 @@ def people(near: Neighbours, settings: Settings, made: Signing) -> _People:
     return _People(
         codes=codes,
         identity=over(Identity, near, codes=codes, hide=made.hide),
+        passwords=over(Passwords, near, codes=codes, mails=mails, hide=made.hide),
         accounts=over(Accounts, near, mails=mails, links=made.links, hide=made.hide),
         email_changes=over(EmailChanges, near, codes=codes, mails=mails, hide=made.hide),
         recoveries=over(Recoveries, near, mails=mails, links=made.links, hide=made.hide),

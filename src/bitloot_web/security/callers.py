@@ -1,21 +1,42 @@
-"""Who is asking: nobody in particular, the holder of an order's token, or the admin."""
+"""Who is asking: the holder of an order's token, somebody who is signed in, staff, a machine."""
 
 import hashlib
 import hmac
 from typing import Final
-from uuid import UUID
 
-from litestar.handlers import BaseRouteHandler
+import msgspec
 
-from bitloot_web.order_session import InvalidToken
+from bitloot.domain.account import actor_name
+from bitloot.domain.api_key import digest_of
+from bitloot.domain.roles import PERMISSIONS, Actor, Permission, permissions_of
 from bitloot_web.problems import ProblemError
-from bitloot_web.security.client_address import client_of, counted
-from bitloot_web.security.rate_limits import Connection, count, shop_of
+from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.security.rate_limits import Connection
+from bitloot_web.security.tokens import InvalidToken
 from bitloot_web.shop import Shop
 
 ADMIN: Final = "admin"
 ORDER_SESSION: Final = "order_session"
 MAX_TOKEN: Final = 4096
+_KEY_MARK: Final = "blk_"
+_CALLER: Final = "caller"
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who showed who they are. `name` is what the audit log says of them.
+
+    `user_id` and `session_id` are of who is signed in; a machine's key has neither.
+    """
+
+    name: str
+    user_id: str | None = None
+    session_id: str | None = None
+    permissions: frozenset[Permission] = frozenset()
+
+    @property
+    def actor(self) -> Actor:
+        """As those who act on others are known to the core."""
+        return Actor(name=self.name, permissions=self.permissions)
 
 
 def bearer(connection: Connection) -> str:
@@ -28,24 +49,58 @@ def bearer(connection: Connection) -> str:
     return token
 
 
-def opens(shop: Shop, token: str, order_id: str) -> None:
-    """Check an order's token. Raises `unauthenticated`, or `not-found` for another order's."""
+async def signed_in(shop: Shop, token: str) -> Caller:
+    """Who holds this access token. Raises ProblemError `unauthenticated`, StoreUnavailable.
+
+    Whose session was ended, or who was suspended or deleted, is asked at most
+    `limits.session_cache` ago.
+    """
+    at = shop.clock()
+    try:
+        opened = shop.tokens.opened(token, at=at)
+    except InvalidToken:
+        raise ProblemError("unauthenticated") from None
+    state = await shop.standing.session(opened.session_id)
+    if state is None or state.user_id != opened.user_id or not state.is_good(at):
+        raise ProblemError("unauthenticated")
+    return Caller(
+        name=actor_name(state.user_id),
+        user_id=state.user_id,
+        session_id=opened.session_id,
+        permissions=permissions_of(state.roles),
+    )
+
+
+async def is_still_signed_in(shop: Shop, caller: Caller) -> bool:
+    """Whether the session of somebody who was let in goes on."""
+    state = await shop.standing.session(caller.session_id) if caller.session_id else None
+    return state is not None and state.is_good(shop.clock())
+
+
+async def opens(shop: Shop, token: str, order_id: str) -> Caller | None:
+    """Who may see an order: nobody in particular by the order's token, or the user whose it is.
+
+    Raises ProblemError `unauthenticated`, or `not-found` for another's order; StoreUnavailable.
+    """
     try:
         own = shop.sessions.order_id(token, at=shop.clock())
     except InvalidToken:
-        raise ProblemError("unauthenticated") from None
+        caller = await signed_in(shop, token)
+        if await shop.views.people.owner_of(order_id) != caller.user_id:
+            raise ProblemError("not-found") from None
+        return caller
     if own != order_id:
         raise ProblemError("not-found")
+    return None
 
 
-async def order_session(connection: Connection, _: BaseRouteHandler) -> None:
-    """A guard: only the holder of the token of the order in the path.
-
-    A coroutine, although it waits for nothing: other functions are sent to a thread.
-    """
-    token = bearer(connection)
-    order_id: UUID = connection.path_params["order_id"]
-    opens(shop_of(connection), token, str(order_id))
+async def staff(shop: Shop, token: str) -> Caller:
+    """Who works here, or a machine that does. Raises ProblemError `unauthenticated`."""
+    if token.startswith(_KEY_MARK):
+        return await _machine(shop, token)
+    if is_admin(shop, token):
+        return Caller(name=ADMIN, permissions=PERMISSIONS)
+    return await signed_in(shop, token)
 
 
 def is_admin(shop: Shop, token: str) -> bool:
@@ -54,10 +109,33 @@ def is_admin(shop: Shop, token: str) -> bool:
     return hmac.compare_digest(digest, shop.edge.admin_token_digest)
 
 
-async def admin(connection: Connection, _: BaseRouteHandler) -> None:
-    """A guard: only the holder of the admin token, and not too often."""
-    shop = shop_of(connection)
-    address = client_of(connection.scope, shop.edge.trusted_proxies)
-    await count(shop, connection.scope, "admin", counted(address))
-    if not is_admin(shop, bearer(connection)):
+async def _machine(shop: Shop, token: str) -> Caller:
+    digest = digest_of(token)
+    state = None if digest is None else await shop.standing.key(digest)
+    at = shop.clock()
+    if digest is None or state is None or not (opened := state.permissions(at)):
         raise ProblemError("unauthenticated")
+    last = state.last_used_at
+    if last is None or at - last >= shop.limits.api_key_use_noted:
+        await shop.api_keys.note_use(state.key_id)
+        shop.standing.forget_key(digest)
+    return Caller(name=f"key/{state.key_id}", permissions=opened)
+
+
+def remember(connection: Connection, caller: Caller) -> None:
+    """Who was let in, for the handler."""
+    connection.scope["state"][_CALLER] = caller
+
+
+def known_caller(connection: Connection | EdgeRequest) -> Caller | None:
+    """Who was let in by name; None where nobody had to show who they are."""
+    found = connection.scope["state"].get(_CALLER)
+    return found if isinstance(found, Caller) else None
+
+
+def caller_of(request: EdgeRequest) -> Caller:
+    """Who was let in. Raises ProblemError `unauthenticated` where nobody had to show it."""
+    found = known_caller(request)
+    if found is None:
+        raise ProblemError("unauthenticated")
+    return found

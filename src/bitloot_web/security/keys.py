@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 ORDER_SESSION: Final = "order-session-jwt"
+ACCESS: Final = "access-jwt"
+REFRESH: Final = "refresh-jwt"
+CSRF: Final = "csrf-token"
 DOWNLOAD_LINK: Final = "download-link"
 ONE_TIME_CODE: Final = "one-time-code"
 RECEIPT: Final = "receipt"

@@ -36,6 +36,9 @@ RateName: TypeAlias = Literal[
     "codes-by-ip",
     "code-tries-by-ip",
     "code-tries-by-order",
+    "sign-ins-by-ip",
+    "sign-ins-by-address",
+    "refreshes",
     "admin",
 ]
 Connection: TypeAlias = ASGIConnection[BaseRouteHandler, None, None, State]
@@ -63,6 +66,10 @@ RATE_LIMITS: Final[Mapping[RateName, Row]] = {
         "otp_verifications_per_ip_per_15_minutes", 15 * _MINUTE, fails_closed=True
     ),
     "code-tries-by-order": Row("session_tries_per_15_minutes", 15 * _MINUTE, fails_closed=True),
+    "sign-ins-by-ip": Row("sign_ins_per_15_minutes", 15 * _MINUTE, fails_closed=True),
+    # By e-mail address: a code by mail lets in who was locked out.
+    "sign-ins-by-address": Row("sign_ins_per_15_minutes", 15 * _MINUTE, fails_closed=True),
+    "refreshes": Row("refreshes_per_minute", _MINUTE),
     "admin": Row("admin_per_minute", _MINUTE),
 }
 _VERDICT: Final = "rate_limit"

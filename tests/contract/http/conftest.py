@@ -418,6 +418,8 @@ class Sweep:
         own = {"authorization": f"Bearer {token}", **stage.once()}
         if path.startswith("/v1/admin"):
             own |= stage.admin
+        if path == "/v1/orders":
+            del own["authorization"]
         given = request.get("headers", {})
         return await stage.client.request(
             method,

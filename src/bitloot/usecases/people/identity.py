@@ -4,10 +4,11 @@ What is given back are stored facts; the edge makes tokens of them, the same one
 """
 
 from dataclasses import dataclass
+from hmac import compare_digest
 
 import msgspec
 
-from bitloot.domain.account import User, actor_name, new_user
+from bitloot.domain.account import User, actor_name, check_standing, new_user
 from bitloot.domain.account_change import signed_in
 from bitloot.domain.address import parse_address
 from bitloot.domain.decision import AuditEntry, Decision
@@ -72,16 +73,25 @@ class Identity:
 
         return await decide(self.uow, attempt)
 
-    async def sign_in(self, user_id: str, client: Client) -> SignedIn:
-        """Who showed in another way who they are, such as by a password, gets a session.
+    async def sign_in(
+        self, user_id: str, client: Client, *, password_hash: str | None = None
+    ) -> SignedIn:
+        """Who showed in another way who they are gets a session: `password_hash` is that of the
+        password that they knew.
 
-        Raises Refused `account-suspended` or `account-deleted`; StoreUnavailable.
+        Raises Refused `credentials-wrong` where it was changed meanwhile, `account-suspended` or
+        `account-deleted`; StoreUnavailable.
         """
 
         async def attempt(tx: Transaction) -> SignedIn:
             user = await tx.people.user(user_id)
             if user is None:
                 raise Refused("account-deleted")
+            check_standing(user)
+            if password_hash is not None and not compare_digest(
+                user.password_hash or "", password_hash
+            ):
+                raise Refused("credentials-wrong")
             return await self._open(tx, user, client, is_new=False)
 
         return await decide(self.uow, attempt)

@@ -34,6 +34,10 @@ class Standing:
         """Ask anew next time: the session was ended by this process."""
         self._sessions.forget(session_id)
 
+    def forget_key(self, digest: str) -> None:
+        """Ask anew next time: the key's use was noted by this process."""
+        self._keys.forget(digest)
+
 
 class _Remembered(Generic[T]):
     def __init__(

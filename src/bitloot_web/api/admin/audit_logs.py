@@ -10,6 +10,7 @@ from bitloot_web.api.admin.orders import AuditLine, audit_line
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.routes import get
+from bitloot_web.security.access import Staff
 
 
 class CheckedAudit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -24,7 +25,7 @@ class CheckedAudit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     next: int | None
 
 
-@get("/audit-logs", operation_id="adminListAudit")
+@get("/audit-logs", access=Staff("audit.read"), operation_id="adminListAudit")
 async def audit_logs(
     shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[AuditLine]:
@@ -36,7 +37,7 @@ async def audit_logs(
     return cursors.page(page, audit_line)
 
 
-@get("/audit-logs/verify", operation_id="adminVerifyAudit")
+@get("/audit-logs/verify", access=Staff("audit.read"), operation_id="adminVerifyAudit")
 async def verify(
     shop: TheShop, after: Annotated[int, QueryParameter(ge=0, le=2**53)] = 0
 ) -> CheckedAudit:

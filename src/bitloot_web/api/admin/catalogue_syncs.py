@@ -13,12 +13,12 @@ from bitloot.domain.money import eur_text
 from bitloot.ports.supplier_catalogue import SupplierProduct
 from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.fields import PRINTABLE, ShortText
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 
 SupplierName: TypeAlias = Annotated[
     str | None,
@@ -99,29 +99,30 @@ class Found(msgspec.Struct, frozen=True):
     products: tuple[FoundShown, ...]
 
 
-@post("/catalog/sync", status_code=202, operation_id="adminStartSync")
+@post("/catalog/sync", access=Staff("syncs.run"), status_code=202, operation_id="adminStartSync")
 async def start(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     data: JSONBody[SyncWanted],
     idempotency_key: IdempotencyKey = None,
 ) -> RunShown:
     """Begin a run, or be told of the one that is under way."""
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
     shop.supplier_desk.supplier(data.supplier)
     kind: SyncKind = data.kind
 
     async def act() -> RunShown:
         row = await shop.catalogue_syncs.start(
-            data.supplier, kind, confirmed_by=ADMIN if data.confirm_vanished else None
+            data.supplier, kind, confirmed_by=actor.name if data.confirm_vanished else None
         )
         return _run_shown(row)
 
     return await act_once(shop, once, RunShown, act)
 
 
-@get("/catalog/sync/status", operation_id="adminGetSyncStatus")
+@get("/catalog/sync/status", access=Staff("syncs.read"), operation_id="adminGetSyncStatus")
 async def status(shop: TheShop) -> RunsNow:
     """What is read at the moment."""
     page = await shop.views.assortment.syncs(
@@ -130,7 +131,7 @@ async def status(shop: TheShop) -> RunsNow:
     return RunsNow(tuple(_run_shown(row) for row in page.items))
 
 
-@get("/catalog/sync/history", operation_id="adminListSyncs")
+@get("/catalog/sync/history", access=Staff("syncs.read"), operation_id="adminListSyncs")
 async def history(
     *,
     shop: TheShop,
@@ -150,7 +151,11 @@ async def history(
     return cursors.page(page, _run_shown)
 
 
-@get("/catalog/sync/history/{sync_id:uuid}/refusals", operation_id="adminListSyncRefusals")
+@get(
+    "/catalog/sync/history/{sync_id:uuid}/refusals",
+    access=Staff("syncs.read"),
+    operation_id="adminListSyncRefusals",
+)
 async def refusals(
     *,
     shop: TheShop,
@@ -166,7 +171,7 @@ async def refusals(
     return cursors.page(page, _refusal_shown)
 
 
-@get("/catalog/supplier/search", operation_id="adminSearchSupplier")
+@get("/catalog/supplier/search", access=Staff("syncs.read"), operation_id="adminSearchSupplier")
 async def search(
     *,
     shop: TheShop,
@@ -180,12 +185,16 @@ async def search(
     return Found(tuple(_found_shown(row) for row in found[:size]))
 
 
-@post("/catalog/supplier/import/{external_id:str}", operation_id="adminImportProduct")
+@post(
+    "/catalog/supplier/import/{external_id:str}",
+    access=Staff("syncs.run"),
+    operation_id="adminImportProduct",
+)
 async def import_product(
-    shop: TheShop, external_id: FromPath[str], supplier: SupplierName = None
+    shop: TheShop, actor: TheActor, external_id: FromPath[str], supplier: SupplierName = None
 ) -> Response[ProductDetail]:
     """Take over one product of a supplier, or bring it up to date."""
-    product_id = await shop.supplier_desk.take_over(supplier, external_id, actor=ADMIN)
+    product_id = await shop.supplier_desk.take_over(supplier, external_id, actor=actor.name)
     return await product_answer(shop, product_id)
 
 

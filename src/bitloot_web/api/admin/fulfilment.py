@@ -13,11 +13,11 @@ from bitloot.domain.reveal import Grant
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.usecases.aftercare import Aftercare
 from bitloot_web.api.fields import Reason
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, decide_once, once_of
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
 
 # The order may still turn out to be paid: its gateway is asked before the refusal stands.
@@ -52,6 +52,7 @@ class Revoked(msgspec.Struct, frozen=True, kw_only=True):
 
 @post(
     "/orders/{order_id:uuid}/retry-fulfillment",
+    access=Staff("orders.write"),
     status_code=202,
     operation_id="adminRetryFulfillment",
 )
@@ -59,15 +60,18 @@ async def retry(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     order_id: FromPath[UUID],
     data: JSONBody[Because],
     idempotency_key: IdempotencyKey = None,
 ) -> Accepted:
     """Take up every open fulfilment again; an order is never fulfilled unpaid."""
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act(uow: UnitOfWork) -> Decision:
-        return await _retry(shop, replace(shop.aftercare, uow=uow), str(order_id), data.reason)
+        return await _retry(
+            shop, replace(shop.aftercare, uow=uow), str(order_id), actor.name, data.reason
+        )
 
     def answer_of(decision: Decision) -> Accepted:
         return accepted(str(order_id), decision)
@@ -75,18 +79,21 @@ async def retry(
     return await decide_once(shop, once, Accepted, answer_of, act)
 
 
-async def _retry(shop: Shop, aftercare: Aftercare, order_id: str, reason: str) -> Decision:
+async def _retry(
+    shop: Shop, aftercare: Aftercare, order_id: str, actor: str, reason: str
+) -> Decision:
     try:
-        return await aftercare.retry(order_id, actor=ADMIN, reason=reason)
+        return await aftercare.retry(order_id, actor=actor, reason=reason)
     except Refused as no:
         if no.code not in _ASK_GATEWAY:
             raise
-    just_paid = await shop.applying.settle_order(order_id, actor=ADMIN, reason=reason)
-    return await aftercare.retry(order_id, actor=ADMIN, reason=reason, just_paid=just_paid)
+    just_paid = await shop.applying.settle_order(order_id, actor=actor, reason=reason)
+    return await aftercare.retry(order_id, actor=actor, reason=reason, just_paid=just_paid)
 
 
 @post(
     "/orders/{order_id:uuid}/resend-keys",
+    access=Staff("keys.resend"),
     status_code=202,
     operation_id="adminResendKeys",
 )
@@ -94,16 +101,17 @@ async def resend_keys(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     order_id: FromPath[UUID],
     data: JSONBody[Because],
     idempotency_key: IdempotencyKey = None,
 ) -> Accepted:
     """Mail the buyer of a fulfilled order once more how to come to the keys; never a key."""
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await replace(shop.aftercare, uow=uow).resend_keys(
-            str(order_id), actor=ADMIN, reason=data.reason
+            str(order_id), actor=actor.name, reason=data.reason
         )
 
     def answer_of(decision: Decision) -> Accepted:
@@ -114,6 +122,7 @@ async def resend_keys(
 
 @post(
     "/orders/{order_id:uuid}/items/{item_id:uuid}/replace-key",
+    access=Staff("keys.replace"),
     status_code=202,
     operation_id="adminReplaceKey",
 )
@@ -121,17 +130,18 @@ async def replace_key(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     order_id: FromPath[UUID],
     item_id: FromPath[UUID],
     data: JSONBody[Replacement],
     idempotency_key: IdempotencyKey = None,
 ) -> Accepted:
     """Get another key for a unit."""
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await replace(shop.aftercare, uow=uow).replace_key(
-            str(order_id), str(item_id), data.slot, actor=ADMIN, reason=data.reason
+            str(order_id), str(item_id), data.slot, actor=actor.name, reason=data.reason
         )
 
     def answer_of(decision: Decision) -> Accepted:
@@ -142,6 +152,7 @@ async def replace_key(
 
 @post(
     "/orders/{order_id:uuid}/items/{item_id:uuid}/revoke",
+    access=Staff("keys.replace"),
     status_code=200,
     operation_id="adminRevokeLinks",
 )
@@ -149,17 +160,18 @@ async def revoke(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     order_id: FromPath[UUID],
     item_id: FromPath[UUID],
     data: JSONBody[Because],
     idempotency_key: IdempotencyKey = None,
 ) -> Revoked:
     """End every download link of an item now."""
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act(uow: UnitOfWork) -> int:
         return await replace(shop.reveal, uow=uow).revoke(
-            str(order_id), str(item_id), actor=ADMIN, reason=data.reason
+            str(order_id), str(item_id), actor=actor.name, reason=data.reason
         )
 
     return await decide_once(shop, once, Revoked, _revoked, act)

@@ -10,12 +10,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from bitloot.domain.hold import Hold
 from bitloot.usecases.payments.desk import RuledOrder, Ruling
 from bitloot_web.api.fields import OrderStatusText, Reason
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 
 
 class HoldShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -77,7 +77,7 @@ def ruled_shown(ruled: RuledOrder) -> RuledOrderShown:
     )
 
 
-@get("/holds", operation_id="adminListHolds")
+@get("/holds", access=Staff("holds.read"), operation_id="adminListHolds")
 async def holds(
     *,
     shop: TheShop,
@@ -95,18 +95,24 @@ async def holds(
     return cursors.page(page, hold_shown)
 
 
-@post("/holds/{hold_id:uuid}/decision", status_code=200, operation_id="adminDecideHold")
+@post(
+    "/holds/{hold_id:uuid}/decision",
+    access=Staff("holds.decide"),
+    status_code=200,
+    operation_id="adminDecideHold",
+)
 async def decide(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     hold_id: FromPath[UUID],
     data: JSONBody[HoldDecision],
     idempotency_key: IdempotencyKey = None,
 ) -> RuledOrderShown:
     """Accept or reject what a hold keeps waiting."""
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
-    ruling = Ruling(by=ADMIN, reason=data.reason, expected_version=data.order_version)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    ruling = Ruling(by=actor.name, reason=data.reason, expected_version=data.order_version)
     ruled = await shop.money_desk.decide_hold(
         str(hold_id), ruling, accept=data.accept, signed_loss=data.signed_loss, once=once
     )

@@ -14,13 +14,13 @@ from bitloot.domain.money import eur_text
 from bitloot.domain.own_stock import Batch
 from bitloot.usecases.inventory import ImportReport
 from bitloot_web.api.fields import PRINTABLE, eur, eur_or_none
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import refused
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 
 TEXT: Final = "text/plain"
 CSV: Final = "text/csv"
@@ -59,6 +59,7 @@ class Stock(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @post(
     "/inventory/{product_id:uuid}/keys/import",
+    access=Staff("inventory.write"),
     request_max_body_size=None,  # its own limit is kept below
     operation_id="adminImportKeys",
 )
@@ -66,6 +67,7 @@ async def import_keys(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     product_id: FromPath[UUID],
     batch: Annotated[str, QueryParameter(min_length=1, max_length=64, pattern=PRINTABLE)],
     cost: Annotated[str, QueryParameter(max_length=64, description="EUR a key.")],
@@ -79,15 +81,21 @@ async def import_keys(
         product_id=str(product_id), name=batch, cost=eur(cost, "cost"), expires_at=expires_at
     )
     lines = await file_of(request, shop.limits)
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits, body=lines)
+    once = await once_of(
+        request, idempotency_key, caller=actor.name, limits=shop.limits, body=lines
+    )
 
     async def act() -> Imported:
-        return imported_shown(await shop.inventory.import_keys(lines, terms, actor=ADMIN))
+        return imported_shown(await shop.inventory.import_keys(lines, terms, actor=actor.name))
 
     return await act_once(shop, once, Imported, act)
 
 
-@get("/inventory/{product_id:uuid}/keys/stats", operation_id="adminGetStock")
+@get(
+    "/inventory/{product_id:uuid}/keys/stats",
+    access=Staff("inventory.read"),
+    operation_id="adminGetStock",
+)
 async def stock(shop: TheShop, product_id: FromPath[UUID]) -> Stock:
     """How many keys of a product can still be sold, and how many are in which other state."""
     counts = await shop.views.assortment.stock(str(product_id))

@@ -11,10 +11,10 @@ from bitloot.domain.order import FailureReason, OrderStatus
 from bitloot.usecases.payments.desk import Ruling
 from bitloot_web.api.admin.holds import RuledOrderShown, ruled_shown
 from bitloot_web.api.fields import Reason
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.routes import patch
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 
 # An entity tag (RFC 9110, 8.8.3) that is a version.
 _VERSION: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
@@ -29,16 +29,21 @@ class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     failure_reason: FailureReason | None = None
 
 
-@patch("/orders/{order_id:uuid}/status", operation_id="adminSetOrderStatus")
+@patch(
+    "/orders/{order_id:uuid}/status",
+    access=Staff("orders.write"),
+    operation_id="adminSetOrderStatus",
+)
 async def set_status(
     *,
     shop: TheShop,
+    actor: TheActor,
     order_id: FromPath[UUID],
     data: JSONBody[NewStatus],
     if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,
 ) -> RuledOrderShown:
     """Set an order's status by hand, within the table of its life and with evidence."""
-    ruling = Ruling(by=ADMIN, reason=data.reason, expected_version=expected_version(if_match))
+    ruling = Ruling(by=actor.name, reason=data.reason, expected_version=expected_version(if_match))
     ruled = await shop.money_desk.override(
         str(order_id),
         data.to,

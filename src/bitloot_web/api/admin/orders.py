@@ -28,6 +28,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import get
+from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
 
 
@@ -122,7 +123,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-@get("/orders", operation_id="adminListOrders")
+@get("/orders", access=Staff("orders.read"), operation_id="adminListOrders")
 async def orders(
     *,
     shop: TheShop,
@@ -143,14 +144,16 @@ async def orders(
     return cursors.page(page, _row)
 
 
-@get("/orders/{order_id:uuid}", operation_id="adminGetOrder")
+@get("/orders/{order_id:uuid}", access=Staff("orders.read"), operation_id="adminGetOrder")
 async def order(shop: TheShop, order_id: FromPath[UUID]) -> Response[OrderDetail]:
     """Everything about one order."""
     file = await _file(shop, order_id)
     return Response(_detail(file), headers={"etag": f'"{file.order.version}"'})
 
 
-@get("/orders/{order_id:uuid}/timeline", operation_id="adminGetTimeline")
+@get(
+    "/orders/{order_id:uuid}/timeline", access=Staff("orders.read"), operation_id="adminGetTimeline"
+)
 async def timeline(
     *,
     shop: TheShop,
@@ -165,7 +168,7 @@ async def timeline(
     return Timeline(items=items, next=items[-1].id if len(items) == size else None)
 
 
-@get("/orders/{order_id:uuid}/ledger", operation_id="adminGetLedger")
+@get("/orders/{order_id:uuid}/ledger", access=Staff("payments.read"), operation_id="adminGetLedger")
 async def ledger(
     *,
     shop: TheShop,
@@ -183,7 +186,7 @@ def _ledger_row(line: LedgerLine) -> LedgerRow:
     return LedgerRow(entry=line.entry, account=line.account, amount=f"{line.amount:f}", at=line.at)
 
 
-@get("/orders/{order_id:uuid}/audit", operation_id="adminGetOrderAudit")
+@get("/orders/{order_id:uuid}/audit", access=Staff("audit.read"), operation_id="adminGetOrderAudit")
 async def audit(
     *,
     shop: TheShop,
@@ -201,7 +204,11 @@ async def audit(
     return cursors.page(page, audit_line)
 
 
-@get("/orders/{order_id:uuid}/webhooks", operation_id="adminGetOrderWebhooks")
+@get(
+    "/orders/{order_id:uuid}/webhooks",
+    access=Staff("webhooks.read"),
+    operation_id="adminGetOrderWebhooks",
+)
 async def order_webhooks(
     *,
     shop: TheShop,

@@ -19,13 +19,13 @@ from bitloot.ports.views.assortment import KeyLine, LowStock
 from bitloot.usecases.assortment.stock import ExportedKey
 from bitloot_web.api.admin.inventory import CSV, Imported, file_of, imported_shown
 from bitloot_web.api.fields import PRINTABLE, Money, Reason, ShortText, eur, given
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import delete, get, patch, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 
 Serial: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\r\n]*$")]
 Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
@@ -108,7 +108,11 @@ class LowStockShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     low_stock_at: int
 
 
-@get("/inventory/{product_id:uuid}/keys", operation_id="adminListKeys")
+@get(
+    "/inventory/{product_id:uuid}/keys",
+    access=Staff("inventory.read"),
+    operation_id="adminListKeys",
+)
 async def keys(
     *,
     shop: TheShop,
@@ -128,8 +132,14 @@ async def keys(
     return cursors.page(page, _key_shown)
 
 
-@post("/inventory/{product_id:uuid}/keys", operation_id="adminAddKeys")
-async def add_keys(shop: TheShop, product_id: FromPath[UUID], data: JSONBody[NewKeys]) -> Imported:
+@post(
+    "/inventory/{product_id:uuid}/keys",
+    access=Staff("inventory.write"),
+    operation_id="adminAddKeys",
+)
+async def add_keys(
+    shop: TheShop, actor: TheActor, product_id: FromPath[UUID], data: JSONBody[NewKeys]
+) -> Imported:
     """Take in a few keys. One that is known already is left out, and told."""
     terms = Batch(
         product_id=str(product_id),
@@ -138,12 +148,17 @@ async def add_keys(shop: TheShop, product_id: FromPath[UUID], data: JSONBody[New
         expires_at=data.expires_at,
     )
     raw = "\n".join(data.keys).encode()
-    return imported_shown(await shop.inventory.import_keys(raw, terms, actor=ADMIN))
+    return imported_shown(await shop.inventory.import_keys(raw, terms, actor=actor.name))
 
 
-@patch("/inventory/{product_id:uuid}/keys/{key_id:uuid}", operation_id="adminChangeKey")
+@patch(
+    "/inventory/{product_id:uuid}/keys/{key_id:uuid}",
+    access=Staff("inventory.write"),
+    operation_id="adminChangeKey",
+)
 async def change_key(
     shop: TheShop,
+    actor: TheActor,
     product_id: FromPath[UUID],
     key_id: FromPath[UUID],
     data: JSONBody[KeyChange],
@@ -157,38 +172,45 @@ async def change_key(
         fault = FieldError("state", "Change the cost and the end of a key, or burn it.")
         raise ProblemError("invalid-input", errors=(fault,))
     if fields:
-        await shop.stock_desk.edit(*ids, fields, actor=ADMIN, reason=data.reason)
+        await shop.stock_desk.edit(*ids, fields, actor=actor.name, reason=data.reason)
     else:
-        await shop.stock_desk.burn(*ids, actor=ADMIN, reason=data.reason)
+        await shop.stock_desk.burn(*ids, actor=actor.name, reason=data.reason)
     return await _key(shop, str(key_id))
 
 
-@delete("/inventory/{product_id:uuid}/keys/{key_id:uuid}", operation_id="adminDeleteKey")
+@delete(
+    "/inventory/{product_id:uuid}/keys/{key_id:uuid}",
+    access=Staff("inventory.write"),
+    operation_id="adminDeleteKey",
+)
 async def delete_key(
     shop: TheShop,
+    actor: TheActor,
     product_id: FromPath[UUID],
     key_id: FromPath[UUID],
     reason: Annotated[str, QueryParameter(min_length=1, max_length=1000, pattern=PRINTABLE)],
 ) -> None:
     """Take a key out that was never sold, as if it had never come in."""
-    await shop.stock_desk.remove(str(product_id), str(key_id), actor=ADMIN, reason=reason)
+    await shop.stock_desk.remove(str(product_id), str(key_id), actor=actor.name, reason=reason)
 
 
 @post(
     "/inventory/{product_id:uuid}/keys/{key_id:uuid}/replace",
+    access=Staff("inventory.write"),
     operation_id="adminReplaceStockKey",
 )
 async def replace_key(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     product_id: FromPath[UUID],
     key_id: FromPath[UUID],
     data: JSONBody[KeyInstead],
     idempotency_key: IdempotencyKey = None,
 ) -> Imported:
     """Put another key in the place of one on the shelf, in its batch, at its cost."""
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act() -> Imported:
         line = await shop.views.assortment.key(str(key_id))
@@ -202,8 +224,8 @@ async def replace_key(
             cost=line.cost,
             expires_at=line.expires_at,
         )
-        report = await shop.inventory.import_keys(data.key.encode(), terms, actor=ADMIN)
-        await shop.stock_desk.burn(line.product_id, line.id, actor=ADMIN, reason=data.reason)
+        report = await shop.inventory.import_keys(data.key.encode(), terms, actor=actor.name)
+        await shop.stock_desk.burn(line.product_id, line.id, actor=actor.name, reason=data.reason)
         return imported_shown(report)
 
     return await act_once(shop, once, Imported, act)
@@ -211,14 +233,17 @@ async def replace_key(
 
 @post(
     "/inventory/{product_id:uuid}/keys/recount",
+    access=Staff("inventory.write"),
     request_max_body_size=None,  # its own limit is kept when it is read
     status_code=200,
     operation_id="adminRecountKeys",
 )
-async def recount(request: EdgeRequest, shop: TheShop, product_id: FromPath[UUID]) -> Counted:
+async def recount(
+    request: EdgeRequest, shop: TheShop, actor: TheActor, product_id: FromPath[UUID]
+) -> Counted:
     """Compare keys, as they are imported, with what is on the shelf or kept. Changes nothing."""
     raw = await file_of(request, shop.limits)
-    count = await shop.stock_desk.recount(str(product_id), raw, actor=ADMIN)
+    count = await shop.stock_desk.recount(str(product_id), raw, actor=actor.name)
     return Counted(
         expected=count.expected,
         found=count.found,
@@ -227,16 +252,21 @@ async def recount(request: EdgeRequest, shop: TheShop, product_id: FromPath[UUID
     )
 
 
-@post("/inventory/{product_id:uuid}/keys/export", status_code=200, operation_id="adminExportKeys")
+@post(
+    "/inventory/{product_id:uuid}/keys/export",
+    access=Staff("inventory.export"),
+    status_code=200,
+    operation_id="adminExportKeys",
+)
 async def export_keys(
-    shop: TheShop, product_id: FromPath[UUID], data: JSONBody[WhyExport]
+    shop: TheShop, actor: TheActor, product_id: FromPath[UUID], data: JSONBody[WhyExport]
 ) -> Stream:
     """The keys on the shelf as CSV (`key`, `batch`, `cost`, `expiresAt`, `id`). On record.
 
     This is the one way by which serials of stock leave the shop. A key that does not open has an
     empty `key`.
     """
-    found = await shop.stock_desk.export(str(product_id), actor=ADMIN, reason=data.reason)
+    found = await shop.stock_desk.export(str(product_id), actor=actor.name, reason=data.reason)
     return Stream(
         _csv_lines(found),
         media_type=CSV,
@@ -248,7 +278,7 @@ async def export_keys(
     )
 
 
-@get("/inventory/low-stock", operation_id="adminListLowStock")
+@get("/inventory/low-stock", access=Staff("inventory.read"), operation_id="adminListLowStock")
 async def low_stock(
     *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[LowStockShown]:

@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from bitloot_web.api.fields import PaymentStatusText, crypto_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.routes import post
+from bitloot_web.security.access import Staff
 
 
 class RefreshedPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -23,7 +24,12 @@ class RefreshedPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     updated_at: datetime
 
 
-@post("/payments/{payment_id:uuid}/refresh", status_code=200, operation_id="adminRefreshPayment")
+@post(
+    "/payments/{payment_id:uuid}/refresh",
+    access=Staff("payments.write"),
+    status_code=200,
+    operation_id="adminRefreshPayment",
+)
 async def refresh(shop: TheShop, payment_id: FromPath[UUID]) -> RefreshedPayment:
     """Ask the gateway, and apply what it says as if it had called back."""
     payment = await shop.applying.refresh(str(payment_id))

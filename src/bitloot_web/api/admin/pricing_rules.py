@@ -25,11 +25,11 @@ from bitloot.domain.pricing_rules import (
 from bitloot.usecases.assortment.rules import Effect
 from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.fields import Money, Name, eur, eur_or_none, given
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
 
 NDJSON: Final = "application/x-ndjson"
@@ -135,7 +135,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     changes: int
 
 
-@get("/catalog/rules", operation_id="adminListRules")
+@get("/catalog/rules", access=Staff("prices.read"), operation_id="adminListRules")
 async def rules(
     *,
     shop: TheShop,
@@ -155,22 +155,27 @@ async def rules(
     return cursors.page(page, rule_shown)
 
 
-@post("/catalog/rules", operation_id="adminCreateRule")
-async def create_rule(shop: TheShop, data: JSONBody[NewRule]) -> Response[RuleShown]:
+@post("/catalog/rules", access=Staff("prices.write"), operation_id="adminCreateRule")
+async def create_rule(
+    shop: TheShop, actor: TheActor, data: JSONBody[NewRule]
+) -> Response[RuleShown]:
     """Write a rule; the prices that it touches are made anew."""
-    return await _answer(shop, await shop.rules.add(_terms(data), actor=ADMIN))
+    return await _answer(shop, await shop.rules.add(_terms(data, actor.name), actor=actor.name))
 
 
-@get("/catalog/rules/{rule_id:uuid}", operation_id="adminGetRule")
+@get("/catalog/rules/{rule_id:uuid}", access=Staff("prices.read"), operation_id="adminGetRule")
 async def rule(shop: TheShop, rule_id: FromPath[UUID]) -> Response[RuleShown]:
     """One rule."""
     return await _answer(shop, str(rule_id))
 
 
-@patch("/catalog/rules/{rule_id:uuid}", operation_id="adminChangeRule")
+@patch(
+    "/catalog/rules/{rule_id:uuid}", access=Staff("prices.write"), operation_id="adminChangeRule"
+)
 async def change_rule(
     *,
     shop: TheShop,
+    actor: TheActor,
     rule_id: FromPath[UUID],
     data: JSONBody[RuleChange],
     if_match: IfMatch = None,
@@ -181,24 +186,35 @@ async def change_rule(
         if isinstance(text := fields.get(name), str):
             fields[name] = eur(text, name)
     if data.loss_signed is not UNSET:
-        fields["loss_signed_by"] = ADMIN if data.loss_signed else None
+        fields["loss_signed_by"] = actor.name if data.loss_signed else None
     await shop.rules.change(
-        str(rule_id), fields, expected_version=expected_version(if_match), actor=ADMIN
+        str(rule_id), fields, expected_version=expected_version(if_match), actor=actor.name
     )
     return await _answer(shop, str(rule_id))
 
 
-@delete("/catalog/rules/{rule_id:uuid}", operation_id="adminDeleteRule")
-async def delete_rule(shop: TheShop, rule_id: FromPath[UUID], if_match: IfMatch = None) -> None:
+@delete(
+    "/catalog/rules/{rule_id:uuid}", access=Staff("prices.write"), operation_id="adminDeleteRule"
+)
+async def delete_rule(
+    shop: TheShop, actor: TheActor, rule_id: FromPath[UUID], if_match: IfMatch = None
+) -> None:
     """Take a rule away; prices keep what they were made from."""
-    await shop.rules.remove(str(rule_id), expected_version=expected_version(if_match), actor=ADMIN)
+    await shop.rules.remove(
+        str(rule_id), expected_version=expected_version(if_match), actor=actor.name
+    )
 
 
-@post("/catalog/rules/simulate", status_code=200, operation_id="adminSimulateRule")
-async def simulate(shop: TheShop, data: JSONBody[DraftRule]) -> Stream:
+@post(
+    "/catalog/rules/simulate",
+    access=Staff("prices.read"),
+    status_code=200,
+    operation_id="adminSimulateRule",
+)
+async def simulate(shop: TheShop, actor: TheActor, data: JSONBody[DraftRule]) -> Stream:
     """What a draft would do to each product it speaks of, a line of JSON each. Writes nothing."""
     replaces = None if data.replaces is None else str(data.replaces)
-    effects = shop.rules.simulate(_terms(data.rule), replaces=replaces)
+    effects = shop.rules.simulate(_terms(data.rule, actor.name), replaces=replaces)
     # What is wrong with the draft is said before the first line.
     first = await anext(effects, None)
     lines = _lines(effects, first, only_changes=data.only_changes)
@@ -228,7 +244,7 @@ async def _all(
             yield effect
 
 
-def _terms(data: NewRule) -> RuleTerms:
+def _terms(data: NewRule, actor: str) -> RuleTerms:
     return RuleTerms(
         scope=data.scope,
         subject=data.subject,
@@ -238,7 +254,7 @@ def _terms(data: NewRule) -> RuleTerms:
         rounding=data.rounding,
         priority=data.priority,
         is_enabled=data.is_enabled,
-        loss_signed_by=ADMIN if data.loss_signed else None,
+        loss_signed_by=actor if data.loss_signed else None,
     )
 
 

@@ -13,11 +13,11 @@ from bitloot.domain.product_media import MediaKind, ProductMedia
 from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, given
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post, put
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
 
 
@@ -65,7 +65,11 @@ class MediaList(msgspec.Struct, frozen=True):
     media: tuple[MediaShown, ...]
 
 
-@get("/catalog/products/{product_id:uuid}/media", operation_id="adminListMedia")
+@get(
+    "/catalog/products/{product_id:uuid}/media",
+    access=Staff("catalog.read"),
+    operation_id="adminListMedia",
+)
 async def media(
     *,
     shop: TheShop,
@@ -80,20 +84,29 @@ async def media(
     return cursors.page(part_of(rows, limit, after, shop.limits), _shown)
 
 
-@post("/catalog/products/{product_id:uuid}/media", operation_id="adminAddMedia")
+@post(
+    "/catalog/products/{product_id:uuid}/media",
+    access=Staff("catalog.write"),
+    operation_id="adminAddMedia",
+)
 async def add_media(
-    shop: TheShop, product_id: FromPath[UUID], data: JSONBody[MediaNew]
+    shop: TheShop, actor: TheActor, product_id: FromPath[UUID], data: JSONBody[MediaNew]
 ) -> Response[MediaShown]:
     """Add a picture or a film."""
     wanted = NewMedia(kind=data.kind, url=data.url, thumbnail_url=data.thumbnail_url, alt=data.alt)
-    media_id = await shop.products.add_media(str(product_id), wanted, actor=ADMIN)
+    media_id = await shop.products.add_media(str(product_id), wanted, actor=actor.name)
     return await _answer(shop, str(product_id), media_id)
 
 
-@patch("/catalog/products/{product_id:uuid}/media/{media_id:uuid}", operation_id="adminChangeMedia")
+@patch(
+    "/catalog/products/{product_id:uuid}/media/{media_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminChangeMedia",
+)
 async def change_media(
     *,
     shop: TheShop,
+    actor: TheActor,
     product_id: FromPath[UUID],
     media_id: FromPath[UUID],
     data: JSONBody[MediaChange],
@@ -105,31 +118,42 @@ async def change_media(
         str(media_id),
         given(data),
         expected_version=expected_version(if_match),
-        actor=ADMIN,
+        actor=actor.name,
     )
     return await _answer(shop, str(product_id), str(media_id))
 
 
 @delete(
-    "/catalog/products/{product_id:uuid}/media/{media_id:uuid}", operation_id="adminDeleteMedia"
+    "/catalog/products/{product_id:uuid}/media/{media_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminDeleteMedia",
 )
 async def delete_media(
     *,
     shop: TheShop,
+    actor: TheActor,
     product_id: FromPath[UUID],
     media_id: FromPath[UUID],
     if_match: IfMatch = None,
 ) -> None:
     """Take a picture or a film away."""
     await shop.products.remove_media(
-        str(product_id), str(media_id), expected_version=expected_version(if_match), actor=ADMIN
+        str(product_id),
+        str(media_id),
+        expected_version=expected_version(if_match),
+        actor=actor.name,
     )
 
 
-@put("/catalog/products/{product_id:uuid}/media/order", operation_id="adminOrderMedia")
+@put(
+    "/catalog/products/{product_id:uuid}/media/order",
+    access=Staff("catalog.write"),
+    operation_id="adminOrderMedia",
+)
 async def order_media(
     *,
     shop: TheShop,
+    actor: TheActor,
     product_id: FromPath[UUID],
     data: JSONBody[MediaOrder],
     if_match: IfMatch = None,
@@ -137,7 +161,7 @@ async def order_media(
     """Show the media in this order. The version is that of the product, which has another then."""
     ids = [str(each) for each in data.ids]
     await shop.products.order_media(
-        str(product_id), ids, expected_version=expected_version(if_match), actor=ADMIN
+        str(product_id), ids, expected_version=expected_version(if_match), actor=actor.name
     )
     return MediaList(tuple(_shown(row) for row in await _media(shop, str(product_id))))
 

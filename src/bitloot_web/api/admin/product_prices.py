@@ -14,11 +14,11 @@ from bitloot.domain.product import Offer
 from bitloot_web.api.admin.pricing_rules import AppliedShown, applied_shown
 from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.fields import eur_or_none
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, post, put
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 
 
 class OfferShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -90,7 +90,11 @@ class RepriceShown(msgspec.Struct, frozen=True, kw_only=True):
     oldest: datetime | None
 
 
-@get("/catalog/products/{product_id:uuid}/offers", operation_id="adminListOffers")
+@get(
+    "/catalog/products/{product_id:uuid}/offers",
+    access=Staff("prices.read"),
+    operation_id="adminListOffers",
+)
 async def offers(
     *,
     shop: TheShop,
@@ -109,31 +113,45 @@ async def offers(
 
 @put(
     "/catalog/products/{product_id:uuid}/offers/{supplier:str}/{external_id:str}",
+    access=Staff("catalog.write"),
     operation_id="adminJoinOffer",
 )
 async def join_offer(
-    shop: TheShop, product_id: FromPath[UUID], supplier: FromPath[str], external_id: FromPath[str]
+    shop: TheShop,
+    actor: TheActor,
+    product_id: FromPath[UUID],
+    supplier: FromPath[str],
+    external_id: FromPath[str],
 ) -> Response[ProductDetail]:
     """Have the product sold from a further supplier too, under the id that it has there.
 
     The supplier is asked for it now. What its catalogue made of it by itself is hidden.
     """
-    await shop.supplier_desk.join(str(product_id), supplier, external_id, actor=ADMIN)
+    await shop.supplier_desk.join(str(product_id), supplier, external_id, actor=actor.name)
     return await product_answer(shop, str(product_id))
 
 
 @delete(
     "/catalog/products/{product_id:uuid}/offers/{supplier:str}/{external_id:str}",
+    access=Staff("catalog.write"),
     operation_id="adminPartOffer",
 )
 async def part_offer(
-    shop: TheShop, product_id: FromPath[UUID], supplier: FromPath[str], external_id: FromPath[str]
+    shop: TheShop,
+    actor: TheActor,
+    product_id: FromPath[UUID],
+    supplier: FromPath[str],
+    external_id: FromPath[str],
 ) -> None:
     """Have the product sold from that supplier no more."""
-    await shop.supplier_desk.part(str(product_id), supplier, external_id, actor=ADMIN)
+    await shop.supplier_desk.part(str(product_id), supplier, external_id, actor=actor.name)
 
 
-@get("/catalog/products/{product_id:uuid}/price-history", operation_id="adminListPrices")
+@get(
+    "/catalog/products/{product_id:uuid}/price-history",
+    access=Staff("prices.read"),
+    operation_id="adminListPrices",
+)
 async def price_history(
     *,
     shop: TheShop,
@@ -149,7 +167,11 @@ async def price_history(
     return cursors.page(page, _price_shown)
 
 
-@get("/catalog/products/{product_id:uuid}/price-explain", operation_id="adminExplainPrice")
+@get(
+    "/catalog/products/{product_id:uuid}/price-explain",
+    access=Staff("prices.read"),
+    operation_id="adminExplainPrice",
+)
 async def price_explain(
     shop: TheShop,
     product_id: FromPath[UUID],
@@ -168,25 +190,30 @@ async def price_explain(
 
 @post(
     "/catalog/products/{product_id:uuid}/reprice",
+    access=Staff("prices.write"),
     status_code=202,
     operation_id="adminRepriceProduct",
 )
-async def reprice_product(shop: TheShop, product_id: FromPath[UUID]) -> RepriceShown:
+async def reprice_product(
+    shop: TheShop, actor: TheActor, product_id: FromPath[UUID]
+) -> RepriceShown:
     """Have the price of a product made anew."""
-    await shop.products.reprice(str(product_id), actor=ADMIN)
+    await shop.products.reprice(str(product_id), actor=actor.name)
     return await _work(shop)
 
 
-@post("/catalog/reprice", status_code=202, operation_id="adminReprice")
-async def reprice(shop: TheShop, data: JSONBody[RepriceAsked]) -> RepriceShown:
+@post(
+    "/catalog/reprice", access=Staff("prices.write"), status_code=202, operation_id="adminReprice"
+)
+async def reprice(shop: TheShop, actor: TheActor, data: JSONBody[RepriceAsked]) -> RepriceShown:
     """Have the price of one product, or all prices, made anew."""
     await shop.products.reprice(
-        None if data.product_id is None else str(data.product_id), actor=ADMIN
+        None if data.product_id is None else str(data.product_id), actor=actor.name
     )
     return await _work(shop)
 
 
-@get("/catalog/reprice/status", operation_id="adminGetRepriceStatus")
+@get("/catalog/reprice/status", access=Staff("prices.read"), operation_id="adminGetRepriceStatus")
 async def reprice_status(shop: TheShop) -> RepriceShown:
     """What is still to be priced anew."""
     return await _work(shop)

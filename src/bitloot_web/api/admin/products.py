@@ -28,11 +28,11 @@ from bitloot_web.api.fields import (
     eur_or_none,
     given,
 )
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
 
 Words: TypeAlias = Annotated[tuple[ShortText, ...], Meta(max_length=100)]
@@ -160,7 +160,7 @@ class BulkAnswer(msgspec.Struct, frozen=True):
     items: tuple[BulkOutcome, ...]
 
 
-@get("/catalog/products", operation_id="adminListProducts")
+@get("/catalog/products", access=Staff("catalog.read"), operation_id="adminListProducts")
 async def products(
     *,
     shop: TheShop,
@@ -192,27 +192,38 @@ async def products(
     return cursors.page(page, row_shown)
 
 
-@post("/catalog/products", operation_id="adminCreateProduct")
-async def create_product(shop: TheShop, data: JSONBody[NewProduct]) -> Response[ProductDetail]:
+@post("/catalog/products", access=Staff("catalog.write"), operation_id="adminCreateProduct")
+async def create_product(
+    shop: TheShop, actor: TheActor, data: JSONBody[NewProduct]
+) -> Response[ProductDetail]:
     """Put a product of our own on the shelf."""
     wanted = OwnProduct(slug=data.slug, title=data.title, price=eur(data.price, "price"))
     fields = _fields(data, "slug", "title", "price", "is_published")
     product_id = await shop.products.create(
-        wanted, fields, is_published=data.is_published, actor=ADMIN
+        wanted, fields, is_published=data.is_published, actor=actor.name
     )
     return await product_answer(shop, product_id)
 
 
-@get("/catalog/products/{product_id:uuid}", operation_id="adminGetProduct")
+@get(
+    "/catalog/products/{product_id:uuid}",
+    access=Staff("catalog.read"),
+    operation_id="adminGetProduct",
+)
 async def product(shop: TheShop, product_id: FromPath[UUID]) -> Response[ProductDetail]:
     """Everything about one product."""
     return await product_answer(shop, str(product_id))
 
 
-@patch("/catalog/products/{product_id:uuid}", operation_id="adminChangeProduct")
+@patch(
+    "/catalog/products/{product_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminChangeProduct",
+)
 async def change_product(
     *,
     shop: TheShop,
+    actor: TheActor,
     product_id: FromPath[UUID],
     data: JSONBody[ProductChange],
     if_match: IfMatch = None,
@@ -223,52 +234,67 @@ async def change_product(
         _fields(data, "unpin"),
         unpin=data.unpin,
         expected_version=expected_version(if_match),
-        actor=ADMIN,
+        actor=actor.name,
     )
     return await product_answer(shop, str(product_id))
 
 
-@delete("/catalog/products/{product_id:uuid}", operation_id="adminRetireProduct")
+@delete(
+    "/catalog/products/{product_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminRetireProduct",
+)
 async def retire_product(
-    shop: TheShop, product_id: FromPath[UUID], if_match: IfMatch = None
+    shop: TheShop, actor: TheActor, product_id: FromPath[UUID], if_match: IfMatch = None
 ) -> None:
     """Take a product off for good. What was sold of it, and its prices, stay on record."""
     await shop.products.retire(
-        str(product_id), expected_version=expected_version(if_match), actor=ADMIN
+        str(product_id), expected_version=expected_version(if_match), actor=actor.name
     )
 
 
 @post(
     "/catalog/products/{product_id:uuid}/publish",
+    access=Staff("catalog.write"),
     status_code=200,
     operation_id="adminPublishProduct",
 )
-async def publish_product(shop: TheShop, product_id: FromPath[UUID]) -> Response[ProductDetail]:
+async def publish_product(
+    shop: TheShop, actor: TheActor, product_id: FromPath[UUID]
+) -> Response[ProductDetail]:
     """Show a product."""
-    await shop.products.show(str(product_id), is_published=True, actor=ADMIN)
+    await shop.products.show(str(product_id), is_published=True, actor=actor.name)
     return await product_answer(shop, str(product_id))
 
 
 @post(
     "/catalog/products/{product_id:uuid}/unpublish",
+    access=Staff("catalog.write"),
     status_code=200,
     operation_id="adminUnpublishProduct",
 )
-async def unpublish_product(shop: TheShop, product_id: FromPath[UUID]) -> Response[ProductDetail]:
+async def unpublish_product(
+    shop: TheShop, actor: TheActor, product_id: FromPath[UUID]
+) -> Response[ProductDetail]:
     """Hide a product."""
-    await shop.products.show(str(product_id), is_published=False, actor=ADMIN)
+    await shop.products.show(str(product_id), is_published=False, actor=actor.name)
     return await product_answer(shop, str(product_id))
 
 
-@post("/catalog/products/bulk", status_code=200, operation_id="adminBulkProducts")
-async def bulk_products(shop: TheShop, data: JSONBody[BulkChange]) -> BulkAnswer:
+@post(
+    "/catalog/products/bulk",
+    access=Staff("catalog.write"),
+    status_code=200,
+    operation_id="adminBulkProducts",
+)
+async def bulk_products(shop: TheShop, actor: TheActor, data: JSONBody[BulkChange]) -> BulkAnswer:
     """One act on up to 100 products, each on its own: what one is refused, the others get."""
     if len(data.ids) > shop.limits.bulk_max:
         raise Refused("invalid-input", f"At most {shop.limits.bulk_max} at once.", field="ids")
     outcomes: list[BulkOutcome] = []
     for product_id in dict.fromkeys(str(each) for each in data.ids):
         try:
-            await _bulk(shop, data, product_id)
+            await _bulk(shop, data, product_id, actor.name)
         except Refused as refused:
             outcomes.append(BulkOutcome(product_id, refused.code))
         else:
@@ -276,17 +302,17 @@ async def bulk_products(shop: TheShop, data: JSONBody[BulkChange]) -> BulkAnswer
     return BulkAnswer(tuple(outcomes))
 
 
-async def _bulk(shop: Shop, data: BulkChange, product_id: str) -> None:
+async def _bulk(shop: Shop, data: BulkChange, product_id: str, actor: str) -> None:
     match data.action:
         case "publish" | "unpublish":
             is_published = data.action == "publish"
-            await shop.products.show(product_id, is_published=is_published, actor=ADMIN)
+            await shop.products.show(product_id, is_published=is_published, actor=actor)
         case "reprice":
-            await shop.products.reprice(product_id, actor=ADMIN)
+            await shop.products.reprice(product_id, actor=actor)
         case "retire":
-            await shop.products.retire(product_id, expected_version=None, actor=ADMIN)
+            await shop.products.retire(product_id, expected_version=None, actor=actor)
         case "category":
-            await shop.products.file_under(product_id, data.category, actor=ADMIN)
+            await shop.products.file_under(product_id, data.category, actor=actor)
 
 
 def _fields(data: ProductWords, *leave_out: str) -> dict[str, object]:

@@ -12,12 +12,12 @@ from bitloot.domain.reconciliation import BREAKS, ReconciliationBreak
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.ports.views.paging import page_of
 from bitloot_web.api.fields import Reason
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, decide_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 
 
 class BreakShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -57,7 +57,11 @@ def break_shown(row: ReconciliationBreak) -> BreakShown:
     )
 
 
-@get("/reconciliation-breaks", operation_id="adminListReconciliationBreaks")
+@get(
+    "/reconciliation-breaks",
+    access=Staff("reconciliation.read"),
+    operation_id="adminListReconciliationBreaks",
+)
 async def breaks(
     *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[BreakShown]:
@@ -70,6 +74,7 @@ async def breaks(
 
 @post(
     "/reconciliation-breaks/{break_id:uuid}/explanation",
+    access=Staff("reconciliation.write"),
     status_code=200,
     operation_id="adminExplainReconciliationBreak",
 )
@@ -77,16 +82,17 @@ async def explain(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     break_id: FromPath[UUID],
     data: JSONBody[Explanation],
     idempotency_key: IdempotencyKey = None,
 ) -> BreakShown:
     """Close a difference whose cause is known."""
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act(uow: UnitOfWork) -> ReconciliationBreak:
         reconciliation = replace(shop.reconciliation, uow=uow)
-        return await reconciliation.explain(str(break_id), actor=ADMIN, reason=data.reason)
+        return await reconciliation.explain(str(break_id), actor=actor.name, reason=data.reason)
 
     return await decide_once(shop, once, BreakShown, _explained, act)
 

@@ -13,12 +13,12 @@ from bitloot.domain.refund import RefundRecord
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot_web.api.admin.fulfilment import Accepted, accepted
 from bitloot_web.api.fields import Money, Name, Reason, ShortText, eur
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, decide_once, once_of
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 
 
 class NewRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -37,11 +37,16 @@ class NewRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     confirmed: bool = False
 
 
-@post("/orders/{order_id:uuid}/refunds", operation_id="adminRecordRefund")
+@post(
+    "/orders/{order_id:uuid}/refunds",
+    access=Staff("refunds.write"),
+    operation_id="adminRecordRefund",
+)
 async def record_refund(
     *,
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     order_id: FromPath[UUID],
     data: JSONBody[NewRefund],
     idempotency_key: IdempotencyKey = None,
@@ -56,11 +61,11 @@ async def record_refund(
         eur=eur(data.eur, "eur"),
         reason=data.reason,
     )
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await replace(shop.aftercare, uow=uow).refund(
-            str(order_id), record, actor=ADMIN, confirmed=data.confirmed
+            str(order_id), record, actor=actor.name, confirmed=data.confirmed
         )
 
     def answer_of(decision: Decision) -> Accepted:

@@ -13,6 +13,7 @@ from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import get
+from bitloot_web.security.access import Staff
 
 
 class ReservationShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -50,7 +51,7 @@ class ReservationDetail(ReservationShown, frozen=True, kw_only=True, rename="cam
     supplier_orders: tuple[SupplierOrderShown, ...]
 
 
-@get("/reservations", operation_id="adminListReservations")
+@get("/reservations", access=Staff("orders.read"), operation_id="adminListReservations")
 async def reservations(
     *,
     shop: TheShop,
@@ -76,7 +77,11 @@ async def reservations(
     return cursors.page(page, _shown)
 
 
-@get("/reservations/{reservation_id:uuid}", operation_id="adminGetReservation")
+@get(
+    "/reservations/{reservation_id:uuid}",
+    access=Staff("orders.read"),
+    operation_id="adminGetReservation",
+)
 async def reservation(shop: TheShop, reservation_id: FromPath[UUID]) -> ReservationDetail:
     """One reservation, with its order and the supplier's orders for the same line."""
     row = await shop.views.desk.reservation(str(reservation_id))

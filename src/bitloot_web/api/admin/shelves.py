@@ -16,11 +16,11 @@ from bitloot.ports.assortment import GroupFile
 from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, LongText, Name, ShortText, Slug, given
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
 
 Position: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -116,7 +116,7 @@ class Joining(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="c
     position: Position = 0
 
 
-@get("/catalog/categories", operation_id="adminListCategories")
+@get("/catalog/categories", access=Staff("catalog.read"), operation_id="adminListCategories")
 async def categories(
     *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[CategoryShown]:
@@ -126,46 +126,61 @@ async def categories(
     return cursors.page(part_of(rows, limit, cursors.read(cursor), shop.limits), _category_shown)
 
 
-@post("/catalog/categories", operation_id="adminCreateCategory")
-async def create_category(shop: TheShop, data: JSONBody[CategoryNew]) -> Response[CategoryShown]:
+@post("/catalog/categories", access=Staff("catalog.write"), operation_id="adminCreateCategory")
+async def create_category(
+    shop: TheShop, actor: TheActor, data: JSONBody[CategoryNew]
+) -> Response[CategoryShown]:
     """Make a category."""
     fields = given(data, "slug", "title")
-    category_id = await shop.shelves.add_category(data.slug, data.title, fields, actor=ADMIN)
+    category_id = await shop.shelves.add_category(data.slug, data.title, fields, actor=actor.name)
     return await _category(shop, category_id)
 
 
-@get("/catalog/categories/{category_id:uuid}", operation_id="adminGetCategory")
+@get(
+    "/catalog/categories/{category_id:uuid}",
+    access=Staff("catalog.read"),
+    operation_id="adminGetCategory",
+)
 async def category(shop: TheShop, category_id: FromPath[UUID]) -> Response[CategoryShown]:
     """One category."""
     return await _category(shop, str(category_id))
 
 
-@patch("/catalog/categories/{category_id:uuid}", operation_id="adminChangeCategory")
+@patch(
+    "/catalog/categories/{category_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminChangeCategory",
+)
 async def change_category(
     *,
     shop: TheShop,
+    actor: TheActor,
     category_id: FromPath[UUID],
     data: JSONBody[CategoryChange],
     if_match: IfMatch = None,
 ) -> Response[CategoryShown]:
     """Change a category."""
     await shop.shelves.edit_category(
-        str(category_id), given(data), expected_version=expected_version(if_match), actor=ADMIN
+        str(category_id), given(data), expected_version=expected_version(if_match), actor=actor.name
     )
     return await _category(shop, str(category_id))
 
 
-@delete("/catalog/categories/{category_id:uuid}", operation_id="adminDeleteCategory")
+@delete(
+    "/catalog/categories/{category_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminDeleteCategory",
+)
 async def delete_category(
-    shop: TheShop, category_id: FromPath[UUID], if_match: IfMatch = None
+    shop: TheShop, actor: TheActor, category_id: FromPath[UUID], if_match: IfMatch = None
 ) -> None:
     """Take away a category that no product and no rule names."""
     await shop.shelves.remove_category(
-        str(category_id), expected_version=expected_version(if_match), actor=ADMIN
+        str(category_id), expected_version=expected_version(if_match), actor=actor.name
     )
 
 
-@get("/catalog/groups", operation_id="adminListGroups")
+@get("/catalog/groups", access=Staff("catalog.read"), operation_id="adminListGroups")
 async def groups(
     *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[GroupRow]:
@@ -177,47 +192,65 @@ async def groups(
     return cursors.page(page, _group_row)
 
 
-@post("/catalog/groups", operation_id="adminCreateGroup")
-async def create_group(shop: TheShop, data: JSONBody[GroupNew]) -> Response[GroupDetail]:
+@post("/catalog/groups", access=Staff("catalog.write"), operation_id="adminCreateGroup")
+async def create_group(
+    shop: TheShop, actor: TheActor, data: JSONBody[GroupNew]
+) -> Response[GroupDetail]:
     """Make a group."""
     fields = given(data, "slug", "title")
-    group_id = await shop.shelves.add_group(data.slug, data.title, fields, actor=ADMIN)
+    group_id = await shop.shelves.add_group(data.slug, data.title, fields, actor=actor.name)
     return await _group(shop, group_id)
 
 
-@get("/catalog/groups/{group_id:uuid}", operation_id="adminGetGroup")
+@get("/catalog/groups/{group_id:uuid}", access=Staff("catalog.read"), operation_id="adminGetGroup")
 async def group(shop: TheShop, group_id: FromPath[UUID]) -> Response[GroupDetail]:
     """One group with its products."""
     return await _group(shop, str(group_id))
 
 
-@patch("/catalog/groups/{group_id:uuid}", operation_id="adminChangeGroup")
+@patch(
+    "/catalog/groups/{group_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminChangeGroup",
+)
 async def change_group(
     *,
     shop: TheShop,
+    actor: TheActor,
     group_id: FromPath[UUID],
     data: JSONBody[GroupChange],
     if_match: IfMatch = None,
 ) -> Response[GroupDetail]:
     """Change a group."""
     await shop.shelves.edit_group(
-        str(group_id), given(data), expected_version=expected_version(if_match), actor=ADMIN
+        str(group_id), given(data), expected_version=expected_version(if_match), actor=actor.name
     )
     return await _group(shop, str(group_id))
 
 
-@delete("/catalog/groups/{group_id:uuid}", operation_id="adminDeleteGroup")
-async def delete_group(shop: TheShop, group_id: FromPath[UUID], if_match: IfMatch = None) -> None:
+@delete(
+    "/catalog/groups/{group_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminDeleteGroup",
+)
+async def delete_group(
+    shop: TheShop, actor: TheActor, group_id: FromPath[UUID], if_match: IfMatch = None
+) -> None:
     """Take a group away; its products stay."""
     await shop.shelves.remove_group(
-        str(group_id), expected_version=expected_version(if_match), actor=ADMIN
+        str(group_id), expected_version=expected_version(if_match), actor=actor.name
     )
 
 
-@post("/catalog/groups/{group_id:uuid}/products", operation_id="adminJoinGroup")
+@post(
+    "/catalog/groups/{group_id:uuid}/products",
+    access=Staff("catalog.write"),
+    operation_id="adminJoinGroup",
+)
 async def join_group(
     *,
     shop: TheShop,
+    actor: TheActor,
     group_id: FromPath[UUID],
     data: JSONBody[Joining],
     if_match: IfMatch = None,
@@ -229,17 +262,20 @@ async def join_group(
         label=data.label,
         position=data.position,
         expected_version=expected_version(if_match),
-        actor=ADMIN,
+        actor=actor.name,
     )
     return await _group(shop, str(group_id))
 
 
 @delete(
-    "/catalog/groups/{group_id:uuid}/products/{product_id:uuid}", operation_id="adminLeaveGroup"
+    "/catalog/groups/{group_id:uuid}/products/{product_id:uuid}",
+    access=Staff("catalog.write"),
+    operation_id="adminLeaveGroup",
 )
 async def leave_group(
     *,
     shop: TheShop,
+    actor: TheActor,
     group_id: FromPath[UUID],
     product_id: FromPath[UUID],
     if_match: IfMatch = None,
@@ -249,7 +285,7 @@ async def leave_group(
         str(group_id),
         str(product_id),
         expected_version=expected_version(if_match),
-        actor=ADMIN,
+        actor=actor.name,
     )
 
 

@@ -11,13 +11,13 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.webhook import WebhookClass
 from bitloot.ports.views.desk import WebhookView
 from bitloot_web.api.fields import Reason, ShortText
-from bitloot_web.dependencies import TheShop
+from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
-from bitloot_web.security.callers import ADMIN
+from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
 
 
@@ -84,7 +84,7 @@ def webhook_shown(view: WebhookView) -> WebhookShown:
     )
 
 
-@get("/webhooks", operation_id="adminListWebhooks")
+@get("/webhooks", access=Staff("webhooks.read"), operation_id="adminListWebhooks")
 async def webhooks(
     *,
     shop: TheShop,
@@ -104,7 +104,7 @@ async def webhooks(
     return cursors.page(page, webhook_shown)
 
 
-@get("/webhooks/{webhook_id:uuid}", operation_id="adminGetWebhook")
+@get("/webhooks/{webhook_id:uuid}", access=Staff("webhooks.read"), operation_id="adminGetWebhook")
 async def webhook(shop: TheShop, webhook_id: FromPath[UUID]) -> WebhookShown:
     """One stored webhook with its body."""
     view = await shop.views.desk.webhook(str(webhook_id))
@@ -113,19 +113,30 @@ async def webhook(shop: TheShop, webhook_id: FromPath[UUID]) -> WebhookShown:
     return webhook_shown(view)
 
 
-@post("/webhooks/{webhook_id:uuid}/replay", status_code=202, operation_id="adminReplayWebhook")
+@post(
+    "/webhooks/{webhook_id:uuid}/replay",
+    access=Staff("webhooks.replay"),
+    status_code=202,
+    operation_id="adminReplayWebhook",
+)
 async def replay(
-    shop: TheShop, webhook_id: FromPath[UUID], data: JSONBody[ReplayReason]
+    shop: TheShop, actor: TheActor, webhook_id: FromPath[UUID], data: JSONBody[ReplayReason]
 ) -> Replayed:
     """Have a well-signed webhook applied once more; harmless when it was applied already."""
-    await shop.webhook_replay.replay(str(webhook_id), by=ADMIN, reason=data.reason)
+    await shop.webhook_replay.replay(str(webhook_id), by=actor.name, reason=data.reason)
     return Replayed(str(webhook_id), "queued")
 
 
-@post("/webhooks/bulk-replay", status_code=202, operation_id="adminBulkReplayWebhooks")
+@post(
+    "/webhooks/bulk-replay",
+    access=Staff("webhooks.replay"),
+    status_code=202,
+    operation_id="adminBulkReplayWebhooks",
+)
 async def bulk_replay(
     request: EdgeRequest,
     shop: TheShop,
+    actor: TheActor,
     data: JSONBody[BulkReplay],
     idempotency_key: IdempotencyKey = None,
 ) -> BulkReplayed:
@@ -134,17 +145,19 @@ async def bulk_replay(
         detail = f"Name at most {shop.limits.bulk_max} at once."
         raise ProblemError("invalid-input", errors=(FieldError("ids", detail),))
     ids = [_id(text, n) for n, text in enumerate(data.ids)]
-    once = await once_of(request, idempotency_key, caller=ADMIN, limits=shop.limits)
+    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act() -> BulkReplayed:
-        return BulkReplayed(tuple([await _replay(shop, one, data.reason) for one in ids]))
+        return BulkReplayed(
+            tuple([await _replay(shop, one, actor.name, data.reason) for one in ids])
+        )
 
     return await act_once(shop, once, BulkReplayed, act)
 
 
-async def _replay(shop: Shop, webhook_id: str, reason: str) -> Replayed:
+async def _replay(shop: Shop, webhook_id: str, actor: str, reason: str) -> Replayed:
     try:
-        await shop.webhook_replay.replay(webhook_id, by=ADMIN, reason=reason)
+        await shop.webhook_replay.replay(webhook_id, by=actor, reason=reason)
     except Refused as no:
         return Replayed(webhook_id, no.code)
     return Replayed(webhook_id, "queued")
