@@ -42,7 +42,7 @@ _DONE: Final[Mapping[str, str]] = {
     "200": "Done, and as it is now.",
     "201": "Made.",
     "202": "It is on its way.",
-    "204": "Taken away.",
+    "204": "Done.",
 }
 # Bodies that are read as bytes by their handlers.
 _RAW_BODIES: Final[Mapping[str, Mapping[str, Node]]] = {

@@ -44,6 +44,8 @@ _WITH_HEADER: Final[Mapping[str, Codes]] = {
 # Keys come as a file, and go through the vault.
 _FILE: Final[Codes] = ("invalid-input", "unsupported-media-type", "body-too-large")
 _INTO_VAULT: Final[Codes] = ("provider-unavailable", "duplicate-keys")
+# Of somebody whose account was closed since they were let in.
+_STANDING: Final[Codes] = ("account-suspended", "account-deleted")
 _BESIDES: Final[Mapping[str, Codes]] = {
     "listProducts": ("invalid-input", "rate-limited"),
     "getProduct": ("rate-limited",),
@@ -93,6 +95,43 @@ _BESIDES: Final[Mapping[str, Codes]] = {
     ),
     "requestCode": ("captcha-failed", "rate-limited", "provider-unavailable"),
     "createSession": ("code-wrong", "rate-limited"),
+    "requestSignInCode": ("captcha-failed", "rate-limited", "provider-unavailable"),
+    "signInByCode": ("code-wrong", "account-suspended", "account-deleted", "rate-limited"),
+    "signInByPassword": (
+        "credentials-wrong",
+        "account-suspended",
+        "account-deleted",
+        "rate-limited",
+        "busy",
+    ),
+    "refreshSession": ("session-ended", "rate-limited"),
+    "setPassword": (
+        *_WITH_PLACE,
+        "credentials-wrong",
+        "sign-in-too-old",
+        "password-too-common",
+        *_STANDING,
+        "rate-limited",
+        "busy",
+    ),
+    "requestResetCode": ("captcha-failed", "rate-limited", "provider-unavailable"),
+    "resetPassword": ("code-wrong", "password-too-common", *_STANDING, "rate-limited", "busy"),
+    "getMe": _WITH_PLACE,
+    "changeMe": (*_WITH_PLACE, *_STANDING),
+    "exportMe": _WITH_PLACE,
+    "requestEmailChange": (*_WITH_PLACE, *_STANDING, "rate-limited"),
+    "confirmEmailChange": (
+        "code-wrong",
+        "email-taken",
+        *_WITH_PLACE,
+        *_STANDING,
+        "rate-limited",
+    ),
+    "requestDeletion": (*_WITH_PLACE, *_STANDING),
+    "getDeletion": _WITH_PLACE,
+    "cancelDeletion": ("deletion-over", *_WITH_PLACE, *_STANDING),
+    "cancelDeletionByLink": ("not-found", "deletion-over", "rate-limited"),
+    "stopRecoveryByLink": ("not-found", "recovery-over", "rate-limited"),
     "revealItem": ("not-revealable", "rate-limited"),
     "downloadKeys": (
         "not-revealable",

@@ -19,6 +19,7 @@ from tests.described import Json, description
 from tests.integration.goods_shop import ADMIN_TOKEN, GATEWAY, SUPPLIER, GoodsShop, open_goods_shop
 
 from bitloot.domain.limits import Limits
+from bitloot.domain.session import Client
 
 Operation: TypeAlias = APIOperation[
     OpenApiParameter, OpenApiResponses, OpenApiSecurityParameters, OpenApiSchema
@@ -39,9 +40,16 @@ LIMITS = Limits(
     otp_requests_per_15_minutes=MANY,
     otp_verifications_per_ip_per_15_minutes=MANY,
     session_tries_per_15_minutes=MANY,
+    sign_ins_per_15_minutes=MANY,
+    refreshes_per_minute=MANY,
+    otp_codes_per_day=MANY,
 )
 ORIGIN = "https://shop.example"
 DESK = "/v1/admin/"
+PLACING = "/v1/orders"
+OWN_ACCOUNT = "/v1/me"
+SIGNING_IN = "/v1/auth/"
+MEMBER = "member@shop.example"
 OWN = "lantern-keeper-steam"  # as the examples of the description name a product
 BOUGHT = "bought-game"
 
@@ -50,12 +58,14 @@ BOUGHT = "bought-game"
 class DescribedShop:
     """`known` are values by the names of parameters: ids of what is there.
 
-    `token` opens the order that is known. No socket is opened to ask: the application is called.
+    `token` opens the order that is known, `user_id` is of somebody who has an account. No socket is
+    opened to ask: the application is called.
     """
 
     shop: GoodsShop
     runner: asyncio.Runner
     token: str = ""
+    user_id: str = ""
     known: dict[str, str] = field(default_factory=dict)
 
     def ask(self, case: Case) -> httpx.Response:
@@ -71,6 +81,8 @@ class DescribedShop:
         ).prepare()
         headers = {name.encode(): _octets(text) for name, text in request.headers.items()}
         headers[b"authorization"] = self.right_for(case.path).encode()
+        if case.path == PLACING:
+            del headers[b"authorization"]  # a guest: no token at all, rather than a wrong one
         body = request.body
         assert body is None or isinstance(body, str | bytes)
         return self.runner.run(
@@ -84,6 +96,8 @@ class DescribedShop:
         method, path = description().addresses[name]
         headers = {"authorization": self.right_for(path), "content-type": kind}
         headers |= {**self.shop.once(), "if-match": '"1"'}
+        if path == PLACING:
+            del headers["authorization"]
         params = {"batch": "spring", "cost": "7.00"} if name == "adminImportKeys" else {}
         return self.runner.run(
             self.shop.client.request(
@@ -98,6 +112,11 @@ class DescribedShop:
 
     def right_for(self, path: str) -> str:
         """What opens an address."""
+        if path.startswith((OWN_ACCOUNT, SIGNING_IN)):
+            # A session for each request: some of them end it.
+            identity = self.shop.shop.identity
+            who = self.runner.run(identity.sign_in(self.user_id, Client()))
+            return f"Bearer {self.shop.shop.tokens.pair(who.session).access}"
         return f"Bearer {ADMIN_TOKEN}" if path.startswith(DESK) else self.token
 
     def desk(self, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
@@ -133,6 +152,10 @@ def _fill(shop: DescribedShop) -> None:
     run(goods.buy(BOUGHT, 1))
     shop.token = headers["authorization"]
     link = run(goods.reveal(order_id, headers))
+    challenge = run(goods.shop.identity.request(MEMBER)).challenge_id
+    code = goods.shop.codes.code_of(challenge)
+    signed_in = run(goods.shop.identity.verify(MEMBER, challenge, code, Client()))
+    shop.user_id = signed_in.user.id
     order = run(goods.client.get(f"/v1/orders/{order_id}", headers=headers)).json()
     payments = shop.desk(f"orders/{order_id}").json()["payments"]
     media = {"kind": "image", "url": "https://images.example/1.jpg"}
@@ -153,6 +176,7 @@ def _fill(shop: DescribedShop) -> None:
         "group_id": shop.desk("catalog/groups", group).json()["summary"]["id"],
         "rule_id": shop.desk("catalog/rules", rule).json()["id"],
         "sync_id": shop.desk("catalog/sync", {"supplier": SUPPLIER}).json()["id"],
+        "session_id": signed_in.session.id,
         "supplier": SUPPLIER,
         "slug": OWN,
         "token": link.rpartition("/")[2],

@@ -48,6 +48,8 @@ SIGNED = {"cursor"}
 # They take nothing, or any text: nothing that they are sent is of a wrong shape.
 NEVER_WRONG = {
     "health", "readiness", "downloadKeys", "adminGetSyncStatus", "adminGetRepriceStatus",
+    "getMe", "exportMe", "listMySessions", "endMySessions", "signOut",
+    "requestDeletion", "getDeletion", "cancelDeletion",
 }  # fmt: skip
 # Their examples name what this shop does not have, which is refused as a wrong field.
 OF_ANOTHER_SHOP = {"adminJoinGroup", "adminOrderMedia"}

@@ -18,7 +18,7 @@ from bitloot_web.receipt_page import receipt_page
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import OrderOwner
-from bitloot_web.security.callers import ORDER_SESSION
+from bitloot_web.security.callers import ORDER_SESSION, known_caller
 from bitloot_web.security.rate_limits import count
 
 
@@ -127,9 +127,9 @@ async def reveal(
     """Grant the download of a line's keys for some minutes; every grant is on record."""
     once = await once_of(request, idempotency_key, caller=f"order/{order_id}", limits=shop.limits)
     await count(shop, request.scope, "reveals", str(order_id))
-    link = await shop.reveal.reveal(
-        str(order_id), str(item_id), granted_to=ORDER_SESSION, once=once
-    )
+    caller = known_caller(request)
+    granted_to = ORDER_SESSION if caller is None else caller.name
+    link = await shop.reveal.reveal(str(order_id), str(item_id), granted_to=granted_to, once=once)
     return RevealedLink(
         url=f"{shop.edge.public_url}/v1/downloads/{link.token}", expires_at=link.expires_at
     )

@@ -6,6 +6,7 @@ import pytest
 from litestar import get as litestar_get
 from litestar import websocket
 
+from bitloot_web.api.sockets import EdgeSocket
 from bitloot_web.asgi import build_app
 from bitloot_web.routes import Route, get
 from bitloot_web.security.access import ACCESS, Anyone, Staff
@@ -36,8 +37,9 @@ async def nonsense() -> None:
 
 
 @websocket("/undeclared-socket")
-async def undeclared_socket() -> None:
+async def undeclared_socket(socket: EdgeSocket) -> None:
     """A socket that says nothing."""
+    await socket.close()
 
 
 async def test_a_route_that_says_who_may_call_it_asks_them(stage: "Stage") -> None:

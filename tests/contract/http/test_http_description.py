@@ -20,14 +20,11 @@ from bitloot_web.problems import PROBLEMS, URN
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage, Sweep
 
-# Nobody meets them at an address that the description names: a method that it does not name, a
-# right that no token lacks yet, and what accounts are refused, which have no address yet.
+# Nobody meets them at an address that the description names: a method that it does not name, and
+# what the desk of accounts is refused, which has no address yet.
 NOT_OF_AN_OPERATION = {
-    "method-not-allowed", "forbidden", "busy", "session-ended", "account-suspended",
-    "credentials-wrong", "sign-in-too-old",
-    "account-deleted", "beyond-your-rights", "email-taken", "deletion-over", "recovery-pending",
-    "recovery-not-ready", "recovery-over", "too-many-api-keys", "last-owner",
-    "password-too-common",
+    "method-not-allowed", "beyond-your-rights", "recovery-pending", "recovery-not-ready",
+    "too-many-api-keys", "last-owner",
 }  # fmt: skip
 
 

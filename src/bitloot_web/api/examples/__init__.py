@@ -3,12 +3,22 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bitloot_web.api.examples import assortment, buying, catalogue, desk, goods, shelves, stock
+from bitloot_web.api.examples import (
+    assortment,
+    buying,
+    catalogue,
+    desk,
+    goods,
+    people,
+    shelves,
+    stock,
+)
 from bitloot_web.openapi import Example
 
 EXAMPLES: Final[Mapping[str, Example]] = {
     **catalogue.EXAMPLES,
     **buying.EXAMPLES,
+    **people.EXAMPLES,
     **goods.EXAMPLES,
     **desk.EXAMPLES,
     **stock.EXAMPLES,
