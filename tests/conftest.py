@@ -18,6 +18,8 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.side_by_side import SideBySide
+from xdist.remote import Producer
 
 from bitloot_adapters.postgres.migrate import upgrade
 from bitloot_web.devservices import Databases, ValkeyStore, start_postgres, start_valkey
@@ -42,6 +44,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("promises")
     group.addoption("--full", action="store_true", help="run the promises at their full scale")
     group.addoption("--figures-into", metavar="FILE", help="write the table of promises there")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    """Test by test, but for those that share what is slow to make."""
+    return SideBySide(config, log)
 
 
 # --- servers ---------------------------------------------------------------------------------

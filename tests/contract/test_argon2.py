@@ -78,9 +78,10 @@ async def test_who_is_unknown_costs_the_work_of_a_wrong_password() -> None:
         async def fastest(stored: str | None) -> float:
             spent = []
             for _ in range(5):
-                began = time.perf_counter()
+                # Of the processor: what others do with it meanwhile does not count.
+                began = time.process_time()
                 assert not await hasher.verify(WRONG, stored)
-                spent.append(time.perf_counter() - began)
+                spent.append(time.process_time() - began)
             return min(spent)
 
         wrong = await fastest(hashed)

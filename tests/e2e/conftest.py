@@ -13,13 +13,6 @@ from tests.e2e.town import Town, open_town
 CALL_SECONDS = 30.0
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One town serves them all, so they run one after another where tests run side by side."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("town"))
-
-
 @pytest.fixture(scope="session")
 def town(services_folder: Path) -> Iterator[Town]:
     folder = services_folder / "e2e"

@@ -114,10 +114,6 @@ def fill(connection: psycopg.Connection[tuple[object, ...]], size: int) -> None:
     connection.execute(b"VACUUM ANALYZE")
 
 
-# So many products are put on the shelf once, by one of those who run tests side by side.
-pytestmark = pytest.mark.xdist_group("shelf plans")
-
-
 @pytest.fixture(scope="module")
 def size(request: pytest.FixtureRequest) -> int:
     return FULL_SIZE if request.config.getoption("--full") else SIZE

@@ -14,9 +14,6 @@ from tests.promises.stage import Stage, open_stage
 from bitloot_web.devservices import ValkeyStore
 from bitloot_web.logs import configure_logs
 
-GROUP = "promises"
-
-
 # Storms over the whole shop, too long to be waited for at every change: `make promises` runs them.
 LONG = frozenset(
     {
@@ -68,13 +65,6 @@ async def market(
         open_market(shop_url, valkey_server.url, tmp_path, doors) as opened,
     ):
         yield opened
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One stage serves them all, so they run one after another where tests run side by side."""
-    for item in items:
-        if needs_stage(item):
-            item.add_marker(pytest.mark.xdist_group(GROUP))
 
 
 class Theatre:
