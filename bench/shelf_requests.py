@@ -17,9 +17,9 @@ from bench.stage import Stage
 from bitloot.domain.search_text import plain_text
 from bitloot.ports.views.catalog import ShelfQuery
 from bitloot.ports.views.shelf import ShelfKey, key_text
+from bitloot_web import derived_keys as keys
 from bitloot_web.api.catalog import list_name
 from bitloot_web.paging import Cursors
-from bitloot_web.security import keys
 
 PAGE: Final = 20
 SLUGS: Final = 5_000

@@ -16,8 +16,8 @@ from bench.shop_settings import SECRET_KEY
 from bench.speed import speed
 from bench.stage import Stage
 from bitloot.domain.limits import Limits
+from bitloot_web import derived_keys as keys
 from bitloot_web.order_session import OrderSessions
-from bitloot_web.security import keys
 
 ORDERS: Final = 2000
 WARM_UP: Final = 0.5

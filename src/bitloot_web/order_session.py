@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bitloot.domain.limits import Limits
-from bitloot_web.security.tokens import SignedTokens
+from bitloot_web.tokens import SignedTokens
 
 KIND: Final = "order_session"
 AUDIENCE: Final = "bitloot/order-session"

@@ -51,7 +51,7 @@ from bitloot.usecases.supplier_hints import SupplierHints
 from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_web.metrics import Metrics
 from bitloot_web.order_session import OrderSessions
-from bitloot_web.security.tokens import SessionTokens
+from bitloot_web.tokens import SessionTokens
 
 Network: TypeAlias = IPv4Network | IPv6Network
 # Reaches a part that the shop needs; raises StoreUnavailable or Unavailable when it is away.

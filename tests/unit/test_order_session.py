@@ -10,7 +10,7 @@ import pytest
 
 from bitloot.domain.limits import Limits
 from bitloot_web.order_session import AUDIENCE, OrderSessions
-from bitloot_web.security.tokens import InvalidToken
+from bitloot_web.tokens import InvalidToken
 
 AT = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 KEY = bytes(range(32))

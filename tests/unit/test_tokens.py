@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from bitloot.domain.limits import Limits
 from bitloot.domain.session import Client, Session, open_session
+from bitloot_web import derived_keys as keys
 from bitloot_web.order_session import OrderSessions
-from bitloot_web.security import keys
-from bitloot_web.security.tokens import InvalidToken, Opened, SessionTokens
+from bitloot_web.tokens import InvalidToken, Opened, SessionTokens
 
 AT = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -19,8 +19,8 @@ from bitloot_web.security.access import Anyone, Signed
 from bitloot_web.security.captcha import is_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited
-from bitloot_web.security.tokens import InvalidToken
 from bitloot_web.shop import Shop
+from bitloot_web.tokens import InvalidToken
 
 # What is no password is told by the shop, in words; here only what would be too much to read.
 Password: TypeAlias = Annotated[str, msgspec.Meta(max_length=1024)]

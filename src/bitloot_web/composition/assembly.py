@@ -46,19 +46,19 @@ from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
 from bitloot.usecases.webhook_replay import WebhookReplay
 from bitloot_adapters.email_templates.render import load_email_templates, render_email
+from bitloot_web import derived_keys as keys
 from bitloot_web.composition.counting import CountedUnitOfWork, DecisionCounter
 from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.job_runner import Handler
 from bitloot_web.metrics import Metrics
 from bitloot_web.order_session import OrderSessions
-from bitloot_web.security import keys
 from bitloot_web.security.codes import Codes
 from bitloot_web.security.rate_shares import SharedRateLimits
 from bitloot_web.security.receipts import ReceiptSigner
-from bitloot_web.security.tokens import SessionTokens
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Edge, Shop
 from bitloot_web.sweeps import ANY, Watchman, alert, by_name
+from bitloot_web.tokens import SessionTokens
 
 U = TypeVar("U")
 

@@ -44,6 +44,7 @@ from bitloot_adapters.redis.connection import open_redis
 from bitloot_adapters.redis.otp_store import RedisOtpStore
 from bitloot_adapters.redis.rate_limiter import RedisRateLimiter
 from bitloot_adapters.redis.realtime import RedisRealtime
+from bitloot_web import derived_keys as keys
 from bitloot_web.composition.assembly import build_shop, job_handlers
 from bitloot_web.composition.neighbours import Neighbours, unarmed
 from bitloot_web.composition.probes import probes
@@ -51,7 +52,6 @@ from bitloot_web.job_runner import JobRunner
 from bitloot_web.metrics import open_metrics
 from bitloot_web.plugins import Chosen, Configuration
 from bitloot_web.relay import Relay
-from bitloot_web.security import keys
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop, Views
 

@@ -12,8 +12,8 @@ from bitloot.domain.roles import PERMISSIONS, Actor, Permission, permissions_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.rate_limits import Connection
-from bitloot_web.security.tokens import InvalidToken
 from bitloot_web.shop import Shop
+from bitloot_web.tokens import InvalidToken
 
 ADMIN: Final = "admin"
 ORDER_SESSION: Final = "order_session"

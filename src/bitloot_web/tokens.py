@@ -20,7 +20,7 @@ import msgspec
 
 from bitloot.domain.limits import Limits
 from bitloot.domain.session import Session, access_ends
-from bitloot_web.security import keys as purposes
+from bitloot_web import derived_keys as purposes
 
 ALGORITHM: Final = "HS256"
 REQUIRED: Final = ("exp", "iat", "nbf", "sub", "jti", "aud", "iss", "type")
