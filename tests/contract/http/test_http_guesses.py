@@ -64,12 +64,18 @@ def asking(stage: "Stage", order_id: str, token: dict[str, str]) -> dict[RateNam
         body = {"quoteId": stage.near.new_id(), "email": f"buyer{n}@shop.example"}
         return await client.post("/v1/orders", json=body, headers=stage.once())
 
-    async def by_address(n: int) -> httpx.Response:
-        body = {"quoteId": stage.near.new_id(), "email": f"one+{n}@shop.example"}
+    async def from_elsewhere(path: str, body: dict[str, str]) -> httpx.Response:
         headers = {**stage.once(), "x-forwarded-for": f"198.51.100.{next(fresh)}"}
         proxy = asgi.transport(stage.app, client=("10.0.0.1", 1))
         async with httpx.AsyncClient(transport=proxy, base_url="https://shop.example") as one:
-            return await one.post("/v1/orders", json=body, headers=headers)
+            return await one.post(path, json=body, headers=headers)
+
+    async def by_address(n: int) -> httpx.Response:
+        body = {"quoteId": stage.near.new_id(), "email": f"one+{n}@shop.example"}
+        return await from_elsewhere("/v1/orders", body)
+
+    def credentials(who: str) -> dict[str, str]:
+        return {"email": f"{who}@shop.example", "password": "not the one that was set"}
 
     same = stage.once()
 
@@ -93,6 +99,9 @@ def asking(stage: "Stage", order_id: str, token: dict[str, str]) -> dict[RateNam
         "codes-by-ip": lambda _: client.post(f"{other()}/session/code", json={}),
         "code-tries-by-ip": lambda _: client.post(f"{other()}/session", json=code),
         "code-tries-by-order": lambda _: client.post(f"/v1/orders/{order_id}/session", json=code),
+        "sign-ins-by-ip": lambda n: client.post("/v1/auth/login", json=credentials(f"one{n}")),
+        "sign-ins-by-address": lambda _: from_elsewhere("/v1/auth/login", credentials("one")),
+        "refreshes": lambda _: client.post("/v1/auth/refresh", json={"refreshToken": "no.token"}),
         "admin": lambda _: client.get("/v1/admin/webhooks", headers=stage.admin),
     }
 

@@ -6,7 +6,12 @@ if TYPE_CHECKING:
     from tests.contract.http.conftest import Operation, Stage, Sweep
 
 # The lines of one order: a basket has no more than so many.
-OF_A_BASKET = {"listDeliveries": "basket_lines", "getOrder": "basket_lines"}
+OF_A_BASKET = {
+    "listDeliveries": "basket_lines",
+    "getOrder": "basket_lines",
+    "getMyOrder": "basket_lines",
+    "listMySessions": "sessions_per_user",
+}
 
 
 async def lists(sweep: "Sweep") -> list[tuple[str, "Operation"]]:
