@@ -41,10 +41,10 @@ from bitloot.usecases.people.identity import Identity
 from bitloot.usecases.people.mailed_codes import MailedCodes
 from bitloot.usecases.people.passwords import Passwords
 from bitloot.usecases.people.recoveries import Recoveries
+from bitloot.usecases.people.reentry import Reentry
 from bitloot.usecases.people.standing import Standing
 from bitloot.usecases.people.user_desk import UserDesk
 from bitloot.usecases.reconciliation import Reconciliation
-from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints

@@ -36,11 +36,11 @@ from bitloot.usecases.people.identity import Identity
 from bitloot.usecases.people.mailed_codes import HideAddress, MailedCodes
 from bitloot.usecases.people.passwords import Passwords
 from bitloot.usecases.people.recoveries import Recoveries
+from bitloot.usecases.people.reentry import Reentry
 from bitloot.usecases.people.standing import Standing
 from bitloot.usecases.people.user_desk import UserDesk
 from bitloot.usecases.push import Push
 from bitloot.usecases.reconciliation import OBJECT_SWEEP, SUPPLIER_SWEEP, Reconciliation
-from bitloot.usecases.reentry import Reentry
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
@@ -108,7 +108,7 @@ def build_shop(
     """Every use case over the ports it names. `made`: `signing(settings)`, for many shops alike."""
     near = replace(near, uow=CountedUnitOfWork(near.uow, DecisionCounter(metrics)))
     made = made or signing(settings)
-    codes, limits = made.codes, near.limits
+    limits = near.limits
     wholesale = {
         name: supplier.capabilities.wholesale_units for name, supplier in near.suppliers.items()
     }
@@ -116,13 +116,6 @@ def build_shop(
         checkout=over(Checkout, near),
         opening=over(Opening, near),
         reveal=over(Reveal, near, link_secret=made.link_secret, sign=made.signer),
-        reentry=over(
-            Reentry,
-            near,
-            mailer=near.mailer.name,
-            code_of=codes.code_of,
-            digest_of=codes.digest_of,
-        ),
         views=near.views,
         webhook_intake=over(WebhookIntake, near),
         webhook_replay=over(WebhookReplay, near, followers=_followers(near)),
@@ -131,7 +124,7 @@ def build_shop(
             Emails,
             near,
             render=render_email,
-            code_of=codes.code_of,
+            code_of=made.codes.code_of,
             public_url=settings.public_url,
             links=made.links,
         ),
@@ -167,6 +160,7 @@ def build_shop(
 @dataclass(frozen=True, kw_only=True)
 class _People:
     codes: MailedCodes
+    reentry: Reentry
     identity: Identity
     passwords: Passwords
     accounts: Accounts
@@ -195,6 +189,7 @@ def people(near: Neighbours, settings: Settings, made: Signing) -> _People:
     )
     return _People(
         codes=codes,
+        reentry=over(Reentry, near, codes=codes, mails=mails),
         identity=over(Identity, near, codes=codes, hide=made.hide),
         passwords=over(Passwords, near, codes=codes, mails=mails, hide=made.hide),
         accounts=over(Accounts, near, mails=mails, links=made.links, hide=made.hide),

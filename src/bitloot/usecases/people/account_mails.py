@@ -37,11 +37,17 @@ class AccountMails:
     new_id: NewId
 
     def secret(
-        self, kind: EmailKind, subject_id: str, recipient: Recipient, *, at: datetime
+        self,
+        kind: EmailKind,
+        subject_id: str,
+        recipient: Recipient,
+        *,
+        at: datetime,
+        order_id: str | None = None,
     ) -> Written:
         """A mail with a code or a signed link: facts only, rendered at sending."""
         key = f"{kind}/{subject_id}/1"
-        row = self._row(kind, key, recipient, at)
+        row = msgspec.structs.replace(self._row(kind, key, recipient, at), order_id=order_id)
         return Written(insert(row), JobRequest(kind="send_email", ref=key))
 
     async def told(
