@@ -19,6 +19,8 @@ from bitloot_web.devservices.faults import DevServiceError
 
 GRACE_SECONDS = 15.0
 POLL_SECONDS = 0.02
+# A keeper lets go of its folder a moment after its server: whoever starts again at once waits.
+ENDING_SECONDS = 2.0
 SOCKET_PATH_BYTES = 107
 """sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7))."""
 LOG_TAIL_BYTES = 8_192
@@ -113,7 +115,7 @@ def launch(
     raise DevServiceError(rest or f"the server could not be started, see {log}")
 
 
-def lock_folder(folder: Path, service: str, *, patience_seconds: float = 0.0) -> int:
+def lock_folder(folder: Path, service: str, *, patience_seconds: float = ENDING_SECONDS) -> int:
     """A locked descriptor on the folder's lock file.
 
     Raises DevServiceError when a server of somebody else runs there: it is left alone.
