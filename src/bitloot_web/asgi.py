@@ -37,6 +37,7 @@ from bitloot_web.api import (
     webhooks,
 )
 from bitloot_web.api.admin import (
+    api_keys,
     audit_logs,
     catalogue_syncs,
     fulfilment,
@@ -50,9 +51,11 @@ from bitloot_web.api.admin import (
     product_prices,
     products,
     reconciliation,
+    recoveries,
     refunds,
     reservations,
     shelves,
+    users,
 )
 from bitloot_web.api.admin import orders as admin_orders
 from bitloot_web.api.admin import webhooks as admin_webhooks
@@ -202,6 +205,21 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     shelves.delete_group,
     shelves.join_group,
     shelves.leave_group,
+    users.users,
+    users.user,
+    users.set_roles,
+    users.suspend,
+    users.unsuspend,
+    users.force_logout,
+    users.restore,
+    users.delete_user,
+    recoveries.recoveries,
+    recoveries.start,
+    recoveries.complete,
+    recoveries.cancel,
+    api_keys.api_keys,
+    api_keys.create_api_key,
+    api_keys.revoke_api_key,
 )
 
 

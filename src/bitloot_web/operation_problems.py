@@ -184,6 +184,28 @@ _BESIDES: Final[Mapping[str, Codes]] = {
     "adminReprice": ("not-found",),
     "adminRetireProduct": ("in-use",),
     "adminDeleteCategory": ("in-use",),
+    "adminListUsers": ("invalid-input",),
+    "adminSetRoles": ("beyond-your-rights", "last-owner", "account-deleted"),
+    "adminSuspendUser": ("beyond-your-rights", "account-deleted"),
+    "adminUnsuspendUser": ("beyond-your-rights",),
+    "adminSignOutUser": ("beyond-your-rights",),
+    "adminRestoreUser": ("beyond-your-rights", "email-taken", "account-deleted"),
+    "adminDeleteUser": ("beyond-your-rights", "last-owner", "account-deleted"),
+    "adminStartRecovery": ("beyond-your-rights", "recovery-pending", *_STANDING),
+    "adminCompleteRecovery": (
+        "beyond-your-rights",
+        "recovery-over",
+        "recovery-not-ready",
+        "email-taken",
+        *_STANDING,
+    ),
+    "adminCancelRecovery": ("recovery-over",),
+    "adminCreateApiKey": (
+        "not-found",
+        "beyond-your-rights",
+        "too-many-api-keys",
+        *_STANDING,
+    ),
 }
 # What some operations cannot refuse although others of their kind do: they ask no store.
 _NEVER: Final[Mapping[str, Codes]] = {"health": ("store-unavailable",)}

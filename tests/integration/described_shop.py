@@ -176,6 +176,7 @@ def _fill(shop: DescribedShop) -> None:
         "group_id": shop.desk("catalog/groups", group).json()["summary"]["id"],
         "rule_id": shop.desk("catalog/rules", rule).json()["id"],
         "sync_id": shop.desk("catalog/sync", {"supplier": SUPPLIER}).json()["id"],
+        "user_id": signed_in.user.id,
         "session_id": signed_in.session.id,
         "supplier": SUPPLIER,
         "slug": OWN,
@@ -183,8 +184,8 @@ def _fill(shop: DescribedShop) -> None:
         "provider": GATEWAY,
         "external_id": f"sp-{BOUGHT}",
     }
-    # Neither a hold nor a difference to a provider is there.
-    assert {*shop.known, "hold_id", "break_id"} == _places()
+    # Neither a hold nor a difference to a provider is there, nor a recovery.
+    assert {*shop.known, "hold_id", "break_id", "recovery_id"} == _places()
 
 
 def _places() -> set[str]:

@@ -370,7 +370,7 @@ UNKNOWN_ID = "01c2ae78-4200-7003-b48f-c209128b2f33"
 IDS = (
     "order_id", "item_id", "hold_id", "webhook_id", "payment_id", "product_id", "break_id",
     "rule_id", "media_id", "category_id", "group_id", "key_id", "sync_id",
-    "reservation_id", "session_id",
+    "reservation_id", "session_id", "user_id", "recovery_id",
 )  # fmt: skip
 PLACES = {
     "slug": "own-game", "token": "no.token", "provider": "nowpayments", "external_id": "k-0",

@@ -20,12 +20,8 @@ from bitloot_web.problems import PROBLEMS, URN
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage, Sweep
 
-# Nobody meets them at an address that the description names: a method that it does not name, and
-# what the desk of accounts is refused, which has no address yet.
-NOT_OF_AN_OPERATION = {
-    "method-not-allowed", "beyond-your-rights", "recovery-pending", "recovery-not-ready",
-    "too-many-api-keys", "last-owner",
-}  # fmt: skip
+# Nobody meets it at an address that the description names: a method that it does not name.
+NOT_OF_AN_OPERATION = {"method-not-allowed"}  # fmt: skip
 
 
 async def test_the_description_declares_the_problem_of_every_operation(sweep: "Sweep") -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bitloot_web.api.examples import (
+    accounts,
     assortment,
     buying,
     catalogue,
@@ -19,6 +20,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     **catalogue.EXAMPLES,
     **buying.EXAMPLES,
     **people.EXAMPLES,
+    **accounts.EXAMPLES,
     **goods.EXAMPLES,
     **desk.EXAMPLES,
     **stock.EXAMPLES,
