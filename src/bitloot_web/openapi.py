@@ -70,7 +70,9 @@ _TAGGED: Final = frozenset(
         "adminImportProduct", "adminCreateProduct", "adminGetProduct", "adminChangeProduct",
         "adminPublishProduct", "adminUnpublishProduct", "adminAddMedia", "adminChangeMedia",
         "adminCreateCategory", "adminGetCategory", "adminChangeCategory", "adminCreateGroup",
-        "adminGetGroup", "adminChangeGroup", "adminJoinGroup", "adminJoinOffer",
+        "adminGetGroup", "adminChangeGroup", "adminJoinGroup", "adminJoinOffer", "adminGetUser",
+        "adminSetRoles", "adminSuspendUser", "adminUnsuspendUser", "adminSignOutUser",
+        "adminRestoreUser",
     }
 )  # fmt: skip
 _ETAG: Final[Node] = {

@@ -20,6 +20,7 @@ from tests.integration.goods_shop import ADMIN_TOKEN, GATEWAY, SUPPLIER, GoodsSh
 
 from bitloot.domain.limits import Limits
 from bitloot.domain.session import Client
+from bitloot.usecases.people.identity import SignedIn
 
 Operation: TypeAlias = APIOperation[
     OpenApiParameter, OpenApiResponses, OpenApiSecurityParameters, OpenApiSchema
@@ -50,6 +51,8 @@ PLACING = "/v1/orders"
 OWN_ACCOUNT = "/v1/me"
 SIGNING_IN = "/v1/auth/"
 MEMBER = "member@shop.example"
+# Whom the desk suspends, deletes and restores.
+LOOKED_AFTER = "other@shop.example"
 OWN = "lantern-keeper-steam"  # as the examples of the description name a product
 BOUGHT = "bought-game"
 
@@ -152,9 +155,7 @@ def _fill(shop: DescribedShop) -> None:
     run(goods.buy(BOUGHT, 1))
     shop.token = headers["authorization"]
     link = run(goods.reveal(order_id, headers))
-    challenge = run(goods.shop.identity.request(MEMBER)).challenge_id
-    code = goods.shop.codes.code_of(challenge)
-    signed_in = run(goods.shop.identity.verify(MEMBER, challenge, code, Client()))
+    signed_in, other = (run(_signed_in(goods, email)) for email in (MEMBER, LOOKED_AFTER))
     shop.user_id = signed_in.user.id
     order = run(goods.client.get(f"/v1/orders/{order_id}", headers=headers)).json()
     payments = shop.desk(f"orders/{order_id}").json()["payments"]
@@ -176,7 +177,7 @@ def _fill(shop: DescribedShop) -> None:
         "group_id": shop.desk("catalog/groups", group).json()["summary"]["id"],
         "rule_id": shop.desk("catalog/rules", rule).json()["id"],
         "sync_id": shop.desk("catalog/sync", {"supplier": SUPPLIER}).json()["id"],
-        "user_id": signed_in.user.id,
+        "user_id": other.user.id,
         "session_id": signed_in.session.id,
         "supplier": SUPPLIER,
         "slug": OWN,
@@ -186,6 +187,12 @@ def _fill(shop: DescribedShop) -> None:
     }
     # Neither a hold nor a difference to a provider is there, nor a recovery.
     assert {*shop.known, "hold_id", "break_id", "recovery_id"} == _places()
+
+
+async def _signed_in(goods: GoodsShop, email: str) -> SignedIn:
+    challenge = (await goods.shop.identity.request(email)).challenge_id
+    code = goods.shop.codes.code_of(challenge)
+    return await goods.shop.identity.verify(email, challenge, code, Client())
 
 
 def _places() -> set[str]:

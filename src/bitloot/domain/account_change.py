@@ -99,15 +99,19 @@ def with_roles(
     sessions: Sequence[Session],
     *,
     owners: int,
+    expected_version: int | None,
     actor: Actor,
     at: datetime,
 ) -> Decision:
     """The person has these roles and no others; every session ends, so that none keeps the old.
 
-    `owners` there are, suspended ones not counted. Raises Refused `beyond-your-rights`,
-    `last-owner`, `account-deleted` or `invalid-input`.
+    `owners` there are, suspended ones not counted; `expected_version` is what the actor looked at.
+    Raises Refused `beyond-your-rights`, `last-owner`, `account-deleted`, `version-conflict` or
+    `invalid-input`.
     """
     _check_alive(user)
+    if expected_version not in {None, user.version}:
+        raise Refused("version-conflict")
     wanted = staff_roles(roles)
     if wanted == user.roles:
         return Decision(reason="as it was")

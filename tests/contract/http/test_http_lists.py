@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Operation, Stage, Sweep
 
-# The lines of one order: a basket has no more than so many.
+# The lines of one order, and what there is of one account: no more than so many.
 OF_A_BASKET = {
     "listDeliveries": "basket_lines",
     "getOrder": "basket_lines",
     "getMyOrder": "basket_lines",
     "listMySessions": "sessions_per_user",
+    "adminListRecoveries": "page_max",
 }
 
 

@@ -74,15 +74,33 @@ async def test_roles_are_given_by_owners_alone_and_end_what_was_open(stage: "Sta
         await staff(stage, "owner"),
     )
     path, body = f"/v1/admin/users/{who.user_id}", {"roles": ["support"]}
-    refused(await stage.client.patch(path, json=body, headers=admin.headers), 403, "forbidden")
-    given = await stage.client.patch(path, json=body, headers=owner.headers)
+    read = await stage.client.get(path, headers=admin.headers)
+    match = {"if-match": read.headers["etag"]}
+    by_admin = await stage.client.patch(path, json=body, headers={**admin.headers, **match})
+    refused(by_admin, 403, "forbidden")
+    given = await stage.client.patch(path, json=body, headers={**owner.headers, **match})
     assert given.json()["roles"] == ["support"]
+    assert given.headers["etag"] == f'"{given.json()["version"]}"' != read.headers["etag"]
     stage.clock.advance(CACHE)
     refused(await stage.client.get("/v1/me", headers=who.headers), 401, "unauthenticated")
-    alone = await stage.client.patch(
-        f"/v1/admin/users/{owner.user_id}", json={"roles": []}, headers=owner.headers
-    )
+    own = f"/v1/admin/users/{owner.user_id}"
+    match = {"if-match": (await stage.client.get(own, headers=owner.headers)).headers["etag"]}
+    alone = await stage.client.patch(own, json={"roles": []}, headers={**owner.headers, **match})
     refused(alone, 409, "last-owner")
+
+
+async def test_roles_are_given_to_the_account_as_it_was_read(stage: "Stage") -> None:
+    who, owner = await sign_in(stage), await staff(stage, "owner")
+    path, body = f"/v1/admin/users/{who.user_id}", {"roles": ["support"]}
+    read = await stage.client.get(path, headers=owner.headers)
+    blind = await stage.client.patch(path, json=body, headers=owner.headers)
+    refused(blind, 428, "precondition-required")
+    await stage.client.post(f"{path}/suspend", json={"reason": "why"}, headers=owner.headers)
+    headers = {**owner.headers, "if-match": read.headers["etag"]}
+    late = await stage.client.patch(path, json=body, headers=headers)
+    refused(late, 412, "version-conflict")
+    now = await stage.client.get(path, headers=owner.headers)
+    assert (now.json()["roles"], now.json()["state"]) == ([], "suspended")
 
 
 async def test_nobody_acts_on_somebody_who_may_do_more(stage: "Stage") -> None:

@@ -31,15 +31,30 @@ class UserDesk:
     new_id: NewId
     limits: Limits
 
-    async def set_roles(self, user_id: str, roles: Sequence[Role], *, actor: Actor) -> None:
+    async def set_roles(
+        self,
+        user_id: str,
+        roles: Sequence[Role],
+        *,
+        actor: Actor,
+        expected_version: int | None = None,
+    ) -> None:
         """These roles and no others; all sessions end. Raises Refused `not-found`, `last-owner`,
-        `account-deleted`, `invalid-input`.
+        `account-deleted`, `invalid-input`, and `version-conflict` where a version is expected.
         """
 
         async def rule(tx: Transaction, user: User) -> Decision:
             live = await tx.people.sessions_of(user.id, at=self.clock())
             owners = await tx.people.owners()
-            return with_roles(user, roles, live, owners=owners, actor=actor, at=self.clock())
+            return with_roles(
+                user,
+                roles,
+                live,
+                owners=owners,
+                expected_version=expected_version,
+                actor=actor,
+                at=self.clock(),
+            )
 
         await self._decide(user_id, rule)
 

@@ -5,12 +5,15 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from litestar import Response
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from bitloot.domain.account import UserState
 from bitloot.domain.address import parse_address
 from bitloot.domain.roles import Role
 from bitloot.ports.views.people import Profile, UserFilter
+from bitloot_web.api.admin.order_status import expected_version
+from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Name, Reason
 from bitloot_web.api.me import Deletion
 from bitloot_web.dependencies import TheActor, TheShop
@@ -22,7 +25,9 @@ from bitloot_web.shop import Shop
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An account as the desk sees it; never the password's hash."""
+    """An account as the desk sees it; never the password's hash. `version` goes into
+    `If-Match`.
+    """
 
     id: str
     email: str
@@ -71,17 +76,24 @@ async def users(
 
 
 @get("/users/{user_id:uuid}", access=Staff("users.read"), operation_id="adminGetUser")
-async def user(shop: TheShop, user_id: FromPath[UUID]) -> Account:
+async def user(shop: TheShop, user_id: FromPath[UUID]) -> Response[Account]:
     """One account in any state."""
     return await _answer(shop, user_id)
 
 
 @patch("/users/{user_id:uuid}", access=Staff("roles.grant"), operation_id="adminSetRoles")
 async def set_roles(
-    shop: TheShop, actor: TheActor, user_id: FromPath[UUID], data: JSONBody[NewRoles]
-) -> Account:
+    *,
+    shop: TheShop,
+    actor: TheActor,
+    user_id: FromPath[UUID],
+    data: JSONBody[NewRoles],
+    if_match: IfMatch = None,
+) -> Response[Account]:
     """Give roles; every session ends, so that none keeps the old ones."""
-    await shop.user_desk.set_roles(str(user_id), data.roles, actor=actor.actor)
+    await shop.user_desk.set_roles(
+        str(user_id), data.roles, actor=actor.actor, expected_version=expected_version(if_match)
+    )
     return await _answer(shop, user_id)
 
 
@@ -93,7 +105,7 @@ async def set_roles(
 )
 async def suspend(
     shop: TheShop, actor: TheActor, user_id: FromPath[UUID], data: JSONBody[WhySuspended]
-) -> Account:
+) -> Response[Account]:
     """Nobody signs in any more, and every session ends."""
     await shop.user_desk.suspend(str(user_id), data.reason, actor=actor.actor)
     return await _answer(shop, user_id)
@@ -105,7 +117,7 @@ async def suspend(
     status_code=200,
     operation_id="adminUnsuspendUser",
 )
-async def unsuspend(shop: TheShop, actor: TheActor, user_id: FromPath[UUID]) -> Account:
+async def unsuspend(shop: TheShop, actor: TheActor, user_id: FromPath[UUID]) -> Response[Account]:
     """The account is as good as any other."""
     await shop.user_desk.unsuspend(str(user_id), actor=actor.actor)
     return await _answer(shop, user_id)
@@ -117,7 +129,9 @@ async def unsuspend(shop: TheShop, actor: TheActor, user_id: FromPath[UUID]) -> 
     status_code=200,
     operation_id="adminSignOutUser",
 )
-async def force_logout(shop: TheShop, actor: TheActor, user_id: FromPath[UUID]) -> Account:
+async def force_logout(
+    shop: TheShop, actor: TheActor, user_id: FromPath[UUID]
+) -> Response[Account]:
     """Every session ends; whoever can, signs in again."""
     await shop.user_desk.sign_out(str(user_id), actor=actor.actor)
     return await _answer(shop, user_id)
@@ -129,7 +143,7 @@ async def force_logout(shop: TheShop, actor: TheActor, user_id: FromPath[UUID]) 
     status_code=200,
     operation_id="adminRestoreUser",
 )
-async def restore(shop: TheShop, actor: TheActor, user_id: FromPath[UUID]) -> Account:
+async def restore(shop: TheShop, actor: TheActor, user_id: FromPath[UUID]) -> Response[Account]:
     """Bring back what staff deleted, unless it was forgotten."""
     await shop.user_desk.restore(str(user_id), actor=actor.actor)
     return await _answer(shop, user_id)
@@ -141,11 +155,11 @@ async def delete_user(shop: TheShop, actor: TheActor, user_id: FromPath[UUID]) -
     await shop.user_desk.delete(str(user_id), actor=actor.actor)
 
 
-async def _answer(shop: Shop, user_id: UUID) -> Account:
+async def _answer(shop: Shop, user_id: UUID) -> Response[Account]:
     profile = await shop.views.people.profile(str(user_id))
     if profile is None:
         raise ProblemError("not-found")
-    return account_shown(profile)
+    return Response(account_shown(profile), headers={"etag": f'"{profile.version}"'})
 
 
 def account_shown(profile: Profile) -> Account:
