@@ -29,6 +29,8 @@ from bitloot_web.operation_problems import (
     problem_examples,
 )
 from bitloot_web.problems import Problem
+from bitloot_web.security.cookie_sessions import HEADER as CSRF_HEADER
+from bitloot_web.security.cookie_sessions import SECURE
 
 MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 
@@ -58,7 +60,7 @@ _STREAMED: Final[Mapping[str, str]] = {
     "getReceipt": "text/html",
 }
 # Bodies that may be left out: all their fields are optional.
-_NEEDLESS_BODIES: Final = frozenset({"requestCode"})
+_NEEDLESS_BODIES: Final = frozenset({"requestCode", "refreshSession"})
 # Answers without content.
 _EMPTY: Final[Mapping[str, Mapping[str, str]]] = {
     "takeWebhook": {"200": "It was taken in.", "204": "It was taken in, of a supplier."},
@@ -101,6 +103,18 @@ SECURITY: Final = {
         scheme="bearer",
         bearer_format="JWT",
         description="The access token of whoever is signed in.",
+    ),
+    "pageSession": SecurityScheme(
+        type="apiKey",
+        name=SECURE.access,
+        security_scheme_in="cookie",
+        description="The access token of whoever signed in with `session` as `cookie`.",
+    ),
+    "csrfToken": SecurityScheme(
+        type="apiKey",
+        name=CSRF_HEADER,
+        security_scheme_in="header",
+        description="With a cookie, from a page of the shop: the session's `csrfToken`.",
     ),
     "apiKey": SecurityScheme(
         type="http", scheme="bearer", description="A machine's key, with the scope that it needs."

@@ -30,6 +30,7 @@ _WITH_JSON: Final[Codes] = ("invalid-input", "unsupported-media-type", "body-too
 _WITH_SECURITY: Final[Mapping[str, Codes]] = {
     "orderSession": ("unauthenticated",),
     "userToken": ("unauthenticated",),
+    "csrfToken": ("csrf-failed",),
     "adminToken": ("unauthenticated", "forbidden", "rate-limited"),
 }
 _WITH_HEADER: Final[Mapping[str, Codes]] = {
@@ -96,15 +97,16 @@ _BESIDES: Final[Mapping[str, Codes]] = {
     "requestCode": ("captcha-failed", "rate-limited", "provider-unavailable"),
     "createSession": ("code-wrong", "rate-limited"),
     "requestSignInCode": ("captcha-failed", "rate-limited", "provider-unavailable"),
-    "signInByCode": ("code-wrong", "account-suspended", "account-deleted", "rate-limited"),
+    "signInByCode": ("code-wrong", *_STANDING, "csrf-failed", "rate-limited"),
     "signInByPassword": (
+        "csrf-failed",
         "credentials-wrong",
         "account-suspended",
         "account-deleted",
         "rate-limited",
         "busy",
     ),
-    "refreshSession": ("session-ended", "rate-limited"),
+    "refreshSession": ("unauthenticated", "session-ended", "csrf-failed", "rate-limited"),
     "setPassword": (
         *_WITH_PLACE,
         "credentials-wrong",

@@ -16,7 +16,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import Guard, Method
 from litestar.utils.signature import ParsedSignature
 
-from bitloot_web.security.access import ACCESS, Access
+from bitloot_web.security.access import ACCESS, CSRF, PAGE, Access, Security
+from bitloot_web.security.cookie_sessions import SAFE
 
 _SIGNATURES: Final[dict[Callable[..., object], ParsedSignature]] = {}
 
@@ -96,4 +97,11 @@ def delete(path: str, *, access: Access, **options: Unpack[Options]) -> Route:
 def _route(method: Method, path: str, access: Access, options: Options) -> Route:
     options["opt"] = {**options.get("opt", {}), ACCESS: access}
     options["guards"] = (admit, *options.get("guards", ()))
-    return Route(path, http_method=method, security=access.security, **options)
+    return Route(path, http_method=method, security=_asked(method, access.security), **options)
+
+
+def _asked(method: Method, security: Security) -> Security:
+    """What changes something by a cookie needs the CSRF token besides."""
+    if method in SAFE:
+        return security
+    return [{**each, **CSRF} if each == PAGE else each for each in security]

@@ -165,6 +165,7 @@ class SessionTokens:
     def __init__(self, secrets: Sequence[str], *, issuer: str, limits: Limits) -> None:
         """`secrets`: the shop's own, then those it had before."""
         self._limits = limits
+        self._csrf = [purposes.derive(secret, purposes.CSRF) for secret in secrets]
         self._access = SignedTokens(
             ACCESS,
             [purposes.derive(secret, purposes.ACCESS) for secret in secrets],
@@ -202,6 +203,15 @@ class SessionTokens:
         """What a refresh token is exchanged for. Raises InvalidToken for every other token."""
         return _opened(self._refresh.read(token, at=at))
 
+    def csrf(self, session_id: str) -> str:
+        """What pages of a session send with what they change; it opens nothing."""
+        return _csrf(self._csrf[0], session_id)
+
+    def is_csrf(self, session_id: str, given: str) -> bool:
+        """Whether it is that of the session, by any key in use, compared in constant time."""
+        own = (_csrf(key, session_id) for key in self._csrf)
+        return any(hmac.compare_digest(each.encode(), given.encode()) for each in own)
+
 
 def _opened(claims: Claims) -> Opened:
     session_id, generation = claims.more.get("sid"), claims.more.get("gen")
@@ -212,6 +222,10 @@ def _opened(claims: Claims) -> Opened:
     if not 1 <= generation <= _MAX_GENERATION:
         raise InvalidToken
     return Opened(claims.subject, session_id, generation)
+
+
+def _csrf(key: bytes, session_id: str) -> str:
+    return hmac.new(key, session_id.encode(), hashlib.sha256).hexdigest()
 
 
 def _key_id(key: bytes) -> str:

@@ -231,3 +231,25 @@ def test_altered_and_shortened_texts_are_refused() -> None:
     )  # fmt: skip
     for token in spoilt:
         assert refused(token)
+
+
+def test_the_csrf_token_is_of_one_session_and_outlives_a_change_of_the_secret() -> None:
+    own = TOKENS.csrf(SESSION.id)
+    changed = SessionTokens(
+        ["another-secret-key-0123456789-012345", SECRET], issuer=ISSUER, limits=LIMITS
+    )
+    assert TOKENS.is_csrf(SESSION.id, own)
+    assert changed.is_csrf(SESSION.id, own)
+    assert changed.csrf(SESSION.id) != own
+    for wrong in (
+        "",
+        "x",
+        own[:-1],
+        own + "0",
+        own.upper(),
+        "\xe9",
+        PAIR.access,
+        TOKENS.csrf("session-2"),
+    ):
+        assert not TOKENS.is_csrf(SESSION.id, wrong)
+    assert not SessionTokens([EARLIER], issuer=ISSUER, limits=LIMITS).is_csrf(SESSION.id, own)

@@ -1,10 +1,12 @@
 """Signing in by a code or a password, going on being signed in, signing out."""
 
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
+from litestar import Response
 from litestar.params import JSONBody
+from msgspec import UNSET, UnsetType
 
 from bitloot.domain.address import parse_address
 from bitloot.domain.session import Client
@@ -12,18 +14,27 @@ from bitloot.usecases.people.identity import SignedIn
 from bitloot_web.api.fields import Name, ShortText, Token
 from bitloot_web.api.sessions import CodeSent
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.problems import ProblemError
+from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
 from bitloot_web.security.access import Anyone, Signed
 from bitloot_web.security.captcha import is_person
 from bitloot_web.security.client_address import client_of, counted
+from bitloot_web.security.cookie_sessions import (
+    check_own_page,
+    check_unforged,
+    cookies_of,
+    refresh_token_of,
+    signed_out,
+)
 from bitloot_web.security.rate_limits import count, limited
 from bitloot_web.shop import Shop
 from bitloot_web.tokens import InvalidToken
 
 # What is no password is told by the shop, in words; here only what would be too much to read.
 Password: TypeAlias = Annotated[str, msgspec.Meta(max_length=1024)]
+# Tokens are in the answer, or in cookies that no script reads, for pages of the shop.
+Keeping: TypeAlias = Literal["tokens", "cookie"]
 
 
 class CodeWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +50,7 @@ class CodeSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     email: Name
     challenge_id: ShortText
     code: ShortText
+    session: Keeping = "tokens"
 
 
 class PasswordSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,15 +58,19 @@ class PasswordSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     email: Name
     password: Password
+    session: Keeping = "tokens"
 
     def __repr__(self) -> str:
         return "PasswordSignIn()"
 
 
 class RefreshWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The refresh token given out last."""
+    """The refresh token given out last; pages leave it out, since it is in their cookie."""
 
-    refresh_token: Token
+    refresh_token: Token | None = None
+
+
+BY_COOKIE: Final = RefreshWanted()
 
 
 class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -80,27 +96,35 @@ class PasswordReset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
 
 class SessionTokens(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`accessToken` opens; `refreshToken` is exchanged for the next pair, once."""
+    """`accessToken` opens; `refreshToken` is exchanged for the next pair, once.
 
-    access_token: str
+    A page has both in cookies, and instead of them `csrfToken` here and in a cookie that it may
+    read: what it changes it asks for with that as `X-CSRF-Token`.
+    """
+
+    access_token: str | UnsetType = UNSET
     access_expires_at: datetime
-    refresh_token: str
+    refresh_token: str | UnsetType = UNSET
     refresh_expires_at: datetime
+    csrf_token: str | UnsetType = UNSET
     user_id: str
     is_new: bool
 
 
-def tokens_shown(shop: Shop, who: SignedIn) -> SessionTokens:
+def tokens_shown(shop: Shop, who: SignedIn, keeping: Keeping) -> Response[SessionTokens]:
     """The tokens of a session as they are answered."""
     pair = shop.tokens.pair(who.session)
-    return SessionTokens(
-        access_token=pair.access,
+    in_cookies = keeping == "cookie"
+    shown = SessionTokens(
+        access_token=UNSET if in_cookies else pair.access,
         access_expires_at=pair.access_ends,
-        refresh_token=pair.refresh,
+        refresh_token=UNSET if in_cookies else pair.refresh,
         refresh_expires_at=pair.refresh_ends,
+        csrf_token=shop.tokens.csrf(who.session.id) if in_cookies else UNSET,
         user_id=who.user.id,
         is_new=who.is_new,
     )
+    return Response(shown, cookies=cookies_of(shop, who.session) if in_cookies else ())
 
 
 @post(
@@ -126,12 +150,14 @@ async def request_code(request: EdgeRequest, shop: TheShop, data: JSONBody[CodeW
 )
 async def sign_in_by_code(
     request: EdgeRequest, shop: TheShop, data: JSONBody[CodeSignIn]
-) -> SessionTokens:
+) -> Response[SessionTokens]:
     """Turn a code into a session; the first one of an address makes its account."""
+    if data.session == "cookie":
+        check_own_page(request)
     client = client_shown(request, shop)
     who = await shop.identity.verify(data.email, data.challenge_id, data.code.strip(), client)
     shop.metrics.otp_verified.inc()
-    return tokens_shown(shop, who)
+    return tokens_shown(shop, who, data.session)
 
 
 @post(
@@ -142,15 +168,17 @@ async def sign_in_by_code(
 )
 async def sign_in_by_password(
     request: EdgeRequest, shop: TheShop, data: JSONBody[PasswordSignIn]
-) -> SessionTokens:
+) -> Response[SessionTokens]:
     """Turn a password into a session."""
+    if data.session == "cookie":
+        check_own_page(request)
     address = parse_address(data.email)
     await count(shop, request.scope, "sign-ins-by-address", address.key)
     proven = await shop.passwords.prove(data.email, data.password)
     who = await shop.identity.sign_in(
         proven.user_id, client_shown(request, shop), password_hash=proven.password_hash
     )
-    return tokens_shown(shop, who)
+    return tokens_shown(shop, who, data.session)
 
 
 @post(
@@ -160,22 +188,32 @@ async def sign_in_by_password(
     status_code=200,
     operation_id="refreshSession",
 )
-async def refresh(shop: TheShop, data: JSONBody[RefreshWanted]) -> SessionTokens:
+async def refresh(
+    request: EdgeRequest, shop: TheShop, data: JSONBody[RefreshWanted] = BY_COOKIE
+) -> Response[SessionTokens]:
     """Exchange a refresh token for the next pair. Sent twice at once, it gives the same pair."""
+    token = data.refresh_token or refresh_token_of(request)
+    if token is None:
+        fault = FieldError("refreshToken", "Send it, or be signed in by a cookie.")
+        raise ProblemError("invalid-input", errors=(fault,))
     try:
-        opened = shop.tokens.refreshed(data.refresh_token, at=shop.clock())
+        opened = shop.tokens.refreshed(token, at=shop.clock())
     except InvalidToken:
         raise ProblemError("session-ended") from None
+    if data.refresh_token is None:
+        check_unforged(request, opened.session_id)
     shop.standing.forget(opened.session_id)
-    return tokens_shown(shop, await shop.identity.refresh(opened.session_id, opened.generation))
+    who = await shop.identity.refresh(opened.session_id, opened.generation)
+    return tokens_shown(shop, who, "cookie" if data.refresh_token is None else "tokens")
 
 
 @post("/v1/auth/logout", access=Signed(), status_code=204, operation_id="signOut")
-async def sign_out(shop: TheShop, actor: TheActor) -> None:
+async def sign_out(request: EdgeRequest, shop: TheShop, actor: TheActor) -> Response[None]:
     """Sign out here; sessions elsewhere go on."""
     assert actor.session_id is not None
     await shop.identity.logout(actor.session_id)
     shop.standing.forget(actor.session_id)
+    return signed_out(request, shop)
 
 
 @post("/v1/auth/password", access=Signed(), status_code=204, operation_id="setPassword")

@@ -14,9 +14,11 @@ from bitloot_web.api.orders import Order, shown
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
 from bitloot_web.problems import ProblemError
+from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import delete, get, patch
 from bitloot_web.security.access import Signed
 from bitloot_web.security.callers import Caller
+from bitloot_web.security.cookie_sessions import signed_out
 from bitloot_web.shop import Shop
 
 
@@ -175,10 +177,11 @@ async def end_session(shop: TheShop, actor: TheActor, session_id: FromPath[UUID]
 
 
 @delete("/v1/me/sessions", access=Signed(), operation_id="endMySessions")
-async def end_sessions(shop: TheShop, actor: TheActor) -> None:
+async def end_sessions(request: EdgeRequest, shop: TheShop, actor: TheActor) -> Response[None]:
     """Sign out everywhere, here too."""
     await shop.identity.end_sessions(user_of(actor))
     shop.standing.forget(str(actor.session_id))
+    return signed_out(request, shop)
 
 
 @get("/v1/me/export", access=Signed(), operation_id="exportMe")

@@ -7,7 +7,6 @@ The first message brings the token, so that it stands in no address and no log:
 import asyncio
 from contextlib import aclosing
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -23,6 +22,7 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.realtime import Watchers
 from bitloot_web.security.access import ACCESS, OrderOwner
 from bitloot_web.security.callers import Caller, opens
+from bitloot_web.security.cookie_sessions import own_origin
 from bitloot_web.shop import Shop
 
 EdgeSocket: TypeAlias = WebSocket[None, None, State]
@@ -94,8 +94,7 @@ def is_known_origin(origin: str | None, shop: Shop) -> bool:
     """Whether a page of that origin may open a socket; clients that are no pages send none."""
     if origin is None:
         return True
-    own = urlsplit(shop.edge.public_url)
-    return origin == f"{own.scheme}://{own.netloc}" or origin in shop.edge.cors_origins
+    return origin == own_origin(shop.edge.public_url) or origin in shop.edge.cors_origins
 
 
 def read_greeting(text: str | bytes) -> Greeting:

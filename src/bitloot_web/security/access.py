@@ -11,8 +11,9 @@ import msgspec
 
 from bitloot.domain.roles import Permission
 from bitloot_web.problems import ProblemError
-from bitloot_web.security.callers import bearer, opens, remember, signed_in, staff
+from bitloot_web.security.callers import bearer, check_owner, opens, remember, signed_in, staff
 from bitloot_web.security.client_address import client_of, counted, is_within
+from bitloot_web.security.cookie_sessions import by_cookie
 from bitloot_web.security.rate_limits import Connection, count, shop_of
 
 Security: TypeAlias = Sequence[dict[str, list[str]]]
@@ -21,6 +22,8 @@ Security: TypeAlias = Sequence[dict[str, list[str]]]
 ACCESS: Final = "access"
 _NOBODY: Final[dict[str, list[str]]] = {}
 _USER: Final[dict[str, list[str]]] = {"userToken": []}
+PAGE: Final[dict[str, list[str]]] = {"pageSession": []}
+CSRF: Final[dict[str, list[str]]] = {"csrfToken": []}
 _ORDER: Final[dict[str, list[str]]] = {"orderSession": []}
 _KEY: Final[dict[str, list[str]]] = {"apiKey": []}
 _ADMIN: Final[dict[str, list[str]]] = {"adminToken": []}
@@ -51,12 +54,17 @@ class Anyone(msgspec.Struct, frozen=True):
     @property
     def security(self) -> Security:
         """Nothing is asked for."""
-        return (_NOBODY, _USER) if self.may_sign_in else ()
+        return (_NOBODY, _USER, PAGE) if self.may_sign_in else ()
 
     async def admit(self, connection: Connection) -> None:
-        """Raises ProblemError `unauthenticated` for a token that is none."""
-        if self.may_sign_in and "authorization" in connection.headers:
-            remember(connection, await signed_in(shop_of(connection), bearer(connection)))
+        """Raises ProblemError `unauthenticated` for a token that is none, `csrf-failed`."""
+        if not self.may_sign_in:
+            return
+        caller = await by_cookie(connection)
+        if caller is None and "authorization" in connection.headers:
+            caller = await signed_in(shop_of(connection), bearer(connection))
+        if caller is not None:
+            remember(connection, caller)
 
 
 class OrderOwner(msgspec.Struct, frozen=True):
@@ -65,12 +73,16 @@ class OrderOwner(msgspec.Struct, frozen=True):
     @property
     def security(self) -> Security:
         """The order's token, or the user's."""
-        return (_ORDER, _USER)
+        return (_ORDER, _USER, PAGE)
 
     async def admit(self, connection: Connection) -> None:
-        """Raises ProblemError `unauthenticated`, `not-found`."""
+        """Raises ProblemError `unauthenticated`, `csrf-failed`, `not-found`."""
         order_id: UUID = connection.path_params["order_id"]
-        caller = await opens(shop_of(connection), bearer(connection), str(order_id))
+        shop, caller = shop_of(connection), await by_cookie(connection)
+        if caller is None:
+            caller = await opens(shop, bearer(connection), str(order_id))
+        else:
+            await check_owner(shop, caller, str(order_id))
         if caller is not None:
             remember(connection, caller)
 
@@ -81,11 +93,12 @@ class Signed(msgspec.Struct, frozen=True):
     @property
     def security(self) -> Security:
         """The user's token."""
-        return (_USER,)
+        return (_USER, PAGE)
 
     async def admit(self, connection: Connection) -> None:
-        """Raises ProblemError `unauthenticated`."""
-        remember(connection, await signed_in(shop_of(connection), bearer(connection)))
+        """Raises ProblemError `unauthenticated`, `csrf-failed`."""
+        caller = await by_cookie(connection)
+        remember(connection, caller or await signed_in(shop_of(connection), bearer(connection)))
 
 
 class Staff(msgspec.Struct, frozen=True):
@@ -96,14 +109,14 @@ class Staff(msgspec.Struct, frozen=True):
     @property
     def security(self) -> Security:
         """The user's token, a machine's key, or the shop's own."""
-        return (_USER, _KEY, _ADMIN)
+        return (_USER, PAGE, _KEY, _ADMIN)
 
     async def admit(self, connection: Connection) -> None:
-        """Raises ProblemError `unauthenticated`, `forbidden`, `rate-limited`."""
+        """Raises ProblemError `unauthenticated`, `csrf-failed`, `forbidden`, `rate-limited`."""
         shop = shop_of(connection)
         address = client_of(connection.scope, shop.edge.trusted_proxies)
         await count(shop, connection.scope, "admin", counted(address))
-        caller = await staff(shop, bearer(connection))
+        caller = await by_cookie(connection) or await staff(shop, bearer(connection))
         if self.permission not in caller.permissions:
             raise ProblemError("forbidden", facts={"permission": self.permission})
         remember(connection, caller)

@@ -86,12 +86,17 @@ async def opens(shop: Shop, token: str, order_id: str) -> Caller | None:
         own = shop.sessions.order_id(token, at=shop.clock())
     except InvalidToken:
         caller = await signed_in(shop, token)
-        if await shop.views.people.owner_of(order_id) != caller.user_id:
-            raise ProblemError("not-found") from None
+        await check_owner(shop, caller, order_id)
         return caller
     if own != order_id:
         raise ProblemError("not-found")
     return None
+
+
+async def check_owner(shop: Shop, caller: Caller, order_id: str) -> None:
+    """Raises ProblemError `not-found` for another's order; StoreUnavailable."""
+    if await shop.views.people.owner_of(order_id) != caller.user_id:
+        raise ProblemError("not-found")
 
 
 async def staff(shop: Shop, token: str) -> Caller:

@@ -22,6 +22,7 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.rate_limiter import Quota, Verdict
 from bitloot_web.once import HEADER
 from bitloot_web.problems import ProblemError
+from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.shop import Shop
 
@@ -132,7 +133,7 @@ def limited_once(name: RateName, repeats: RateName) -> AsyncAnyCallable:
     return guard
 
 
-def shop_of(connection: Connection) -> Shop:
+def shop_of(connection: Connection | EdgeRequest) -> Shop:
     """The shop that the application was built for."""
     shop = connection.app.state.shop
     assert isinstance(shop, Shop)

@@ -64,7 +64,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         answered=_TOKENS,
     ),
     "refreshSession": Example(
-        asked=auth.RefreshWanted(refresh_token=_TOKENS.refresh_token), answered=_TOKENS
+        asked=auth.RefreshWanted(refresh_token=_JWT.format("refresh")), answered=_TOKENS
     ),
     "setPassword": Example(asked=auth.NewPassword(password=_WORDS)),
     "requestResetCode": Example(asked=auth.CodeWanted(email=EMAIL), answered=_CODE_SENT),
