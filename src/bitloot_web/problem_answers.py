@@ -22,6 +22,7 @@ from bitloot.ports.errors import (
 )
 from bitloot_web.problems import MEDIA_TYPE, FieldError, ProblemError, problem
 from bitloot_web.request_checks import EdgeRequest, wire_name
+from bitloot_web.security.cookie_sessions import lost
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ def answer_error(request: EdgeRequest, error: Exception) -> Response[bytes]:
         status_code=document.status,
         media_type=MEDIA_TYPE,
         headers=headers,
+        cookies=lost(request) if found.code == "session-ended" else (),
     )
 
 

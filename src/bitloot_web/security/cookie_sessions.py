@@ -11,6 +11,7 @@ Prevention" (a signed token, fetch metadata).
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -31,6 +32,10 @@ HEADER: Final = "X-CSRF-Token"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # The only addresses that exchange a refresh token: no other is sent it.
 REFRESH_PATH: Final = "/v1/auth"
+# In the state of a request: its refresh token was in a cookie.
+_SHOWN: Final = "refresh_cookie"
+# So many shops are in one process, each under an address of its own.
+_SHOPS: Final = 16
 _SAME_ORIGIN: Final = "same-origin"
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -51,12 +56,14 @@ SECURE: Final = CookieNames()
 _PLAIN: Final = CookieNames("bitloot-access", "bitloot-refresh", "bitloot-csrf")
 
 
+@lru_cache(_SHOPS)
 def names_at(public_url: str) -> CookieNames:
     """The names of the cookies of a shop: plain ones on one's own machine without TLS only."""
     url = urlsplit(public_url)
     return _PLAIN if url.scheme == "http" and url.hostname in _LOCAL else SECURE
 
 
+@lru_cache(_SHOPS)
 def own_origin(public_url: str) -> str:
     """The origin of the shop's own pages."""
     url = urlsplit(public_url)
@@ -82,15 +89,13 @@ def signed_out(request: EdgeRequest, shop: Shop) -> Response[None]:
     """Nothing to say; a page that was known by its cookies loses them."""
     if not is_by_cookie(request):
         return Response(None)
-    names = names_at(shop.edge.public_url)
-    return Response(
-        None,
-        cookies=[
-            _cookie(names, names.access, "", 0, "/"),
-            _cookie(names, names.refresh, "", 0, REFRESH_PATH),
-            _cookie(names, names.csrf, "", 0, "/"),
-        ],
-    )
+    return Response(None, cookies=_taken_away(shop))
+
+
+def lost(request: EdgeRequest) -> tuple[Cookie, ...]:
+    """Takes the cookies of a page away whose session has ended: no script of it could."""
+    shown = request.scope["state"].get(_SHOWN)
+    return _taken_away(shop_of(request)) if shown else ()
 
 
 async def by_cookie(connection: Connection) -> Caller | None:
@@ -110,8 +115,9 @@ async def by_cookie(connection: Connection) -> Caller | None:
 
 def is_by_cookie(connection: Asking) -> bool:
     """Whether nothing but a cookie says who asks."""
-    name = names_at(shop_of(connection).edge.public_url).access
-    return "authorization" not in connection.headers and bool(_values(connection, name))
+    if "authorization" in connection.headers or "cookie" not in connection.headers:
+        return False
+    return bool(_values(connection, names_at(shop_of(connection).edge.public_url).access))
 
 
 def refresh_token_of(request: EdgeRequest) -> str | None:
@@ -122,6 +128,7 @@ def refresh_token_of(request: EdgeRequest) -> str | None:
     name = names_at(shop_of(request).edge.public_url).refresh
     if "authorization" in request.headers or not _values(request, name):
         return None
+    request.scope["state"][_SHOWN] = True
     return _kept(request, name)
 
 
@@ -147,6 +154,15 @@ def check_own_page(connection: Asking) -> None:
     origins = connection.headers.getall("origin", [])
     if not {*sites} <= {_SAME_ORIGIN} or not {*origins} <= {origin} or not (sites or origins):
         raise ProblemError("csrf-failed")
+
+
+def _taken_away(shop: Shop) -> tuple[Cookie, ...]:
+    names = names_at(shop.edge.public_url)
+    return (
+        _cookie(names, names.access, "", 0, "/"),
+        _cookie(names, names.refresh, "", 0, REFRESH_PATH),
+        _cookie(names, names.csrf, "", 0, "/"),
+    )
 
 
 def _cookie(names: CookieNames, name: str, value: str, seconds: int, path: str) -> Cookie:

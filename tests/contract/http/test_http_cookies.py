@@ -209,6 +209,26 @@ async def test_a_page_goes_on_by_its_refresh_cookie(stage: "Stage") -> None:
     refused(late, 401, "session-ended")
 
 
+async def test_a_page_whose_session_has_ended_loses_its_cookies(stage: "Stage") -> None:
+    """No script could take them away, and nobody is a guest as long as a bad token is shown."""
+    answer, cookies = await signed_in(stage)
+    placing = {"quoteId": await stage.quote(), "email": BUYER}
+    await stage.shop.user_desk.suspend(answer.json()["userId"], "fraud", actor=CLI)
+    stage.clock.advance(CACHE)
+    headers = {**proven(cookies), **stage.once()}
+    stale = await asked_by_page(stage, "POST", "/v1/orders", headers, placing)
+    refused(stale, 401, "unauthenticated")
+    forged = await asked_by_page(stage, "POST", "/v1/auth/refresh", carried(cookies))
+    refused(forged, 403, "csrf-failed")
+    by_token = {"refreshToken": cookies[SECURE.refresh]}
+    other = await asked_by_page(stage, "POST", "/v1/auth/refresh", proven(cookies), by_token)
+    refused(other, 401, "session-ended")
+    assert kept(forged) == kept(other) == {}
+    ended = await asked_by_page(stage, "POST", "/v1/auth/refresh", proven(cookies))
+    refused(ended, 401, "session-ended")
+    assert kept(ended) == dict.fromkeys(cookies, "")
+
+
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/v1/auth/logout"), ("DELETE", "/v1/me/sessions")]
 )
