@@ -108,7 +108,8 @@ SECURITY: Final = {
         type="apiKey",
         name=SECURE.access,
         security_scheme_in="cookie",
-        description="The access token of whoever signed in with `session` as `cookie`.",
+        description="The access token of whoever signed in with `session` as `cookie`; without "
+        "TLS on one's own machine it is called `bitloot-access`.",
     ),
     "csrfToken": SecurityScheme(
         type="apiKey",

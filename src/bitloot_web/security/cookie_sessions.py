@@ -37,6 +37,7 @@ _SHOWN: Final = "refresh_cookie"
 # So many shops are in one process, each under an address of its own.
 _SHOPS: Final = 16
 _SAME_ORIGIN: Final = "same-origin"
+_PORTS: Final = {"http": ":80", "https": ":443"}
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -65,9 +66,9 @@ def names_at(public_url: str) -> CookieNames:
 
 @lru_cache(_SHOPS)
 def own_origin(public_url: str) -> str:
-    """The origin of the shop's own pages."""
-    url = urlsplit(public_url)
-    return f"{url.scheme}://{url.netloc}"
+    """The origin of the shop's own pages, as browsers write it (RFC 6454, section 6.1)."""
+    url = urlsplit(public_url.lower())
+    return f"{url.scheme}://{url.netloc.removesuffix(_PORTS.get(url.scheme, ''))}"
 
 
 def cookies_of(shop: Shop, session: Session) -> tuple[Cookie, ...]:

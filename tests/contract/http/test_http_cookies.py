@@ -13,7 +13,7 @@ from tests.contract.http.test_http_matrix import CLI, accesses
 from bitloot.domain.session import Client
 from bitloot_web.problems import URN
 from bitloot_web.security.access import Access, Anyone, OrderOwner, Signed, Staff
-from bitloot_web.security.cookie_sessions import HEADER, SAFE, SECURE, names_at
+from bitloot_web.security.cookie_sessions import HEADER, SAFE, SECURE, names_at, own_origin
 
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage, Sweep
@@ -329,6 +329,20 @@ async def test_a_page_signs_in_by_a_password_too(stage: "Stage") -> None:
     answer = await asked_by_page(stage, "POST", "/v1/auth/login", OWN, body)
     me = await asked_by_page(stage, "GET", "/v1/me", carried(kept(answer)))
     assert me.json()["email"] == BUYER
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("https://Shop.Example:443", "https://shop.example"),
+        ("http://shop.example:80/a-shop", "http://shop.example"),
+        ("https://shop.example:80", "https://shop.example:80"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_an_origin_is_compared_as_browsers_write_it(url: str, origin: str) -> None:
+    assert own_origin(url) == origin
 
 
 @pytest.mark.parametrize(
