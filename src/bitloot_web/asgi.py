@@ -3,21 +3,19 @@
 `build_app` opens nothing: the shop is open already, and whoever opened it closes it.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Final
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.di import Provide
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.routes import HTTPRoute
 
-from bitloot_web.answers import Answers
 from bitloot_web.api import (
     account,
     auth,
@@ -59,17 +57,17 @@ from bitloot_web.api.admin import (
 )
 from bitloot_web.api.admin import orders as admin_orders
 from bitloot_web.api.admin import webhooks as admin_webhooks
-from bitloot_web.dependencies import Catalogue
-from bitloot_web.envelope import Envelope
+from bitloot_web.application import Application
+from bitloot_web.dependencies import DEPENDENCIES
 from bitloot_web.once import HEADER
 from bitloot_web.openapi import describe
 from bitloot_web.problem_answers import answer_error
-from bitloot_web.realtime import Watchers
 from bitloot_web.request_checks import check_request
 from bitloot_web.routes import access_of, admit
-from bitloot_web.security.callers import caller_of
 from bitloot_web.shop import Shop
-from bitloot_web.shortcut import Shortcut
+
+# How many that are set differently are kept: a process has one, but for tests.
+FRAMEWORKS: Final = 4
 
 PUBLIC: Final[tuple[BaseRouteHandler, ...]] = (
     catalog.products,
@@ -223,7 +221,7 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
 )
 
 
-class Application(Litestar):
+class Framework(Litestar):
     """Litestar for bodies that are msgspec structs, as all of ours are.
 
     Left to itself it loads Pydantic, because Taskiq brings that along: a tenth of the time that a
@@ -258,57 +256,33 @@ def openapi_document() -> bytes:
     """The description of the API, the same for every shop."""
     from bitloot_web.api.examples import EXAMPLES  # which nobody needs who does not read them
 
-    return describe(routes(), _dependencies(None, None, None), EXAMPLES)
+    return describe(routes(), DEPENDENCIES, EXAMPLES)
 
 
-def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> Litestar:
-    """The application. `more` are the routes of pages, behind the same checks and answers.
+def build_app(shop: Shop, *, more: Sequence[BaseRouteHandler | Router] = ()) -> Application:
+    """The application. `more` are the routes of pages, behind the same checks and answers."""
+    framework = _framework(shop.limits.body_bytes, tuple(shop.edge.cors_origins), tuple(more))
+    return Application(framework, shop, kept=catalog.LIMIT)
 
-    `app.state.watchers.stop()` ends every event stream: servers wait for open streams, so it is
-    called when the process is told to stop, before the server closes its connections.
-    """
-    watchers = Watchers()
-    answers = Answers(size=shop.limits.answers_bytes, life=shop.limits.answer_life)
-    app = Application(
+
+@lru_cache(maxsize=FRAMEWORKS)
+def _framework(
+    body_bytes: int, cors_origins: tuple[str, ...], more: tuple[BaseRouteHandler | Router, ...]
+) -> Framework:
+    """Every route with what is the same for all shops that are set alike."""
+    framework = Framework(
         [*routes(), *more],
-        state=State({"shop": shop, "watchers": watchers, "describe": openapi_document}),
-        dependencies=_dependencies(shop, watchers, Catalogue(shop, answers)),
+        state=State({"describe": openapi_document}),
+        dependencies=dict(DEPENDENCIES),
         before_request=check_request,
         exception_handlers={Exception: answer_error},
-        request_max_body_size=shop.limits.body_bytes,
-        cors_config=_cors(shop.edge.cors_origins),
-        on_shutdown=[watchers.stop],
+        request_max_body_size=body_bytes,
+        cors_config=_cors(cors_origins),
         openapi_config=None,
         logging_config=None,
     )
-    inside = Shortcut(
-        app.asgi_handler,
-        shop,
-        answers,
-        limit=catalog.LIMIT,
-        version=lambda: shop.views.catalog.version,
-    )
-    check_access(app)
-    app.asgi_handler = Envelope(inside, shop)
-    return app
-
-
-def _dependencies(
-    shop: Shop | None, watchers: Watchers | None, catalogue: Catalogue | None
-) -> dict[str, Provide]:
-    return {
-        "shop": Provide(_always(shop), sync_to_thread=False),
-        "actor": Provide(caller_of, sync_to_thread=False),
-        "watchers": Provide(_always(watchers), sync_to_thread=False),
-        "catalogue": Provide(_always(catalogue), sync_to_thread=False),
-    }
-
-
-def _always(value: object) -> Callable[[], object]:
-    def give() -> object:
-        return value
-
-    return give
+    check_access(framework)
+    return framework
 
 
 def _cors(origins: Sequence[str]) -> CORSConfig | None:

@@ -1,14 +1,20 @@
-"""What handlers are handed. None is checked again: all are ours, and no part of a request."""
+"""What handlers are handed. None is checked again: all are ours, and no part of a request.
 
+What belongs to a shop travels in the request's scope, so that the routes are the same for every
+shop of a process.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
+from litestar.types import Scope
 
 from bitloot_web.answers import Answers
 from bitloot_web.realtime import Watchers
-from bitloot_web.security.callers import Caller
+from bitloot_web.security.callers import Caller, caller_of
 from bitloot_web.shop import Shop
 
 TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]
@@ -27,3 +33,23 @@ class Catalogue:
 
 
 TheCatalogue: TypeAlias = NamedDependency[SkipValidation[Catalogue]]
+
+
+def carried(shop: Shop, watchers: Watchers, answers: Answers) -> dict[str, object]:
+    """What the state of a request's scope begins with."""
+    return {"shop": shop, "watchers": watchers, "catalogue": Catalogue(shop, answers)}
+
+
+def _from_scope(name: str) -> Callable[[Scope], object]:
+    def give(scope: Scope) -> object:
+        return scope["state"][name]
+
+    return give
+
+
+DEPENDENCIES: Final[Mapping[str, Provide]] = {
+    "shop": Provide(_from_scope("shop"), sync_to_thread=False),
+    "actor": Provide(caller_of, sync_to_thread=False),
+    "watchers": Provide(_from_scope("watchers"), sync_to_thread=False),
+    "catalogue": Provide(_from_scope("catalogue"), sync_to_thread=False),
+}

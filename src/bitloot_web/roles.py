@@ -114,7 +114,7 @@ async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # The server waits for open event streams, so they are told to end first.
-        app.state.watchers.stop()
+        app.watchers.stop()
         server.should_exit = True
         stopping.cancel()
         await serving

@@ -14,8 +14,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from litestar import Litestar
-
 from bitloot.domain.limits import Limits
 from bitloot.domain.own_stock import Batch
 from bitloot.domain.product import Product
@@ -24,6 +22,7 @@ from bitloot.ports.clock import FailPoint
 from bitloot.ports.supplier import SupplierProduct
 from bitloot.ports.views.catalog import ShelfQuery
 from bitloot.usecases.catalog import Catalog, OwnProduct
+from bitloot_web.application import Application
 from bitloot_web.asgi import build_app
 from bitloot_web.composition.assembly import build_shop, job_handlers
 from bitloot_web.composition.memory import GATEWAY, SUPPLIER, MemoryNeighbours, memory_neighbours
@@ -54,7 +53,7 @@ class TestShop:
     admin_token: str
 
     @property
-    def app(self) -> Litestar:
+    def app(self) -> Application:
         """The HTTP application over this shop."""
         return build_app(self.shop)
 

@@ -134,8 +134,8 @@ def limited_once(name: RateName, repeats: RateName) -> AsyncAnyCallable:
 
 
 def shop_of(connection: Connection | EdgeRequest) -> Shop:
-    """The shop that the application was built for."""
-    shop = connection.app.state.shop
+    """The shop that the request was sent to."""
+    shop = connection.scope["state"]["shop"]
     assert isinstance(shop, Shop)
     return shop
 

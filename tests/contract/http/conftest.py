@@ -12,7 +12,6 @@ from typing import TypedDict, Unpack
 import httpx
 import msgspec
 import pytest
-from litestar import Litestar
 from tests import asgi
 from tests.described import description
 
@@ -30,6 +29,7 @@ from bitloot_adapters.memory.rate_limiter import MemoryRateLimiter
 from bitloot_adapters.memory.realtime import MemoryRealtime
 from bitloot_adapters.memory.supplier import MemorySupplier
 from bitloot_adapters.memory.unit_of_work import MemoryStore, MemoryUnitOfWork
+from bitloot_web.application import Application
 from bitloot_web.asgi import build_app, openapi_document
 from bitloot_web.composition.assembly import build_shop, job_handlers
 from bitloot_web.composition.memory import memory_neighbours
@@ -69,7 +69,7 @@ class Stage:
     realtime: MemoryRealtime
     near: Neighbours
     shop: Shop
-    app: Litestar
+    app: Application
     client: httpx.AsyncClient
     own_product: str = ""
     bought_product: str = ""
@@ -202,7 +202,7 @@ async def stage() -> AsyncIterator[Stage]:
         yield stage
 
 
-def _client(app: Litestar) -> httpx.AsyncClient:
+def _client(app: Application) -> httpx.AsyncClient:
     """A client that is answered nothing that the description does not name."""
 
     async def as_described(answer: httpx.Response) -> None:
@@ -320,7 +320,7 @@ class Request(TypedDict, total=False):
 class Socket:
     """A WebSocket client that speaks ASGI with the application, without a server between."""
 
-    def __init__(self, app: Litestar, path: str, origin: str | None) -> None:
+    def __init__(self, app: Application, path: str, origin: str | None) -> None:
         headers = [(b"host", b"shop.example")]
         if origin is not None:
             headers.append((b"origin", origin.encode()))

@@ -9,7 +9,6 @@ from itertools import count
 
 import httpx
 import pytest
-from litestar import Litestar
 from structlog.testing import capture_logs
 from tests import asgi
 
@@ -21,6 +20,7 @@ from bitloot_adapters.http import HttpClient
 from bitloot_adapters.sandbox.turnstile.bench import Bench, bench
 from bitloot_adapters.sandbox.turnstile.config import Site, TurnstileSandboxConfig
 from bitloot_adapters.turnstile.client import Turnstile
+from bitloot_web.application import Application
 from bitloot_web.problems import URN
 from bitloot_web.testing import TestShop, shop
 
@@ -89,7 +89,7 @@ async def opened(secret: str) -> AsyncIterator[Guarded]:
         shop(seed=11, captcha=captcha) as it,
     ):
         slug = await it.stock_own("Own Game", price=Decimal("12.50"), keys=20)
-        app: Litestar = it.app
+        app: Application = it.app
         transport = asgi.transport(app, client=("203.0.113.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="https://shop.example") as web:
             yield Guarded(it=it, client=web, provider=provider, slug=slug)

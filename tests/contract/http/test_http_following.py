@@ -18,7 +18,7 @@ async def streamed(stage: "Stage", request: asyncio.Task[httpx.Response]) -> str
     """What a stream said until the server stops."""
     for _ in range(20):
         await asyncio.sleep(0.01)
-    stage.app.state.watchers.stop()
+    stage.app.watchers.stop()
     answer = await asyncio.wait_for(request, 10)
     assert answer.headers["content-type"].startswith("text/event-stream")
     return answer.text
@@ -99,7 +99,7 @@ async def test_a_socket_takes_its_token_first_and_then_tells_events(stage: "Stag
     kinds = [(await socket.event())["kind"] for _ in range(2)]
     assert "payment_opened" in kinds
     await socket.leave()
-    assert stage.app.state.watchers.count(order_id) == 0
+    assert stage.app.watchers.count(order_id) == 0
 
 
 async def test_a_socket_goes_on_after_the_event_it_names(stage: "Stage") -> None:
@@ -169,5 +169,5 @@ async def test_sockets_end_when_the_server_stops(stage: "Stage") -> None:
     await socket.open()
     await socket.send({"token": token["authorization"][7:]})
     await socket.event()
-    stage.app.state.watchers.stop()
+    stage.app.watchers.stop()
     assert await socket.closed() == 1001
