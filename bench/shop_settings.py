@@ -22,7 +22,6 @@ HIGH_LIMITS: Final = (
 )
 SECRET_KEY: Final = "a-secret-key-for-measuring-9876543210"
 IPN_SECRET: Final = "an-ipn-secret-for-measuring-0123456789"
-ADMIN_TOKEN: Final = "an-admin-token-for-measuring-0123456789"
 GATEWAY_KEY: Final = "0123456789abcdef0123456789abcdef"
 SUPPLIER_KEY: Final = "fedcba9876543210fedcba9876543210"
 SUPPLIER_SECRET: Final = "a-kinguin-webhook-secret-for-measuring"
@@ -44,7 +43,6 @@ def shop_variables(
         "BITLOOT_TRUSTED_PROXIES": "127.0.0.0/8",
         "BITLOOT_DATA_DIR": str(folder / "data"),
         "BITLOOT_SECRET_KEY": SECRET_KEY,
-        "BITLOOT_ADMIN_TOKEN": ADMIN_TOKEN,
         "BITLOOT_KEY_VAULT": "local",
         "BITLOOT_LOCAL_KEKS": "bench-1:" + base64.b64encode(bytes(range(32))).decode(),
         "BITLOOT_LOCAL_PEPPER": "a-pepper-for-measuring-0123456789abcdef",

@@ -120,7 +120,6 @@ SECURITY: Final = {
     "apiKey": SecurityScheme(
         type="http", scheme="bearer", description="A machine's key, with the scope that it needs."
     ),
-    "adminToken": SecurityScheme(type="http", scheme="bearer", description="The desk's token."),
     "providerSignature": SecurityScheme(
         type="apiKey",
         name="x-nowpayments-sig",

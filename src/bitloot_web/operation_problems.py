@@ -31,7 +31,7 @@ _WITH_SECURITY: Final[Mapping[str, Codes]] = {
     "orderSession": ("unauthenticated",),
     "userToken": ("unauthenticated",),
     "csrfToken": ("csrf-failed",),
-    "adminToken": ("unauthenticated", "forbidden", "rate-limited"),
+    "apiKey": ("unauthenticated", "forbidden", "rate-limited"),
 }
 _WITH_HEADER: Final[Mapping[str, Codes]] = {
     HEADER: (

@@ -192,7 +192,7 @@ def secret_values(configuration: Configuration) -> list[str]:
     left out: what is secret in them is masked by its place.
     """
     settings, plugins = configuration.settings, configuration.plugins
-    texts = [settings.secret_key, *settings.previous_secret_keys, settings.admin_token]
+    texts = [settings.secret_key, *settings.previous_secret_keys]
     for chosen in plugins.everyone():
         texts += [str(getattr(chosen.settings, name)) for name in sorted(chosen.plugin.secrets)]
     parts = [part.strip().rpartition(":")[2] for text in texts for part in text.split(",")]

@@ -60,8 +60,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: str
     # What was the secret key before: tokens that were signed with it open until they end.
     previous_secret_keys: tuple[str, ...] = ()
-    # The bearer token of `/v1/admin`: at least 32 characters.
-    admin_token: str
     # The payment gateways; the first one takes new payments.
     gateways: tuple[str, ...] = ("nowpayments",)
     # Where keys come from; `custom` is the shop's own stock.
@@ -107,15 +105,20 @@ _CHOICE_DEFAULTS: Final = {
     for field in msgspec.structs.fields(Settings)
     if field.name in {"gateways", "suppliers", "key_vault", "mailer", "captcha"}
 }
-_OWN_SECRETS: Final = ("secret_key", "admin_token")
+_OWN_SECRETS: Final = ("secret_key",)
 _SCHEMES: Final = {
     "public_url": ("http://", "https://"),
     "database_url": ("postgresql://", "postgres://"),
     "redis_url": ("redis://", "rediss://", "unix://"),
 }
-SECRETS: Final = frozenset(
-    {"database_url", "redis_url", "secret_key", "previous_secret_keys", "admin_token"}
-)
+SECRETS: Final = frozenset({"database_url", "redis_url", "secret_key", "previous_secret_keys"})
+# What was a setting once, and what to do instead.
+RETIRED: Final = {
+    "BITLOOT_ADMIN_TOKEN": (
+        "there is no such token any more: run `bitloot admin create EMAIL --with-key NAME`, which"
+        " makes an owner and prints an API key for programs, and take this setting out"
+    )
+}
 
 
 class SettingsError(Exception):
@@ -209,6 +212,9 @@ class Environment:
         found: list[str] = []
         for name in sorted(self._variables):
             if name in self._known or name.startswith(FOREIGN_PREFIXES):
+                continue
+            if (instead := RETIRED.get(name.removesuffix("_FILE"))) is not None:
+                found.append(f"{name} is not a setting now; {instead}")
                 continue
             near = difflib.get_close_matches(name, self._known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""

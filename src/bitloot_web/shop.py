@@ -73,7 +73,6 @@ class Views:
 class Edge:
     """What the HTTP edge is told by the settings.
 
-    `admin_token_digest` is the SHA-256 of the admin token: the token itself stays in the settings.
     `cursor_key` signs the cursors of lists, `client_key` the digests of buyers' clients in
     receipts. A client's address is taken from `X-Forwarded-For` only behind `trusted_proxies`;
     `/metrics` answers `metrics_from`. `receipt_public_key` checks receipts (Ed25519, raw).
@@ -84,7 +83,6 @@ class Edge:
     cors_origins: tuple[str, ...]
     trusted_proxies: tuple[Network, ...]
     metrics_from: tuple[Network, ...]
-    admin_token_digest: bytes
     cursor_key: bytes
     client_key: bytes
     receipt_public_key: bytes

@@ -14,6 +14,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
+
+from bitloot.domain.api_key import ApiKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.own_stock import Batch
 from bitloot.domain.product import Product
@@ -31,8 +33,10 @@ from bitloot_web.job_runner import JobRunner
 from bitloot_web.metrics import open_metrics
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop
+from bitloot_web.staffing import owner_key
 
 PUBLIC_URL: Final = "https://shop.example"
+OWNER: Final = "owner@shop.example"
 MOST_ROUNDS: Final = 10_000
 
 
@@ -40,8 +44,7 @@ MOST_ROUNDS: Final = 10_000
 class TestShop:
     """The shop, and the levers of everything around it.
 
-    `admin_token` opens the desk. `around` holds the clock, the store, and the gateway, supplier,
-    vault and mailer in memory.
+    `around` holds the clock, the store, and the gateway, supplier, vault and mailer in memory.
     """
 
     __test__ = False
@@ -50,12 +53,16 @@ class TestShop:
     around: MemoryNeighbours
     runner: JobRunner
     catalog: Catalog
-    admin_token: str
 
     @property
     def app(self) -> Application:
         """The HTTP application over this shop."""
         return build_app(self.shop)
+
+    async def owner_key(self) -> str:
+        """A new API key that opens the desk, made as `bitloot admin create --with-key` makes it."""
+        name = f"key {len(self.around.store.rows(ApiKey)) + 1}"
+        return await owner_key(self.shop, OWNER, name)
 
     async def run_due(self) -> int:
         """Run every job that is due, and those that they bring; gives how many runs that were."""
@@ -163,7 +170,6 @@ async def shop(
         redis_url="redis://memory",
         public_url=PUBLIC_URL,
         secret_key=around.random_bytes(32).hex(),
-        admin_token=around.random_bytes(24).hex(),
         gateways=(GATEWAY,),
         suppliers=("custom", *around.suppliers),
         limits=around.near.limits,
@@ -171,7 +177,6 @@ async def shop(
     built = build_shop(around.near, settings, open_metrics())
     yield TestShop(
         shop=built,
-        admin_token=settings.admin_token,
         around=around,
         runner=JobRunner(
             around.near.jobs,

@@ -7,12 +7,11 @@ from typing import Any, TypeAlias
 
 import httpx
 from tests.e2e.programs import until
-from tests.e2e.town import ADMIN_TOKEN, Town
+from tests.e2e.town import Town
 
 Seen: TypeAlias = dict[str, Any]
 
 _numbers = itertools.count(1)
-ADMIN = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 
 
 class RefusalError(AssertionError):
@@ -63,6 +62,11 @@ class Buyer:
     supplier: httpx.AsyncClient
     mail: httpx.AsyncClient
     shelves: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def admin(self) -> dict[str, str]:
+        """What opens the desk."""
+        return {"authorization": f"Bearer {self.town.key}"}
 
     # --- buying ---
 
@@ -151,7 +155,7 @@ class Buyer:
 
     async def desk(self, order: Order) -> Seen:
         """The order as the desk sees it."""
-        return good(await self.shop.get(f"/v1/admin/orders/{order.id}", headers=ADMIN))
+        return good(await self.shop.get(f"/v1/admin/orders/{order.id}", headers=self.admin))
 
     async def bought(self, order: Order) -> list[Seen]:
         """What the supplier sold for this order: every attempt, found by its external id."""
@@ -168,7 +172,9 @@ class Buyer:
     async def webhooks(self, order: Order) -> list[Seen]:
         """What providers said of the order, as stored."""
         path = f"/v1/admin/orders/{order.id}/webhooks"
-        return listed(await self.shop.get(path, params={"limit": "100"}, headers=ADMIN), "items")
+        return listed(
+            await self.shop.get(path, params={"limit": "100"}, headers=self.admin), "items"
+        )
 
     async def mails(self, email: str) -> list[Seen]:
         return listed(await self.mail.get("/_control/mailbox", params={"to": email}), "mails")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 import httpx
-from tests.e2e.buyer import ADMIN, Buyer, Order, Seen, good, listed, once
+from tests.e2e.buyer import Buyer, Order, Seen, good, listed, once
 from tests.e2e.programs import free_ports, until
 from websockets.asyncio.client import connect
 
@@ -29,7 +29,7 @@ async def test_a_link_that_was_revoked_gives_nothing_and_a_new_one_does(buyer: B
     revoked = await buyer.shop.post(
         f"/v1/admin/orders/{order.id}/items/{item}/revoke",
         json={"reason": "the buyer shared it"},
-        headers=once(**ADMIN),
+        headers=once(**buyer.admin),
     )
     assert good(revoked)["revoked"] == 1
     gone = await buyer.shop.get(link)

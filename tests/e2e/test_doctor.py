@@ -99,7 +99,6 @@ def test_every_secret_that_is_missing_or_malformed_is_named_and_none_is_shown(to
         "BITLOOT_LOCAL_KEKS": "k1:short",
         "BITLOOT_RESEND_WEBHOOK_SECRET": "whsec_???",
         "BITLOOT_NOWPAYMENTS_IPN_SECRET": "tiny",
-        "BITLOOT_ADMIN_TOKEN": "brief",
     }
     code, out, err = told(town, "doctor", **wrong)
     assert code == 2, out + err
@@ -126,6 +125,6 @@ def test_the_settings_in_force_are_shown_without_a_secret_even_one_from_a_file(
     assert shown["BITLOOT_LIMIT_JOB_LEASE"] == "9s"
     assert shown["BITLOOT_NOWPAYMENTS_BASE_URL"] == town.url("nowpayments") + "/v1"
     hidden = {name for name, value in shown.items() if value == "****"}
-    assert hidden >= {"BITLOOT_SECRET_KEY", "BITLOOT_ADMIN_TOKEN", "BITLOOT_LOCAL_KEKS"}
+    assert hidden >= {"BITLOOT_SECRET_KEY", "BITLOOT_LOCAL_PEPPER", "BITLOOT_LOCAL_KEKS"}
     for name in hidden & set(town.variables):
         assert town.variables[name] not in out, name

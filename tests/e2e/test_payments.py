@@ -5,7 +5,7 @@ import time
 from decimal import Decimal
 
 import httpx
-from tests.e2e.buyer import ADMIN, Buyer, Order, Seen, good, listed, once
+from tests.e2e.buyer import Buyer, Order, Seen, good, listed, once
 from tests.e2e.programs import until
 
 ANSWER_SECONDS = 3.0
@@ -30,7 +30,7 @@ def signed(sent: Seen) -> dict[str, str]:
 
 async def effects(buyer: Buyer, order: Order) -> tuple[int, int, Decimal]:
     """Ledger lines, units sold by the supplier, and the sum of the ledger."""
-    ledger = await buyer.shop.get(f"/v1/admin/orders/{order.id}/ledger", headers=ADMIN)
+    ledger = await buyer.shop.get(f"/v1/admin/orders/{order.id}/ledger", headers=buyer.admin)
     lines = listed(ledger, "items")
     return (
         len(lines),
@@ -52,7 +52,7 @@ async def test_an_underpaid_order_fails_and_gives_no_key(buyer: Buyer) -> None:
     retried = await buyer.shop.post(
         f"/v1/admin/orders/{order.id}/retry-fulfillment",
         json={"reason": "the buyer asks"},
-        headers=once(**ADMIN),
+        headers=once(**buyer.admin),
     )
     assert retried.status_code == 409
     assert retried.json()["type"] == "urn:bitloot:problem:underpaid-non-refundable"
@@ -140,7 +140,7 @@ async def test_a_forged_callback_is_refused_kept_as_such_and_cannot_be_replayed(
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
     kept = await buyer.shop.get(
-        "/v1/admin/webhooks", params={"classification": "invalid_signature"}, headers=ADMIN
+        "/v1/admin/webhooks", params={"classification": "invalid_signature"}, headers=buyer.admin
     )
     rows = listed(kept, "items")
     assert rows
@@ -148,7 +148,7 @@ async def test_a_forged_callback_is_refused_kept_as_such_and_cannot_be_replayed(
     replayed = await buyer.shop.post(
         f"/v1/admin/webhooks/{rows[0]['id']}/replay",
         json={"reason": "to see whether it works"},
-        headers=once(**ADMIN),
+        headers=once(**buyer.admin),
     )
     assert replayed.status_code == 409, replayed.text
     await buyer.until_status(order, "confirming")

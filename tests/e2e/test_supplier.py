@@ -2,7 +2,7 @@
 
 import base64
 
-from tests.e2e.buyer import ADMIN, Buyer, Order, Seen, good, once
+from tests.e2e.buyer import Buyer, Order, Seen, good, once
 from tests.e2e.programs import until
 
 
@@ -94,7 +94,7 @@ async def test_a_purchase_that_failed_for_good_goes_on_when_the_desk_retries(
     accepted = await buyer.shop.post(
         f"/v1/admin/orders/{order.id}/retry-fulfillment",
         json={"reason": "the supplier sells again"},
-        headers=once(**ADMIN),
+        headers=once(**buyer.admin),
     )
     assert accepted.status_code == 202, accepted.text
     await buyer.until_status(order, "fulfilled")

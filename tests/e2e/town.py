@@ -12,7 +12,7 @@ from tests.e2e.programs import Program, free_ports
 
 from bitloot_web.devservices import PostgresServer, ValkeyServer, start_postgres, start_valkey
 
-ADMIN_TOKEN = "an-admin-token-for-these-tests-0123456789"
+OWNER = "owner@shop.example"
 IPN_SECRET = "ipn-secret-of-these-tests-0123456789"
 KINGUIN_SECRET = "kinguin-webhook-secret-of-these-tests"
 RESEND_SECRET = "whsec_" + base64.b64encode(b"resend-secret-of-these-te").decode()
@@ -70,7 +70,7 @@ ROLES = ("shop", "worker", "scheduler")
 
 @dataclass
 class Town:
-    """Shop, worker, scheduler, stand-ins and servers."""
+    """Shop, worker, scheduler, stand-ins and servers. `key` is an API key of the shop's owner."""
 
     folder: Path
     postgres: PostgresServer
@@ -78,6 +78,7 @@ class Town:
     ports: Mapping[str, int]
     variables: dict[str, str] = field(default_factory=dict)
     programs: dict[str, Program] = field(default_factory=dict)
+    key: str = ""
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -134,9 +135,11 @@ def open_town(folder: Path) -> Iterator[Town]:
         filling = [
             town.program("sync", "sync", "kinguin"),
             town.program("seed", "seed", "--keys", str(OWN_KEYS)),
+            town.program("owner", "admin", "create", OWNER, "--with-key", "tests"),
         ]
         for program in filling:
             program.finish()
+        town.key = town.programs["owner"].tail(0).split()[-1]
         town.program("shop", "serve", port=ports["shop"])
         town.program("worker", "worker")
         town.program("scheduler", "scheduler")
@@ -160,7 +163,6 @@ def settings(town: Town, database_url: str) -> dict[str, str]:
         "BITLOOT_PORT": str(town.ports["shop"]),
         "BITLOOT_DATA_DIR": str(town.folder / "data"),
         "BITLOOT_SECRET_KEY": "a-secret-key-for-these-tests-9876543210",
-        "BITLOOT_ADMIN_TOKEN": ADMIN_TOKEN,
         "BITLOOT_KEY_VAULT": "local",
         "BITLOOT_LOCAL_KEKS": "test-1:" + base64.b64encode(bytes(range(32))).decode(),
         "BITLOOT_LOCAL_PEPPER": "a-pepper-for-these-tests-0123456789abcdef",

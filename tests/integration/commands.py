@@ -25,7 +25,6 @@ class Commands:
             "BITLOOT_REDIS_URL": self.redis_url,
             "BITLOOT_DATA_DIR": str(self.folder),
             "BITLOOT_SECRET_KEY": "kX9-2mVq7sTz4RwEb8LpYc3HnJd6GfUa",
-            "BITLOOT_ADMIN_TOKEN": "Pq8Wz2-Ls5Vn9Xc4Bm7Kj3Hf6Gd1Tr0Y",
             "BITLOOT_SUPPLIERS": "custom",
             "BITLOOT_NOWPAYMENTS_API_KEY": "np-5c1e9a7b-2f4d-4f0e",
             "BITLOOT_NOWPAYMENTS_IPN_SECRET": "Wq3-ipn-8Ty5Ui2Op7As",

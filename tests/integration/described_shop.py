@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.adapter.parameters import OpenApiParameter
 from schemathesis.specs.openapi.adapter.security import OpenApiSecurityParameters
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tests.described import Json, description
-from tests.integration.goods_shop import ADMIN_TOKEN, GATEWAY, SUPPLIER, GoodsShop, open_goods_shop
+from tests.integration.goods_shop import GATEWAY, SUPPLIER, GoodsShop, open_goods_shop
 
 from bitloot.domain.limits import Limits
 from bitloot.domain.session import Client
@@ -61,13 +61,14 @@ BOUGHT = "bought-game"
 class DescribedShop:
     """`known` are values by the names of parameters: ids of what is there.
 
-    `token` opens the order that is known, `user_id` is of somebody who has an account. No socket is
-    opened to ask: the application is called.
+    `token` opens the order that is known, `key` the desk, `user_id` is of somebody who has an
+    account. No socket is opened to ask: the application is called.
     """
 
     shop: GoodsShop
     runner: asyncio.Runner
     token: str = ""
+    key: str = ""
     user_id: str = ""
     known: dict[str, str] = field(default_factory=dict)
 
@@ -120,7 +121,7 @@ class DescribedShop:
             identity = self.shop.shop.identity
             who = self.runner.run(identity.sign_in(self.user_id, Client()))
             return f"Bearer {self.shop.shop.tokens.pair(who.session).access}"
-        return f"Bearer {ADMIN_TOKEN}" if path.startswith(DESK) else self.token
+        return f"Bearer {self.key}" if path.startswith(DESK) else self.token
 
     def desk(self, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
         """Have the desk make something, or tell of it."""
@@ -154,6 +155,7 @@ def _fill(shop: DescribedShop) -> None:
     order_id, headers = run(goods.buy(OWN, 1))
     run(goods.buy(BOUGHT, 1))
     shop.token = headers["authorization"]
+    shop.key = run(goods.owner_key())
     link = run(goods.reveal(order_id, headers))
     signed_in, other = (run(_signed_in(goods, email)) for email in (MEMBER, LOOKED_AFTER))
     shop.user_id = signed_in.user.id

@@ -48,12 +48,13 @@ from bitloot_web.job_runner import JobRunner
 from bitloot_web.metrics import open_metrics
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop, Views
+from bitloot_web.staffing import owner_key
 
 OLD_KEY = "old:" + "p5Q2mV0c8kYbTnR4wZs7uXh1jLd6gFa3eKi9oBtNvCM="
 NEW_KEY = "new:" + "Zk3vT9qLw1Hs6yRb0nXc5mJd8gUf2aEp7iOtVuKxYzA="
 PEPPER = "a pepper 7f3Q that no buyer ever sees 91xZ"
 SECRET_KEY = "a-secret-key-of-the-goods-shop-55501928374"
-ADMIN_TOKEN = "an-admin-token-of-the-goods-shop-0918273645"
+OWNER = "owner@shop.example"
 SUPPLIER = "kinguin"
 GATEWAY = "nowpayments"
 COST = Decimal("8.00")
@@ -75,6 +76,10 @@ class GoodsShop:
 
     def once(self, **more: str) -> dict[str, str]:
         return {"idempotency-key": f"key-{self.near.new_id()}", **more}
+
+    async def owner_key(self) -> str:
+        """A new API key of the shop's owner."""
+        return await owner_key(self.shop, OWNER, f"key {self.near.new_id()}")
 
     async def work(self) -> None:
         """Every job that is due, until none is."""
@@ -248,7 +253,6 @@ def _settings(url: str, redis_url: str, limits: Limits) -> Settings:
         redis_url=redis_url,
         public_url="https://shop.example",
         secret_key=SECRET_KEY,
-        admin_token=ADMIN_TOKEN,
         limits=limits,
     )
 

@@ -15,6 +15,7 @@ from bitloot_web.composition.opening import OpenShop, open_shop
 from bitloot_web.devservices import ValkeyStore
 from bitloot_web.plugins import configure
 from bitloot_web.settings import Environment
+from bitloot_web.staffing import owner_key
 
 SERIALS = ["AAAA-1", "BBBB-2", "CCCC-3"]
 WHY = {"reason": "a test"}
@@ -22,13 +23,12 @@ NUMBERS = count(1)
 
 
 class Desk:
-    """Asks as the admin does, and works off what that brings."""
+    """Asks as an owner does, and works off what that brings."""
 
-    def __init__(self, opened: OpenShop, client: httpx.AsyncClient) -> None:
+    def __init__(self, opened: OpenShop, client: httpx.AsyncClient, key: str) -> None:
         self._opened = opened
         self.client = client
-        token = opened.configuration.settings.admin_token
-        self._headers = {"authorization": f"Bearer {token}"}
+        self._headers = {"authorization": f"Bearer {key}"}
 
     async def ask(
         self,
@@ -67,7 +67,8 @@ async def desk(shop_url: str, valkey_server: ValkeyStore, tmp_path: Path) -> Asy
     async with open_shop(configure(Environment(variables))) as opened:
         transport = asgi.transport(build_app(opened.shop), client=("203.0.113.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
-            yield Desk(opened, client)
+            key = await owner_key(opened.shop, "owner@shop.example", "the desk")
+            yield Desk(opened, client, key)
 
 
 async def own_product(desk: Desk) -> tuple[str, str]:

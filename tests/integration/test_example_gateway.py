@@ -28,7 +28,6 @@ SHOP = {
     "BITLOOT_DATABASE_URL": "postgresql://bitloot@/bitloot",
     "BITLOOT_REDIS_URL": "redis://localhost/0",
     "BITLOOT_SECRET_KEY": "kX9-2mVq7sTz4RwEb8LpYc3HnJd6GfUa",
-    "BITLOOT_ADMIN_TOKEN": "Pq8Wz2-Ls5Vn9Xc4Bm7Kj3Hf6Gd1Tr0Y",
     "BITLOOT_SUPPLIERS": "custom",
     "BITLOOT_MAILER": "inbox",
     "BITLOOT_LOCAL_KEKS": "k1:7LqkqQx6m8Jx0nJ1l8fZ1mZr5b0d1o2p3q4r5s6t7u8=",

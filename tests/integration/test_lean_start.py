@@ -44,7 +44,6 @@ def _loaded_by_a_web_server(folder: Path) -> set[str]:
         "BITLOOT_REDIS_URL": "redis://127.0.0.1:1/0",
         "BITLOOT_PUBLIC_URL": "https://shop.example",
         "BITLOOT_SECRET_KEY": "a-secret-key-for-a-start-9876543210",
-        "BITLOOT_ADMIN_TOKEN": "an-admin-token-for-a-start-0123456789",
         "BITLOOT_DATA_DIR": str(folder),
         "BITLOOT_KEY_VAULT": "local",
         "BITLOOT_LOCAL_KEKS": "start-1:" + base64.b64encode(bytes(range(32))).decode(),

@@ -68,7 +68,6 @@ async def town(shop_url: str, valkey_server: ValkeyStore) -> AsyncIterator[Town]
             redis_url=valkey_server.url,
             public_url="https://shop.example",
             secret_key="0123456789abcdef" * 4,
-            admin_token="fedcba9876543210" * 3,
             gateways=("gateway",),
             suppliers=("custom",),
             limits=LIMITS,

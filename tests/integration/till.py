@@ -361,7 +361,6 @@ async def open_till(
             redis_url="redis://memory",
             public_url="https://shop.example",
             secret_key=random_bytes(32).hex(),
-            admin_token=random_bytes(24).hex(),
             gateways=(GATEWAY,),
             suppliers=("custom", SUPPLIER),
             limits=limits,

@@ -38,11 +38,11 @@ from bitloot_web.plugins import Configuration, configure
 from bitloot_web.settings import Environment
 from bitloot_web.shelves import catalog
 from bitloot_web.shop import Shop
+from bitloot_web.staffing import owner_key
 
 Seen: TypeAlias = dict[str, Any]
 
 SECRET_KEY = "a-secret-key-of-the-market-4c1d9f07b2e85a63"
-ADMIN_TOKEN = "an-admin-token-of-the-market-83f2a6c1d07e94b5"
 PEPPER = "a pepper of the market 5d0B that nobody sees 7kQ2"
 KEK = "market-1:8Jm2vX5qLw9Hs3yRb7nZc1mTd4gUf6aEp0iOtVuKxYk="
 IPN_SECRET = "ipn-secret-of-the-market-61f8"
@@ -53,7 +53,6 @@ SUPPLIER_KEY = "5e1c0a97f2b84d63a8c7e0195bd2f604"
 MAIL_KEY = "re_9f3b71c04ad2e865"
 SECRETS = (
     SECRET_KEY,
-    ADMIN_TOKEN,
     PEPPER,
     KEK.partition(":")[2],
     IPN_SECRET,
@@ -63,7 +62,7 @@ SECRETS = (
     SUPPLIER_KEY,
     MAIL_KEY,
 )
-ADMIN = {"authorization": f"Bearer {ADMIN_TOKEN}"}
+OWNER = "owner@shop.example"
 PUBLIC_URL = "https://shop.example"
 GATEWAY_HOOK = "/v1/webhooks/nowpayments"
 FIRST_PRODUCT = 20_000
@@ -134,7 +133,10 @@ class Order:
 
 @dataclass(kw_only=True)
 class Market:
-    """The shop, a client for its edge, and one for the control door of each stand-in."""
+    """The shop, a client for its edge, and one for the control door of each stand-in.
+
+    `key` is an API key of the shop's owner, once somebody has asked for it.
+    """
 
     url: str
     doors: Mapping[str, str]
@@ -148,6 +150,13 @@ class Market:
     supplier: httpx.AsyncClient
     mail: httpx.AsyncClient
     answers: list[httpx.Response] = field(default_factory=list)
+    key: str = ""
+
+    async def admin(self) -> dict[str, str]:
+        """What opens the desk."""
+        if not self.key:
+            self.key = await owner_key(self.shop, OWNER, f"market {next(_numbers)}")
+        return {"authorization": f"Bearer {self.key}"}
 
     async def sql(self, statement: str, parameters: Params = ()) -> list[tuple[Any, ...]]:
         cursor = await self.looking.execute(statement.encode(), parameters)
@@ -357,7 +366,6 @@ def variables(
         "BITLOOT_PUBLIC_URL": PUBLIC_URL,
         "BITLOOT_DATA_DIR": str(folder),
         "BITLOOT_SECRET_KEY": SECRET_KEY,
-        "BITLOOT_ADMIN_TOKEN": ADMIN_TOKEN,
         "BITLOOT_KEY_VAULT": "local",
         "BITLOOT_LOCAL_KEKS": KEK,
         "BITLOOT_LOCAL_PEPPER": PEPPER,

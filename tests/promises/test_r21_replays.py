@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from tests.promises.figures import Figures
-from tests.promises.market import ADMIN, GATEWAY_HOOK, Market, Seen, good, once
+from tests.promises.market import GATEWAY_HOOK, Market, Seen, good, once
 
 from bitloot.ports.jobs import Lease
 from bitloot_web.job_runner import JobRunner
@@ -118,7 +118,9 @@ async def test_r21_stored_callbacks_replayed_three_times_have_the_effect_of_one(
             some = [str(id_) for id_, _ in rows[start : start + 100]]
             body = {"ids": some, "reason": "test"}
             path = "/v1/admin/webhooks/bulk-replay"
-            answer = good(await market.client.post(path, json=body, headers=once(**ADMIN)))
+            answer = good(
+                await market.client.post(path, json=body, headers=once(**await market.admin()))
+            )
             told.update(
                 f"{one['outcome']} {'forged' if one['id'] in forged else 'genuine'}"
                 for one in answer["items"]

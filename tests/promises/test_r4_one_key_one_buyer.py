@@ -6,7 +6,7 @@ from collections import Counter
 
 import httpx
 from tests.promises.figures import Figures
-from tests.promises.market import ADMIN, Market, Order, good, once
+from tests.promises.market import Market, Order, good, once
 
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
@@ -96,7 +96,9 @@ async def test_r4_a_serial_that_the_supplier_repeats_is_held_back(
         order = await market.bought(slug)
         seen = await market.see(order)
         delivered += seen["status"] == "fulfilled"
-        desk = good(await market.client.get(f"/v1/admin/orders/{order.id}", headers=ADMIN))
+        desk = good(
+            await market.client.get(f"/v1/admin/orders/{order.id}", headers=await market.admin())
+        )
         held += any(hold["state"] == "open" for hold in desk["holds"])
     quarantined = await market.count("SELECT count(*) FROM sealed_keys WHERE state = 'quarantined'")
     figures.note(

@@ -27,7 +27,6 @@ from redis import Redis
 from tests.promises.figures import Figures
 from tests.promises.leaks import MARK, Premises, bucket, forms, hits, marked, marking
 from tests.promises.market import (
-    ADMIN,
     KEK,
     MAIL_KEY,
     PEPPER,
@@ -141,13 +140,16 @@ async def walk(market: Market, half: int, units: int, seen: Seen) -> None:
     await hold_back(market, supplied[2], seen)
     await replace_one(market, orders[0], seen)
     await go_wrong(market, own_id, own, orders[0])
+    seen.tokens.append(market.key.rpartition("_")[2].encode())
 
 
 async def hold_back(market: Market, slug: str, seen: Seen) -> None:
     """A key that the supplier sold before is kept aside."""
     await plan(market, 1, duplicate_serial=True)
     order = await market.bought(slug)
-    desk = good(await market.client.get(f"/v1/admin/orders/{order.id}", headers=ADMIN))
+    desk = good(
+        await market.client.get(f"/v1/admin/orders/{order.id}", headers=await market.admin())
+    )
     assert [hold["state"] for hold in desk["holds"]] == ["open"]
     seen.kept += 1
 
@@ -156,7 +158,7 @@ async def replace_one(market: Market, order: Order, seen: Seen) -> None:
     item = (await market.see(order))["items"][0]["id"]
     path = f"/v1/admin/orders/{order.id}/items/{item}/replace-key"
     body = {"slot": 1, "reason": "the key was used already"}
-    good(await market.client.post(path, json=body, headers=once(**ADMIN)))
+    good(await market.client.post(path, json=body, headers=once(**await market.admin())))
     await market.work()
     await read_all(market, order, seen)
 
@@ -170,7 +172,7 @@ async def go_wrong(market: Market, own_id: str, own: list[bytes], order: Order) 
         (odd, "?batch=b&cost=1"),
         (b"\n".join(own), "?cost=x"),
     ):
-        headers = {**ADMIN, **once(), "content-type": "text/plain"}
+        headers = {**await market.admin(), **once(), "content-type": "text/plain"}
         refused = await market.client.post(path + query, content=body, headers=headers)
         assert refused.is_client_error, refused.text
     for provider in ("nowpayments", "kinguin", "resend"):
@@ -178,7 +180,7 @@ async def go_wrong(market: Market, own_id: str, own: list[bytes], order: Order) 
     link = await market.reveal(order)
     await market.client.get(link + "x")
     await market.client.get("/v1/downloads/" + link.rpartition("/")[2][::-1])
-    await market.client.get(order.path, headers={"authorization": ADMIN["authorization"] + "x"})
+    await market.client.get(order.path, headers={"authorization": f"Bearer {market.key}x"})
     await market.client.post(f"{order.path}/session/code", json={})
     await market.work()
     await market.client.post(
@@ -186,7 +188,9 @@ async def go_wrong(market: Market, own_id: str, own: list[bytes], order: Order) 
     )
     (await market.supplier.post("/_control/faults", json=GARBAGE)).raise_for_status()
     for suffix in ("", "/timeline", "/audit", "/ledger", "/webhooks"):
-        await market.client.get(f"/v1/admin/orders/{order.id}{suffix}", headers=ADMIN)
+        await market.client.get(
+            f"/v1/admin/orders/{order.id}{suffix}", headers=await market.admin()
+        )
 
 
 def die_with_keys(market: Market, folder: Path) -> bytes:

@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 from tests.promises.figures import Figures
 from tests.promises.market import (
-    ADMIN,
     PUBLIC_URL,
     Market,
     Order,
@@ -58,7 +57,11 @@ def code(answer: httpx.Response) -> str:
 async def revoke(market: Market, order: Order) -> None:
     item = (await market.see(order))["items"][0]["id"]
     path = f"/v1/admin/orders/{order.id}/items/{item}/revoke"
-    good(await market.client.post(path, json={"reason": "test"}, headers=once(**ADMIN)))
+    good(
+        await market.client.post(
+            path, json={"reason": "test"}, headers=once(**await market.admin())
+        )
+    )
 
 
 async def guesses(market: Market, token: str) -> Counter[str]:

@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 from tests.promises.figures import Figures
-from tests.promises.market import ADMIN, SECRETS, Market, Order, once, open_doors, open_market
+from tests.promises.market import SECRETS, Market, Order, once, open_doors, open_market
 
 from bitloot_web.asgi import openapi_document
 from bitloot_web.devservices import ValkeyStore
@@ -62,7 +62,7 @@ async def misuse(market: Market, order: Order, bodies: Sequence[bytes]) -> None:
     for method, path in operations():
         mine = path.replace("{order_id}", order.id)
         known = PLACE.sub(NOBODY, mine)
-        keys = {**ADMIN, **once()} if "/admin" in path else {**order.token, **once()}
+        keys = {**await market.admin(), **once()} if "/admin" in path else {**order.token, **once()}
         call = market.client.request
         await call("TRACE", known, headers=keys)
         await call(method, known + "?surprise=1", headers=keys)
@@ -112,7 +112,7 @@ async def test_s25_every_refusal_on_every_operation_is_a_problem_document_of_a_k
         await shut(shop_url, is_shut=True)
         for method, path in operations():
             known = PLACE.sub(NOBODY, path.replace("{order_id}", order.id))
-            keys = ADMIN if "/admin" in path else order.token
+            keys = await market.admin() if "/admin" in path else order.token
             headers = {**keys, **once(), "content-type": "application/json"}
             await market.client.request(method, known, headers=headers, content=b"{}")
         await shut(shop_url, is_shut=False)

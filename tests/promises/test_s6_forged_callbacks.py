@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 from tests.promises.figures import Figures
 from tests.promises.market import (
-    ADMIN,
     GATEWAY_HOOK,
     IPN_SECRET,
     KINGUIN_SECRET,
@@ -176,7 +175,9 @@ async def test_s6_no_forged_callback_is_taken_and_none_changes_anything(
         replays = Counter[int]()
         for id_ in ids:
             path = f"/v1/admin/webhooks/{id_}/replay"
-            answer = await market.client.post(path, json={"reason": "test"}, headers=ADMIN)
+            answer = await market.client.post(
+                path, json={"reason": "test"}, headers=await market.admin()
+            )
             replays[answer.status_code] += 1
         unchanged &= await books(market) == before
     figures.note(

@@ -4,7 +4,7 @@ import re
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.order import Order
-from bitloot.domain.roles import PERMISSIONS, Actor
+from bitloot.domain.roles import PERMISSIONS, Actor, Role
 from bitloot.domain.session import Client
 from bitloot.testing.people_rows import PeopleRows
 from bitloot.testing.rows import stocked
@@ -40,6 +40,11 @@ async def signed_in(it: TestShop, email: str = BUYER) -> SignedIn:
     await it.run_due()
     code = codes(it, email)[-1]
     return await it.shop.identity.verify(email, challenge.challenge_id, code, CLIENT)
+
+
+async def appointed(it: TestShop, email: str, role: Role) -> str:
+    """Somebody who was given a role from the command line; the user's id."""
+    return (await it.shop.user_desk.appoint(email, [role], actor=OWNER)).user_id
 
 
 async def bought(it: TestShop, email: str = BUYER) -> Order:

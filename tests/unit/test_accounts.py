@@ -4,7 +4,17 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.people_shop import BUYER, OWNER, bought, codes, mails, record, signed_in, token
+from tests.unit.people_shop import (
+    BUYER,
+    OWNER,
+    appointed,
+    bought,
+    codes,
+    mails,
+    record,
+    signed_in,
+    token,
+)
 
 from bitloot.domain.account import User
 from bitloot.domain.account_deletion import carried_out
@@ -271,7 +281,7 @@ async def test_a_recovery_needs_two_or_three_proofs_of_different_kinds(
 
 async def test_nobody_recovers_the_account_of_somebody_who_may_do_more() -> None:
     async with shop(seed=12) as it:
-        boss = await it.shop.user_desk.appoint("boss@shop.example", ["owner"], actor=OWNER)
+        boss = await appointed(it, "boss@shop.example", "owner")
         with pytest.raises(Refused, match="beyond-your-rights"):
             await it.shop.recoveries.start(boss, NEW, PROOFS, actor=ADMIN)
 
@@ -318,7 +328,7 @@ async def test_nobody_hands_out_what_they_do_not_have() -> None:
     async with shop(seed=15) as it:
         who = await signed_in(it)
         desk = it.shop.user_desk
-        boss = await desk.appoint("boss@shop.example", ["owner"], actor=OWNER)
+        boss = await appointed(it, "boss@shop.example", "owner")
         with pytest.raises(Refused, match="beyond-your-rights"):
             await desk.set_roles(who.user.id, ["support"], actor=ADMIN)
         for act in (
@@ -334,7 +344,7 @@ async def test_nobody_hands_out_what_they_do_not_have() -> None:
 async def test_the_shop_always_has_an_owner() -> None:
     async with shop(seed=16) as it:
         desk = it.shop.user_desk
-        boss = await desk.appoint("boss@shop.example", ["owner"], actor=OWNER)
+        boss = await appointed(it, "boss@shop.example", "owner")
         for act in (desk.set_roles(boss, ["admin"], actor=OWNER), desk.delete(boss, actor=OWNER)):
             with pytest.raises(Refused, match="last-owner"):
                 await act
@@ -388,7 +398,7 @@ async def test_a_dead_address_gets_no_code_and_no_news() -> None:
 
 async def test_a_key_is_shown_once_and_opens_its_scopes_until_it_is_taken_back() -> None:
     async with shop(seed=20) as it:
-        boss = await it.shop.user_desk.appoint("boss@shop.example", ["owner"], actor=OWNER)
+        boss = await appointed(it, "boss@shop.example", "owner")
         new = await it.shop.api_keys.create("Books", ["orders.read"], maker_id=boss, actor=OWNER)
         assert new.text.startswith(f"blk_{new.key.prefix}_")
         secret = new.text.rpartition("_")[2]
@@ -417,7 +427,7 @@ def test_what_is_no_key_has_no_digest(text: str) -> None:
 
 async def test_a_key_never_opens_more_than_its_maker_may_do() -> None:
     async with shop(seed=21) as it:
-        desk = await it.shop.user_desk.appoint("desk@shop.example", ["support"], actor=OWNER)
+        desk = await appointed(it, "desk@shop.example", "support")
         with pytest.raises(Refused, match="beyond-your-rights"):
             await it.shop.api_keys.create("Books", ["refunds.write"], maker_id=desk, actor=SUPPORT)
         with pytest.raises(Refused, match="invalid-input"):
@@ -426,7 +436,7 @@ async def test_a_key_never_opens_more_than_its_maker_may_do() -> None:
 
 async def test_one_person_has_so_many_keys_and_no_more() -> None:
     async with shop(seed=22, limits=Limits(api_keys_per_user=2)) as it:
-        boss = await it.shop.user_desk.appoint("boss@shop.example", ["owner"], actor=OWNER)
+        boss = await appointed(it, "boss@shop.example", "owner")
         made = [
             await it.shop.api_keys.create(f"k{n}", ["orders.read"], maker_id=boss, actor=OWNER)
             for n in range(2)

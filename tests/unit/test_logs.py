@@ -139,7 +139,7 @@ def test_configuring_twice_writes_once() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("secret_key", "admin_token", "Authorization", "password", "set-cookie", "signature"),
+        *("secret_key", "access_token", "Authorization", "password", "set-cookie", "signature"),
         *("x-nowpayments-sig", "serial", "serials", "key", "keys", "api_key", "apiKey", "pepper"),
         *("otp", "plaintext", "svix-signature", "client_secret", "license_key", "keks"),
     ],
@@ -170,7 +170,7 @@ def test_refusal_codes_are_told_and_one_time_codes_are_not() -> None:
         f"bearer {SERIAL}",
         f"password={SERIAL}&user=x",
         f"{{'serial': '{SERIAL}'}}",
-        f'{{"admin_token": "{SERIAL}"}}',
+        f'{{"access_token": "{SERIAL}"}}',
         f"/ws?token={SERIAL}",
         f"postgresql://shop:{SERIAL}@db/shop",
         f"redis://:{SERIAL}@cache:6379/0",

@@ -106,21 +106,26 @@ def states_of_jobs(it: TestShop, kind: str) -> list[str]:
 
 
 class Desk:
-    """An admin at the HTTP desk."""
+    """An owner at the HTTP desk."""
 
     def __init__(self, it: TestShop) -> None:
-        self._token = {"authorization": f"Bearer {it.admin_token}"}
+        self._it = it
+        self._key = ""
         self._transport = asgi.transport(it.app)
+
+    async def _token(self) -> dict[str, str]:
+        self._key = self._key or await self._it.owner_key()
+        return {"authorization": f"Bearer {self._key}"}
 
     def _open(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=self._transport, base_url="https://desk")
 
     async def get(self, path: str) -> httpx.Response:
         async with self._open() as http:
-            return await http.get(f"/v1/admin{path}", headers=self._token)
+            return await http.get(f"/v1/admin{path}", headers=await self._token())
 
     async def post(self, path: str, body: dict[str, str]) -> httpx.Response:
-        headers = {**self._token, "idempotency-key": f"key-{next(_numbers):020}"}
+        headers = {**await self._token(), "idempotency-key": f"key-{next(_numbers):020}"}
         async with self._open() as http:
             return await http.post(f"/v1/admin{path}", json=body, headers=headers)
 

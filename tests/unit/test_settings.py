@@ -13,7 +13,6 @@ GOOD = {
     "BITLOOT_DATABASE_URL": "postgresql://bitloot@/bitloot",
     "BITLOOT_REDIS_URL": "redis://localhost/0",
     "BITLOOT_SECRET_KEY": "kX9-2mVq7sTz4RwEb8LpYc3HnJd6GfUa",
-    "BITLOOT_ADMIN_TOKEN": "Pq8Wz2-Ls5Vn9Xc4Bm7Kj3Hf6Gd1Tr0Y",
     "BITLOOT_NOWPAYMENTS_API_KEY": "7c1f0e5a9b3d4c2e",
     "BITLOOT_NOWPAYMENTS_IPN_SECRET": "Zt5-ipn-4Qw8Er2Ty6Ui0",
     "BITLOOT_KINGUIN_API_KEY": "f2a96c1d",
@@ -138,7 +137,7 @@ def test_a_secret_file_that_cannot_be_read_and_a_secret_given_twice_are_told(
     [
         ("BITLOOT_SECRET_KEY", "change-me-change-me-change-me-change-me"),
         ("BITLOOT_SECRET_KEY", "a" * 40),
-        ("BITLOOT_ADMIN_TOKEN", "development-only-secret-key-0123456789"),
+        ("BITLOOT_SECRET_KEY", "development-only-secret-key-0123456789"),
         ("BITLOOT_PUBLIC_URL", "http://shop.example"),
         ("BITLOOT_CORS_ORIGINS", "*"),
         ("BITLOOT_LOCAL_KEKS", "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
@@ -171,6 +170,15 @@ def test_a_limit_cannot_pass_its_cap_nor_the_times_that_it_must_stay_below(
     name: str, value: str
 ) -> None:
     assert faults({**GOOD, name: value})
+
+
+@pytest.mark.parametrize("name", ["BITLOOT_ADMIN_TOKEN", "BITLOOT_ADMIN_TOKEN_FILE"])
+def test_a_setting_of_before_is_told_with_what_to_do_instead(name: str) -> None:
+    value = "Pq8Wz2-Ls5Vn9Xc4Bm7Kj3Hf6Gd1Tr0Y"
+    (fault,) = faults({**GOOD, name: value})
+    assert fault.startswith(f"{name} is not a setting now")
+    assert "bitloot admin create EMAIL --with-key NAME" in fault
+    assert value not in fault
 
 
 def test_limits_are_read_as_durations_numbers_and_fractions() -> None:

@@ -451,7 +451,7 @@ def test_every_way_to_ask_the_world_is_found(text: str) -> None:
     "text",
     [
         "given == self.secret\n",
-        "if shop.edge.admin_token_digest != sha256(given).digest(): ...\n",
+        "if shop.edge.owner_token_digest != sha256(given).digest(): ...\n",
         "signature(secret, body) == given\n",
         "(given, name) == (key.token, key.name)\n",
     ],

@@ -5,10 +5,10 @@ import rich_click as click
 
 @click.group()
 def admin() -> None:
-    """Make somebody an owner, an admin or support."""
+    """Make somebody an owner, an admin or support; give their programs a key."""
 
 
-@admin.command(epilog="Example: bitloot admin create owner@example.com")
+@admin.command(epilog="Example: KEY=$(bitloot admin create owner@example.com --with-key reports)")
 @click.argument("email")
 @click.option(
     "--role",
@@ -17,23 +17,56 @@ def admin() -> None:
     show_default=True,
     help="What they may do.",
 )
-def create(email: str, role: str) -> None:
-    """Give a role to whoever reads the mailbox EMAIL; they sign in with a code sent there."""
+@click.option("--with-key", "name", help="Print a new API key of theirs, under this name.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="PERMISSION",
+    help="What the key opens, such as orders.read; again for more. Left out: all they may do.",
+)
+def create(email: str, role: str, name: str | None, scopes: tuple[str, ...]) -> None:
+    """Give a role to whoever reads the mailbox EMAIL; they sign in with a code sent there.
+
+    A second run changes nothing, and takes no role away. A key is printed once, alone on standard
+    output; no later run can show it again.
+    """
     from bitloot.domain.errors import Refused
-    from bitloot.domain.roles import PERMISSIONS, Actor, Role
     from bitloot_web.cli.running import run_once
     from bitloot_web.composition.opening import open_shop
     from bitloot_web.plugins import Configuration
+    from bitloot_web.staffing import (
+        SameNameError,
+        appoint,
+        issue_key,
+        permissions_named,
+        role_named,
+    )
 
-    names: dict[str, Role] = {"owner": "owner", "admin": "admin", "support": "support"}
+    if scopes and name is None:
+        raise click.UsageError("--scope says what a key opens: name one by --with-key")
+    try:
+        opening = permissions_named(scopes)
+    except ValueError as error:
+        raise click.UsageError(f"--scope: {error}") from None
 
-    async def appoint(configuration: Configuration) -> str:
+    async def make(configuration: Configuration) -> None:
         async with open_shop(configuration) as opened:
-            actor = Actor(name="cli", permissions=PERMISSIONS)
-            return await opened.shop.user_desk.appoint(email, [names[role]], actor=actor)
+            person = await appoint(opened.shop, email, role_named(role))
+            now = "was already" if person.roles == person.before else "is now"
+            told = f"{email} {now} {' and '.join(person.roles)} ({person.user_id})"
+            click.echo(f"{told}; sign in with a code by e-mail", err=name is not None)
+            if person.state == "suspended":
+                click.echo("they are suspended: nobody signs in until they are let in", err=True)
+            if name is not None:
+                made = await issue_key(opened.shop, person, name, opening)
+                click.echo(f"the key {made.key.name!r} opens {' '.join(made.key.scopes)}", err=True)
+                click.echo("it is shown once, so keep it where your program finds it:", err=True)
+                click.echo(made.text)
 
     try:
-        user_id = run_once(appoint)
+        run_once(make)
     except Refused as no:
         raise click.ClickException(no.detail) from None
-    click.echo(f"{email} is {role} ({user_id}); sign in with a code by e-mail")
+    except SameNameError as error:
+        raise click.ClickException(f"{error}; give another name, or take that one back") from None

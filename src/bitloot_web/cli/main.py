@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "keys": ("keys", "Import keys of your own; rotate the key-encryption key."),
     "orders": ("orders", "Look into orders; rebuild one from its events."),
     "jobs": ("jobs", "See jobs that were given up on; have them tried once more."),
-    "admin": ("admin", "Make somebody an owner, an admin or support."),
+    "admin": ("admin", "Make somebody an owner, an admin or support; make API keys."),
     "audit": ("audit", "Check that nobody changed the audit log."),
     "states": ("states", "Print the state tables as Markdown."),
     "openapi": ("openapi", "Print the OpenAPI description."),

@@ -1,7 +1,6 @@
 """A shop made of its neighbours: the use cases, the edge, and who handles which job."""
 
 import functools
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -232,7 +231,6 @@ def _edge(settings: Settings, signer: ReceiptSigner) -> Edge:
         cors_origins=settings.cors_origins,
         trusted_proxies=tuple(map(ip_network, settings.trusted_proxies)),
         metrics_from=tuple(map(ip_network, settings.metrics_from)),
-        admin_token_digest=hashlib.sha256(settings.admin_token.encode()).digest(),
         cursor_key=keys.derive(settings.secret_key, keys.CURSOR),
         client_key=keys.derive(settings.secret_key, keys.CLIENT),
         receipt_public_key=signer.public_key,

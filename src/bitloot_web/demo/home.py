@@ -13,6 +13,7 @@ from bitloot_web.demo.ports import Ports
 
 SECRETS_FILE: Final = "secrets.json"
 ENV_FILE: Final = "bitloot.env"
+KEY_FILE: Final = "owner-key"
 PRODUCTS: Final = 600
 
 
@@ -20,7 +21,6 @@ class DemoSecrets(msgspec.Struct, frozen=True, kw_only=True):
     """Made once for each demo folder, so that a second start opens what the first one sealed."""
 
     secret_key: str
-    admin_token: str
     kek: str
     pepper: str
     nowpayments_key: str
@@ -41,7 +41,6 @@ def demo_secrets(folder: Path) -> DemoSecrets:
         return msgspec.json.decode(path.read_bytes(), type=DemoSecrets)
     made = DemoSecrets(
         secret_key=secrets.token_urlsafe(48),
-        admin_token=secrets.token_urlsafe(32),
         kek="demo-1:" + base64.b64encode(secrets.token_bytes(32)).decode(),
         pepper=secrets.token_urlsafe(48),
         nowpayments_key=secrets.token_hex(16),
@@ -96,7 +95,6 @@ def demo_environment(
         "BITLOOT_PORT": str(ports.shop),
         "BITLOOT_DATA_DIR": str(folder / "data"),
         "BITLOOT_SECRET_KEY": made.secret_key,
-        "BITLOOT_ADMIN_TOKEN": made.admin_token,
         "BITLOOT_LOG_LEVEL": "warning",
         "BITLOOT_LOG_FORMAT": "console",
         "BITLOOT_KEY_VAULT": "local",
@@ -121,3 +119,16 @@ def write_environment(folder: Path, environment: Mapping[str, str]) -> Path:
     path.touch(mode=0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
     return path
+
+
+def kept_key(folder: Path) -> str:
+    """The owner's API key of an earlier start; nothing at the first."""
+    path = folder / KEY_FILE
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def keep_key(folder: Path, text: str) -> None:
+    """Keep the owner's API key, which the shop itself cannot show again, for its owner only."""
+    path = folder / KEY_FILE
+    path.touch(mode=0o600)
+    path.write_text(f"{text}\n")

@@ -12,12 +12,15 @@ from typing import Final
 
 from rich.console import Console
 
+from bitloot.domain.api_key import digest_of
 from bitloot_web.composition.opening import OpenShop, open_shop
 from bitloot_web.composition.schema import upgrade
 from bitloot_web.composition.walking import open_walker
 from bitloot_web.demo.home import (
     demo_environment,
     demo_secrets,
+    keep_key,
+    kept_key,
     sandbox_configs,
     write_environment,
 )
@@ -29,7 +32,10 @@ from bitloot_web.plugins import Configuration, configure, secret_values
 from bitloot_web.roles import ALL_ROLES, running
 from bitloot_web.settings import Environment
 from bitloot_web.shelves import OWN_PRODUCTS, catalog, stock_up
+from bitloot_web.shop import Shop
+from bitloot_web.staffing import owner_key
 
+OWNER: Final = "owner@example.org"
 OWN_KEYS: Final = 20
 FEWEST_PRODUCTS: Final = 500
 FEWEST_KEYS: Final = 5
@@ -66,9 +72,10 @@ async def run_demo(folder: Path, *, port: int, once: bool) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with open_shop(configuration) as opened:
             await _fill(opened, told)
+            key = await _owner(opened.shop, folder, told)
             async with running(opened, ALL_ROLES, stop):
                 bought = await _walk(ports, told)
-                _show(console, bought, ports, settings.admin_token, folder)
+                _show(console, bought, ports, key, folder)
                 if not once:
                     console.print("\nServing. Stop with Ctrl-C.")
                     await stop.wait()
@@ -106,6 +113,18 @@ async def _fill(opened: OpenShop, told: Progress) -> None:
     told(f"{imported} own keys imported, each encrypted by itself")
 
 
+async def _owner(shop: Shop, folder: Path, told: Progress) -> str:
+    """An API key of the demo's owner: that of the last start, or a new one if it opens nothing."""
+    text = kept_key(folder)
+    digest = digest_of(text)
+    state = None if digest is None else await shop.views.people.api_key_state(digest)
+    if state is None or not state.permissions(shop.clock()):
+        text = await owner_key(shop, OWNER, f"demo {shop.clock():%Y-%m-%d %H:%M:%S}")
+        keep_key(folder, text)
+        told(f"{OWNER} owns the shop")
+    return text
+
+
 async def _walk(ports: Ports, told: Progress) -> Bought:
     shop_url = f"http://127.0.0.1:{ports.shop}"
     await _ready(ports.shop)
@@ -131,15 +150,16 @@ async def _ready(port: int) -> None:
     raise DemoError(f"the shop did not listen on port {port} within {READY_SECONDS:.0f} s")
 
 
-def _show(console: Console, bought: Bought, ports: Ports, admin: str, folder: Path) -> None:
+def _show(console: Console, bought: Bought, ports: Ports, key: str, folder: Path) -> None:
     shop = f"http://127.0.0.1:{ports.shop}"
     console.print(f"\n[bold]Both keys revealed[/], {bought.seconds_to_key:.2f} s after paying:")
-    for title, key in bought.keys:
-        console.print(f"  {title}: [bold]{key.splitlines()[0][:60]}[/]", markup=True)
+    for title, serial in bought.keys:
+        console.print(f"  {title}: [bold]{serial.splitlines()[0][:60]}[/]", markup=True)
     console.print(f"\n  shop          {shop}/v1/catalog/products")
     console.print(f"  API           {shop}/openapi.json")
     console.print(f"  mails         {ports.sandbox_url('resend')}/inbox  (to {BUYER})")
     console.print(f"  pay by hand   {ports.sandbox_url('nowpayments')}/_control/payments")
     console.print(f"  supplier      {ports.sandbox_url('kinguin')}/_control/orders")
-    console.print(f"  admin token   {admin}")
+    console.print(f"  owner         {OWNER}, who signs in by a code in the inbox")
+    console.print(f"  owner's key   {key}  (for /v1/admin)")
     console.print(f"  settings      {folder}/bitloot.env")

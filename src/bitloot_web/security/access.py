@@ -26,7 +26,6 @@ PAGE: Final[dict[str, list[str]]] = {"pageSession": []}
 CSRF: Final[dict[str, list[str]]] = {"csrfToken": []}
 _ORDER: Final[dict[str, list[str]]] = {"orderSession": []}
 _KEY: Final[dict[str, list[str]]] = {"apiKey": []}
-_ADMIN: Final[dict[str, list[str]]] = {"adminToken": []}
 _PROVIDER: Final[dict[str, list[str]]] = {"providerSignature": []}
 
 
@@ -108,8 +107,8 @@ class Staff(msgspec.Struct, frozen=True):
 
     @property
     def security(self) -> Security:
-        """The user's token, a machine's key, or the shop's own."""
-        return (_USER, PAGE, _KEY, _ADMIN)
+        """The user's token, a page's session, or a machine's key."""
+        return (_USER, PAGE, _KEY)
 
     async def admit(self, connection: Connection) -> None:
         """Raises ProblemError `unauthenticated`, `csrf-failed`, `forbidden`, `rate-limited`."""

@@ -1,21 +1,18 @@
 """Who is asking: the holder of an order's token, somebody who is signed in, staff, a machine."""
 
-import hashlib
-import hmac
 from typing import Final
 
 import msgspec
 
 from bitloot.domain.account import actor_name
 from bitloot.domain.api_key import digest_of
-from bitloot.domain.roles import PERMISSIONS, Actor, Permission, permissions_of
+from bitloot.domain.roles import Actor, Permission, permissions_of
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.rate_limits import Connection
 from bitloot_web.shop import Shop
 from bitloot_web.tokens import InvalidToken
 
-ADMIN: Final = "admin"
 ORDER_SESSION: Final = "order_session"
 MAX_TOKEN: Final = 4096
 _KEY_MARK: Final = "blk_"
@@ -103,15 +100,7 @@ async def staff(shop: Shop, token: str) -> Caller:
     """Who works here, or a machine that does. Raises ProblemError `unauthenticated`."""
     if token.startswith(_KEY_MARK):
         return await _machine(shop, token)
-    if is_admin(shop, token):
-        return Caller(name=ADMIN, permissions=PERMISSIONS)
     return await signed_in(shop, token)
-
-
-def is_admin(shop: Shop, token: str) -> bool:
-    """Whether it is the admin's token, compared in constant time by digest."""
-    digest = hashlib.sha256(token.encode()).digest()
-    return hmac.compare_digest(digest, shop.edge.admin_token_digest)
 
 
 async def _machine(shop: Shop, token: str) -> Caller:

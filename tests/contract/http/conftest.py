@@ -15,6 +15,7 @@ import pytest
 from tests import asgi
 from tests.described import description
 
+from bitloot.domain.api_key import ApiKey
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.money import ZERO
 from bitloot.domain.product import Offer, Product, new_listing
@@ -40,23 +41,23 @@ from bitloot_web.metrics import open_metrics
 from bitloot_web.problems import PROBLEMS, URN
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop
+from bitloot_web.staffing import owner_key
 
-ADMIN_TOKEN = "an-admin-token-for-these-tests-0123456789"
 SETTINGS = Settings(
     database_url="postgresql://unused",
     redis_url="redis://unused",
     public_url="https://shop.example",
     secret_key="a-secret-key-for-these-tests-9876543210",
-    admin_token=ADMIN_TOKEN,
     trusted_proxies=("10.0.0.0/8",),
     cors_origins=("https://app.example",),
 )
+DESK_KEY = "the desk"
 OWN_KEYS = b"AAAAA-BBBBB-CCCCC\nDDDDD-EEEEE-FFFFF\nGGGGG-HHHHH-IIIII\n"
 
 
 @dataclass(kw_only=True)
 class Stage:
-    """The shop with everything around it that a test may turn."""
+    """The shop with everything around it that a test may turn. `admin` opens the desk."""
 
     clock: VirtualClock
     store: MemoryStore
@@ -73,11 +74,14 @@ class Stage:
     client: httpx.AsyncClient
     own_product: str = ""
     bought_product: str = ""
+    admin: Mapping[str, str] = field(default_factory=dict)
     keys: "count[int]" = field(default_factory=lambda: count(1))
 
     @property
-    def admin(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {ADMIN_TOKEN}"}
+    def admin_name(self) -> str:
+        """What the audit log says of who has the key of the desk."""
+        (key,) = (row for row in self.store.rows(ApiKey) if row.name == DESK_KEY)
+        return f"key/{key.id}"
 
     def once(self, **more: str) -> dict[str, str]:
         return {"idempotency-key": f"idempotency-key-{next(self.keys):08d}", **more}
@@ -198,6 +202,8 @@ async def stage() -> AsyncIterator[Stage]:
             app=app,
             client=client,
         )
+        key = await owner_key(shop, "owner@shop.example", DESK_KEY)
+        stage.admin = {"authorization": f"Bearer {key}"}
         await _fill_shelves(stage)
         yield stage
 
@@ -366,7 +372,7 @@ class Socket:
         await asyncio.wait_for(self._task, 10)
 
 
-UNKNOWN_ID = "01c2ae78-4200-7003-b48f-c209128b2f33"
+UNKNOWN_ID = "01c2ae78-4200-7eee-b48f-c209128b2f33"
 IDS = (
     "order_id", "item_id", "hold_id", "webhook_id", "payment_id", "product_id", "break_id",
     "rule_id", "media_id", "category_id", "group_id", "key_id", "sync_id",

@@ -28,7 +28,7 @@ async def test_the_description_declares_the_problem_of_every_operation(sweep: "S
     answer = await sweep.stage.client.get("/openapi.json")
     document = answer.json()
     assert document["openapi"].startswith("3.1")
-    assert {"orderSession", "adminToken"} <= set(document["components"]["securitySchemes"])
+    assert {"orderSession", "userToken", "apiKey"} <= set(document["components"]["securitySchemes"])
     names = [operation["operationId"] for _, _, operation in sweep.operations]
     assert len(names) == len(set(names)) > 90
     for _, path, operation in sweep.operations:
@@ -43,7 +43,7 @@ async def test_the_description_declares_the_problem_of_every_operation(sweep: "S
                 assert types == [URN + code for code in codes]
                 assert {int(PROBLEMS[code].status) for code in codes} == {int(status)}
         if path.startswith("/v1/admin"):
-            assert {"adminToken": []} in operation["security"]
+            assert {"apiKey": []} in operation["security"]
             assert {"userToken": []} in operation["security"]
 
 

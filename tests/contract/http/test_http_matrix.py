@@ -36,7 +36,7 @@ STAFF: Final[Mapping[str, Role]] = {"admin": "admin", "support": "support", "own
 SIGNED_IN: Final = ("customer owner", "customer other", *STAFF)
 KINDS: Final = (
     "anonymous", "guest owner", "guest other", *SIGNED_IN, "suspended", "refresh token",
-    "admin token", "key with scopes", "revoked key",
+    "owner's key", "key with scopes", "revoked key",
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ class Callers:
             "anonymous": None,
             "guest owner": shop.sessions.issue(self._order_id, at=at),
             "guest other": shop.sessions.issue(other, at=at),
-            "admin token": self._stage.admin["authorization"].removeprefix("Bearer "),
+            "owner's key": self._stage.admin["authorization"].removeprefix("Bearer "),
         }[kind]
 
 
@@ -96,7 +96,7 @@ def of_order(kind: str) -> Verdict:
 
 
 def of_staff(kind: str, permission: Permission) -> Verdict:
-    if kind == "admin token":
+    if kind == "owner's key":
         return "in"
     if kind == "key with scopes":
         return "in" if permission in SCOPES else "forbidden"

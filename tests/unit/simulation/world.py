@@ -95,7 +95,6 @@ def _settings() -> Settings:
         redis_url="redis://memory",
         public_url="https://shop.example",
         secret_key="5e" * 32,
-        admin_token="7a" * 24,
         gateways=(GATEWAY,),
         suppliers=("custom", SUPPLIER),
         metrics_from=(),

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bitloot.domain.account import User, new_user
+import msgspec
+
+from bitloot.domain.account import User, UserState, new_user
 from bitloot.domain.account_change import (
     let_in_again,
     restored,
@@ -15,11 +17,20 @@ from bitloot.domain.account_change import (
 from bitloot.domain.address import parse_address
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.limits import Limits
-from bitloot.domain.roles import Actor, Role
+from bitloot.domain.roles import Actor, Role, permissions_of, staff_roles
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.usecases.people.known_users import known_user
+
+
+class Appointed(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who has a role: those they had `before`, and all that they have now."""
+
+    user_id: str
+    state: UserState
+    before: tuple[Role, ...]
+    roles: tuple[Role, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,23 +69,27 @@ class UserDesk:
 
         await self._decide(user_id, rule)
 
-    async def appoint(self, email: str, roles: Sequence[Role], *, actor: Actor) -> str:
-        """Roles for whoever reads this mailbox, with or without an account; gives the user's id.
+    async def appoint(self, email: str, roles: Sequence[Role], *, actor: Actor) -> Appointed:
+        """Roles for whoever reads this mailbox, with or without an account.
 
-        For the command line: who can run it owns the shop. Raises Refused as `set_roles` does.
+        They keep those that they have; who may do all of it already is left alone. For the command
+        line: who can run it owns the shop. Raises Refused as `set_roles` does.
         """
         address = parse_address(email)
 
-        async def attempt(tx: Transaction) -> str:
+        async def attempt(tx: Transaction) -> User:
             user = await tx.people.user_by_email(address.key)
             if user is None:
                 user = new_user(address, user_id=self.new_id(), at=self.clock())
                 await tx.record(Decision(save=(insert(user),)))
-            return user.id
+            return user
 
-        user_id = await decide(self.uow, attempt)
-        await self.set_roles(user_id, roles, actor=actor)
-        return user_id
+        user = await decide(self.uow, attempt)
+        given = user.roles
+        if not permissions_of(roles) <= permissions_of(given):
+            given = staff_roles((*given, *roles))
+            await self.set_roles(user.id, given, actor=actor)
+        return Appointed(user_id=user.id, state=user.state, before=user.roles, roles=given)
 
     async def suspend(self, user_id: str, reason: str, *, actor: Actor) -> None:
         """Nobody signs in any more; all sessions end. Raises Refused `not-found`,
