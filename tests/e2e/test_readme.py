@@ -1,5 +1,6 @@
 """The walk-through of the README, taken from the README and run."""
 
+import json
 import os
 import re
 import subprocess
@@ -14,18 +15,27 @@ WALK_SECONDS = 120
 
 def walk_through() -> str:
     section = README.read_text(encoding="utf-8").partition("## Buy something by hand")[2]
-    found = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
-    assert found is not None
-    return found[1]
+    blocks: list[str] = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 3
+    return "\n".join(blocks)
 
 
-def test_the_purchase_of_the_readme_ends_with_both_keys(town: Town, tmp_path: Path) -> None:
+def test_the_walk_of_the_readme_ends_with_both_keys_an_account_and_a_look_at_the_desk(
+    town: Town, tmp_path: Path
+) -> None:
     town.mend()
+    (tmp_path / "owner-key").write_text(f"{town.key}\n")
     script = tmp_path / "walk.sh"
     script.write_text(walk_through())
+    shown = {
+        "SHOP": town.url("shop"),
+        "GATEWAY": town.url("nowpayments"),
+        "MAILS": town.url("resend"),
+        "DEMO": str(tmp_path),
+    }
     walked = subprocess.run(
         ["bash", "-euo", "pipefail", str(script)],
-        env=inherited() | {"SHOP": town.url("shop"), "GATEWAY": town.url("nowpayments")},
+        env=inherited() | shown,
         capture_output=True,
         text=True,
         timeout=WALK_SECONDS,
@@ -33,10 +43,15 @@ def test_the_purchase_of_the_readme_ends_with_both_keys(town: Town, tmp_path: Pa
     )
     told = f"{walked.stdout}\n{walked.stderr}"
     assert walked.returncode == 0, told
-    _, is_fulfilled, keys = walked.stdout.partition(" is fulfilled\n")
+    before, is_fulfilled, after = walked.stdout.partition(" is fulfilled\n")
     assert is_fulfilled, told
+    number = before.rpartition("\n")[2]
     # A key may have many lines: the terms of its licence come with some.
-    assert len({line for line in keys.splitlines() if line}) >= 2, told
+    *keys, own, desk = [line for line in after.splitlines() if line]
+    assert len(set(keys)) >= 2, told
+    (order,) = json.loads(own)["items"]
+    assert (order["number"], order["status"]) == (number, "fulfilled")
+    assert number in {row["number"] for row in json.loads(desk)["items"]}
 
 
 def test_the_readme_names_every_target_and_command_as_it_is() -> None:

@@ -88,7 +88,7 @@ class UserDesk:
         given = user.roles
         if not permissions_of(roles) <= permissions_of(given):
             given = staff_roles((*given, *roles))
-            await self.set_roles(user.id, given, actor=actor)
+            await self.set_roles(user.id, given, actor=actor, expected_version=user.version)
         return Appointed(user_id=user.id, state=user.state, before=user.roles, roles=given)
 
     async def suspend(self, user_id: str, reason: str, *, actor: Actor) -> None:
