@@ -69,4 +69,5 @@ def create(email: str, role: str, name: str | None, scopes: tuple[str, ...]) -> 
     except Refused as no:
         raise click.ClickException(no.detail) from None
     except SameNameError as error:
-        raise click.ClickException(f"{error}; give another name, or take that one back") from None
+        back = f"take that one back by DELETE /v1/admin/api-keys/{error.key.id}"
+        raise click.ClickException(f"{error}; give another name, or {back}") from None

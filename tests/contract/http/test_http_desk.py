@@ -300,9 +300,11 @@ async def test_the_audit_log_is_told_and_checked(stage: "Stage") -> None:
     await stage.bought()
     path = "/v1/admin/audit-logs"
     lines = (await stage.client.get(path, headers=stage.admin)).json()["items"]
-    assert [line["action"] for line in lines] == ["keys.import"]
+    told = [line["action"] for line in lines]
+    assert told == ["keys.import", "api_key.created", "user.roles"]
+    assert [line["actor"] for line in lines] == [stage.admin_name, "cli", "cli"]
     found = (await stage.client.get(f"{path}/verify", headers=stage.admin)).json()
-    assert found == {"checked": 1, "last": 1, "brokenAt": None, "next": None}
+    assert found == {"checked": 3, "last": 3, "brokenAt": None, "next": None}
     beyond = await stage.client.get(f"{path}/verify?after=7", headers=stage.admin)
     assert beyond.json()["brokenAt"] == 7
 

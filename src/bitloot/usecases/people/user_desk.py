@@ -88,7 +88,8 @@ class UserDesk:
         given = user.roles
         if not permissions_of(roles) <= permissions_of(given):
             given = staff_roles((*given, *roles))
-            await self.set_roles(user.id, given, actor=actor, expected_version=user.version)
+            read = max(user.version, 1)  # an account that was made just now is written by now
+            await self.set_roles(user.id, given, actor=actor, expected_version=read)
         return Appointed(user_id=user.id, state=user.state, before=user.roles, roles=given)
 
     async def suspend(self, user_id: str, reason: str, *, actor: Actor) -> None:
