@@ -35,7 +35,8 @@ def permissions_named(texts: Iterable[str]) -> tuple[Permission, ...]:
     """Raises ValueError for a word that is no permission."""
     wanted = frozenset(texts)
     if unknown := sorted(wanted - PERMISSIONS):
-        raise ValueError(f"{', '.join(unknown)}: none of {', '.join(sorted(PERMISSIONS))}")
+        known = ", ".join(sorted(PERMISSIONS))
+        raise ValueError(f"{', '.join(unknown)} is no permission; there are {known}")
     return tuple(each for each in sorted(PERMISSIONS) if each in wanted)
 
 
