@@ -14,7 +14,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-
 from bitloot.domain.api_key import ApiKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.own_stock import Batch
