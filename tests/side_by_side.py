@@ -1,7 +1,7 @@
 """Which tests one process runs one after another, where several run side by side.
 
-Those that share something that is slow to make: the town of `tests/e2e`, the stage of the promises,
-the full shelves of one module. Every other test goes to whoever is free.
+Those that share something that is slow to make: the town of `tests/e2e`, the full shelves of one
+module, what is found in all files of the tree. Every other test goes to whoever is free.
 """
 
 from typing import Final
@@ -12,6 +12,7 @@ TOGETHER: Final = (
     "tests/e2e/",
     "tests/integration/test_shelf_plans.py",
     "tests/integration/test_description_kept.py",
+    "tests/unit/test_tidy.py",
 )
 
 

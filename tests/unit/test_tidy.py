@@ -39,16 +39,39 @@ class File:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
-    def nodes(self) -> Iterator[ast.AST]:
-        return ast.walk(self.tree)
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        return tuple(ast.walk(self.tree))
 
-    def functions(self) -> Iterator[Function]:
-        return (node for node in self.nodes() if isinstance(node, Function))
+    @cached_property
+    def functions(self) -> tuple[Function, ...]:
+        return tuple(node for node in self.nodes if isinstance(node, Function))
 
-    def comments(self) -> Iterator[tuple[int, str]]:
-        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
-            if token.type == tokenize.COMMENT:
-                yield token.start[0], token.string
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Each imported name with what it stands for."""
+        names: dict[str, str] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                for each in node.names:
+                    bound = each.asname or each.name.partition(".")[0]
+                    names[bound] = each.name if each.asname else bound
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                for each in node.names:
+                    names[each.asname or each.name] = f"{node.module}.{each.name}"
+        return names
+
+    def comments_with(self, sign: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+        """Those in which it is found; a text that has it nowhere is not taken apart."""
+        if sign.search(self.text):
+            yield from ((line, text) for line, text in self.comments if sign.search(text))
+
+    @cached_property
+    def comments(self) -> tuple[tuple[int, str], ...]:
+        tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
+        return tuple(
+            (each.start[0], each.string) for each in tokens if each.type == tokenize.COMMENT
+        )
 
 
 Faults = Iterator[str]
@@ -77,14 +100,14 @@ def files_are_short(file: File) -> Faults:
 
 
 def functions_are_short(file: File) -> Faults:
-    for function in file.functions():
+    for function in file.functions:
         lines = (function.end_lineno or 0) - function.lineno + 1
         if lines > FUNCTION_LINES:
             yield f"{function.lineno}: {function.name} has {lines} lines"
 
 
 def use_cases_are_narrow(file: File) -> Faults:
-    for node in file.nodes():
+    for node in file.nodes:
         if isinstance(node, ast.ClassDef):
             public = [m for m in node.body if isinstance(m, Function) and m.name[0] != "_"]
             if len(public) > USECASE_METHODS:
@@ -119,7 +142,7 @@ def nothing_is_mocked(file: File) -> Faults:
     for line, name in imported(file):
         if any(name == each or name.startswith(f"{each}.") for each in MOCKING):
             yield f"{line}: imports {name}"
-    for function in file.functions():
+    for function in file.functions:
         for argument in [*function.args.args, *function.args.kwonlyargs]:
             if argument.arg in PATCHING:
                 yield f"{function.lineno}: {function.name} takes {argument.arg}"
@@ -130,7 +153,7 @@ def no_test_is_skipped(file: File) -> Faults:
 
 
 def no_assertion_is_empty(file: File) -> Faults:
-    for node in file.nodes():
+    for node in file.nodes:
         if isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant):
             yield f"{node.lineno}: asserts a constant"
 
@@ -204,7 +227,7 @@ HARMLESS = frozenset({"len", "bool"})
 
 
 def secrets_are_compared_in_constant_time(file: File) -> Faults:
-    for node in file.nodes():
+    for node in file.nodes:
         if not isinstance(node, ast.Compare):
             continue
         if not any(isinstance(each, ast.Eq | ast.NotEq) for each in node.ops):
@@ -236,8 +259,8 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
 def signatures_say_their_types(file: File) -> Faults:
-    names = aliases(file.tree)
-    for function in file.functions():
+    names = file.aliases
+    for function in file.functions:
         arguments = function.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         every += [each for each in (arguments.vararg, arguments.kwarg) if each is not None]
@@ -249,35 +272,21 @@ def signatures_say_their_types(file: File) -> Faults:
 
 
 def no_type_error_is_ignored(file: File) -> Faults:
-    yield from (f"{line}: {text}" for line, text in file.comments() if IGNORE.search(text))
+    yield from (f"{line}: {text}" for line, text in file.comments_with(IGNORE))
 
 
 def every_lint_exception_has_its_reason(file: File) -> Faults:
-    for line, text in file.comments():
+    for line, text in file.comments_with(NOQA):
         found = NOQA.search(text)
         if found is not None and NOQA_WITH_REASON.fullmatch(found["rest"]) is None:
             yield f"{line}: {text}"
 
 
 def nothing_is_left_for_later(file: File) -> Faults:
-    yield from (f"{line}: {text}" for line, text in file.comments() if UNFINISHED.search(text))
+    yield from (f"{line}: {text}" for line, text in file.comments_with(UNFINISHED))
 
 
 # --- names, followed through the imports -----------------------------------------------------
-
-
-def aliases(tree: ast.Module) -> dict[str, str]:
-    """Each imported name with what it stands for."""
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for each in node.names:
-                bound = each.asname or each.name.partition(".")[0]
-                names[bound] = each.name if each.asname else bound
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for each in node.names:
-                names[each.asname or each.name] = f"{node.module}.{each.name}"
-    return names
 
 
 def dotted(node: ast.AST, names: dict[str, str]) -> str | None:
@@ -291,7 +300,7 @@ def dotted(node: ast.AST, names: dict[str, str]) -> str | None:
 
 
 def imported(file: File) -> Iterator[tuple[int, str]]:
-    for node in file.nodes():
+    for node in file.nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, each.name) for each in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -300,8 +309,8 @@ def imported(file: File) -> Iterator[tuple[int, str]]:
 
 
 def mentioned(file: File) -> Iterator[tuple[int, str]]:
-    names = aliases(file.tree)
-    for node in file.nodes():
+    names = file.aliases
+    for node in file.nodes:
         if isinstance(node, ast.Name | ast.Attribute):
             name = dotted(node, names)
             if name is not None:
@@ -400,12 +409,18 @@ RULES = [
 
 
 @cache
-def python_files() -> list[File]:
-    return [
-        File(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
-        for top in PYTHON
-        for path in sorted((ROOT / top).rglob("*.py"))
-    ]
+def faults_found() -> dict[Check, list[str]]:
+    """What each rule finds in the tree. Files are taken in turn, and none is kept: the syntax of
+    all of them together is half a gigabyte, which slows down every test after these.
+    """
+    found: dict[Check, list[str]] = {rule.check: [] for rule in RULES}
+    for top in PYTHON:
+        for path in sorted((ROOT / top).rglob("*.py")):
+            file = File(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+            for rule in RULES:
+                if rule.applies(file.path) and file.path != THIS:
+                    found[rule.check] += (f"{file.path}:{fault}" for fault in rule.check(file))
+    return found
 
 
 def named(rule: Rule) -> str:
@@ -414,12 +429,7 @@ def named(rule: Rule) -> str:
 
 @pytest.mark.parametrize("rule", RULES, ids=named)
 def test_the_tree_keeps_the_rule(rule: Rule) -> None:
-    faults = [
-        f"{file.path}:{fault}"
-        for file in python_files()
-        if rule.applies(file.path) and file.path != THIS
-        for fault in rule.check(file)
-    ]
+    faults = faults_found()[rule.check]
     assert not faults, "\n".join(faults)
 
 
