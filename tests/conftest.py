@@ -5,6 +5,7 @@ The servers are embedded ones, started when the first test asks. ``BITLOOT_TEST_
 logical database that may be emptied) name others.
 """
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -50,6 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
     """Test by test, but for those that share what is slow to make."""
     return SideBySide(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay until the end: the collector of garbage need not look at them again."""
+    gc.freeze()
 
 
 # --- servers ---------------------------------------------------------------------------------
