@@ -54,7 +54,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideByS
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests stay until the end: the collector of garbage need not look at them again."""
+    """What is collected stays until the end: the collector of garbage need not look at it again."""
     gc.freeze()
 
 
