@@ -33,8 +33,8 @@ $(READY): pyproject.toml uv.lock
 demo: venv ## the whole shop on this machine; ONCE=1 ends after one purchase
 	$(BIN)/bitloot demo $(if $(filter 1 true yes,$(ONCE)),--once) $(ARGS)
 
-test: venv ## every test, two side by side; ARGS="tests/unit -k money" for some
-	$(BIN)/pytest --numprocesses 2 $(ARGS)
+test: venv ## every test, three side by side; ARGS="tests/unit -k money" for some
+	$(BIN)/pytest --numprocesses 3 $(ARGS)
 
 simulate: venv ## the whole shop in storms; SEEDS=20000 runs so many, ARGS="--from 7 --long"
 	$(BIN)/python tests/unit/simulation/run.py --seeds $(or $(SEEDS),2000) $(ARGS)

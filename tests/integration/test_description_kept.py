@@ -38,7 +38,7 @@ CHECKS = [
     negative_data_rejection,
 ]
 # So many of each operation and kind, the same in every run.
-CASES = 6
+CASES = 4
 # Statuses that a wrong request may get: also too large, of another version, a link that has ended.
 REFUSED = [
     "400", "401", "403", "404", "406", "409", "410", "412", "413", "415", "422", "428",

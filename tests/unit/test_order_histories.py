@@ -400,7 +400,7 @@ def _once(key: str) -> Once:
 
 TestOrderHistory = OrderHistory.TestCase
 TestOrderHistory.settings = settings(
-    max_examples=HISTORIES or 300,
+    max_examples=HISTORIES or 200,
     stateful_step_count=50,
     derandomize=not HISTORIES,
     deadline=None,
