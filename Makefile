@@ -44,7 +44,8 @@ crash: venv ## kill the shop at every boundary of the selling path; KILLS=100 at
 		--seed $(or $(SEED),1) $(ARGS)
 
 promises: venv ## outages and floods at full scale, into docs/reliability.md; ARGS="-k r6"
-	$(BIN)/pytest tests/promises --full --figures-into docs/reliability.md $(ARGS)
+	$(BIN)/pytest tests/promises tests/contract/http/test_http_matrix.py \
+		--full --figures-into docs/reliability.md $(ARGS)
 
 plans: venv ## how the shelves are read at 100,000 products: no table from end to end
 	$(BIN)/pytest tests/integration/test_shelf_plans.py --full $(ARGS)

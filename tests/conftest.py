@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.promises.figures import Figures
 from tests.side_by_side import SideBySide
 from xdist.remote import Producer
 
@@ -56,6 +57,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideByS
 def pytest_collection_finish() -> None:
     """What is collected stays until the end: the collector of garbage need not look at it again."""
     gc.freeze()
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """`figures.note(…)` writes down what was reached; `figures.full` asks for the full scale."""
+    return Figures(request.node, full=bool(request.config.getoption("--full")))
 
 
 # --- servers ---------------------------------------------------------------------------------

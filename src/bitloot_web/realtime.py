@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from bitloot.domain.limits import Limits
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.views.orders import TimelineEntry
 from bitloot_web.problems import ProblemError
@@ -33,18 +34,29 @@ class Watchers:
         """End every stream now: the server is going down and must not wait for them."""
         self.stopping.set()
 
-    @contextmanager
-    def seat(self, order_id: str, most: int) -> Iterator[None]:
-        """A place among the watchers of an order. Raises ProblemError `rate-limited`."""
-        if self._open[order_id] >= most:
+    def check_room(self, order_id: str, caller: Caller | None, limits: Limits) -> None:
+        """Raises ProblemError `rate-limited` where the order, or who is signed in, has no place."""
+        if self._open[order_id] >= limits.sockets_per_order:
             raise ProblemError("rate-limited", "This order is followed often enough already.")
-        self._open[order_id] += 1
+        if caller is not None and self._open[caller.name] >= limits.sockets_per_user:
+            raise ProblemError("rate-limited", "You follow as many orders as one may at once.")
+
+    @contextmanager
+    def seat(self, order_id: str, caller: Caller | None, limits: Limits) -> Iterator[None]:
+        """A place among the watchers of an order, and of who is signed in among their own.
+
+        Raises ProblemError `rate-limited`.
+        """
+        self.check_room(order_id, caller, limits)
+        taken = (order_id,) if caller is None else (order_id, caller.name)
+        self._open.update(taken)
         try:
             yield
         finally:
-            self._open[order_id] -= 1
-            if not self._open[order_id]:
-                del self._open[order_id]
+            self._open.subtract(taken)
+            for name in taken:
+                if not self._open[name]:
+                    del self._open[name]
 
     def count(self, order_id: str) -> int:
         """How many follow this order."""

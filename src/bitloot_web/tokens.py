@@ -109,6 +109,7 @@ class SignedTokens:
                 options={
                     "require": list(REQUIRED),
                     "enforce_minimum_key_length": True,
+                    "strict_aud": True,
                     # Times are compared above, against the clock that was passed in.
                     "verify_exp": False,
                     "verify_nbf": False,

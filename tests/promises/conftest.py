@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.promises.buyers import Crowd, open_crowd
-from tests.promises.figures import Figures, Table
+from tests.promises.figures import Table
 from tests.promises.market import Market, open_doors, open_market
 from tests.promises.stage import Stage, open_stage
 
@@ -45,12 +45,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         path = config.getoption("--figures-into")
         config.pluginmanager.register(Table(Path(path) if path else None), "promises-table")
-
-
-@pytest.fixture
-def figures(request: pytest.FixtureRequest) -> Figures:
-    """`figures.note(…)` writes down what was reached; `figures.full` asks for the full scale."""
-    return Figures(request.node, full=bool(request.config.getoption("--full")))
 
 
 @pytest.fixture

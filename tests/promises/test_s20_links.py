@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections import Counter
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from tests.promises.market import (
     open_doors,
     open_market,
 )
+from tests.promises.people import Ahead, code
 
-from bitloot_adapters.clock import utc_now
-from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.devservices import ValkeyStore
 from bitloot_web.logs import configure_logs
 
@@ -28,30 +26,11 @@ LIFE = timedelta(minutes=15)
 DOWNLOADS = 5
 
 
-@dataclass
-class Ahead:
-    """The real time and what was added to it."""
-
-    by: timedelta = timedelta()
-
-    def now(self) -> datetime:
-        return utc_now() + self.by
-
-    def on(self, near: Neighbours) -> Neighbours:
-        return replace(near, clock=self.now)
-
-
 async def link(market: Market, order: Order, **headers: str) -> dict[str, str]:
     item = (await market.see(order))["items"][0]["id"]
     path = f"{order.path}/items/{item}/reveal"
     answer = await market.client.post(path, headers={**once(**order.token), **headers})
     return {str(name): str(value) for name, value in good(answer).items()}
-
-
-def code(answer: httpx.Response) -> str:
-    if answer.is_success:
-        return str(answer.status_code)
-    return str(answer.json()["type"]).rpartition(":")[2]
 
 
 async def revoke(market: Market, order: Order) -> None:

@@ -129,6 +129,7 @@ def test_a_claim_that_is_missing_closes_the_token(missing: str) -> None:
     "changed",
     [
         {"aud": "bitloot/refresh"}, {"aud": "bitloot/order-session"}, {"aud": []},
+        {"aud": ["bitloot/access"]},
         {"iss": "https://other.example"}, {"iss": "https://shop.example/"},
         {"type": "refresh"}, {"type": "order_session"}, {"type": ["access"]}, {"type": None},
         {"sub": 7}, {"sub": None}, {"sid": 7}, {"sid": ""}, {"sid": None},

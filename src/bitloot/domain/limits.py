@@ -182,6 +182,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     answer_life: timedelta = 1 * _S
     answers_bytes: int = 16 * 1024 * 1024
     sockets_per_order: int = 5
+    sockets_per_user: int = 5
     cache_entries: int = 10_000
 
     # rate limits: a process takes this part of a large one at a time, for this part of its window,

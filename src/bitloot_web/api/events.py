@@ -53,10 +53,10 @@ async def events(
         more = items[-1].id if len(items) == size else None
         return Response(Timeline(items=items, next=more))
     start = max(after, _event_id(last_event_id))
-    if watchers.count(str(order_id)) >= shop.limits.sockets_per_order:
-        raise ProblemError("rate-limited", "This order is followed often enough already.")
+    caller = known_caller(request)
+    watchers.check_room(str(order_id), caller, shop.limits)
     return Stream(
-        _stream(shop, watchers, str(order_id), start, known_caller(request)),
+        _stream(shop, watchers, str(order_id), start, caller),
         media_type=EVENT_STREAM,
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -77,7 +77,7 @@ async def _stream(
     yield f"retry: {RETRY_MS}\n\n".encode()
     with ExitStack() as seats:
         try:
-            seats.enter_context(watchers.seat(order_id, shop.limits.sockets_per_order))
+            seats.enter_context(watchers.seat(order_id, caller, shop.limits))
         except ProblemError:
             return
         async with aclosing(watchers.follow(shop, order_id, after, caller)) as entries:

@@ -5,7 +5,7 @@ The first message brings the token, so that it stands in no address and no log:
 """
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -30,6 +30,7 @@ EdgeSocket: TypeAlias = WebSocket[None, None, State]
 GREETING_SECONDS: Final = 10.0
 # A client that does not take a message within this time is dropped: it resumes by event id.
 SEND_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 1.0
 MAX_GREETING: Final = 8192
 MAX_MESSAGES: Final = 20
 
@@ -84,10 +85,10 @@ async def order_socket(
     except WebSocketDisconnect:
         return
     try:
-        with watchers.seat(str(order_id), shop.limits.sockets_per_order):
+        with watchers.seat(str(order_id), caller, shop.limits):
             await _serve(socket, shop, watchers, Followed(str(order_id), greeting.after, caller))
     except ProblemError:
-        await socket.close(TOO_MANY, "too many sockets for this order")
+        await socket.close(TOO_MANY, "too many sockets")
 
 
 def is_known_origin(origin: str | None, shop: Shop) -> bool:
@@ -120,7 +121,14 @@ async def _serve(socket: EdgeSocket, shop: Shop, watchers: Watchers, followed: F
             task.cancel()
         await asyncio.gather(speaking, listening, return_exceptions=True)
     if code is not None:
-        await socket.close(code)
+        await _close(socket, code)
+
+
+async def _close(socket: EdgeSocket, code: int) -> None:
+    """Who takes no messages may not take this one either: the server cuts them off without it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await socket.close(code)
 
 
 async def _speak(

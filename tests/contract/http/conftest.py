@@ -1,8 +1,7 @@
 """A whole shop in memory behind its HTTP application, and a buyer to walk through it."""
 
-import asyncio
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -102,8 +101,8 @@ class Stage:
             for job_id in due:
                 await runner.run(job_id)
 
-    def socket(self, order_id: str, origin: str | None = None) -> "Socket":
-        return Socket(self.app, f"/v1/ws/orders/{order_id}", origin)
+    def socket(self, order_id: str, origin: str | None = None) -> asgi.Socket:
+        return asgi.Socket(self.app, f"/v1/ws/orders/{order_id}", origin)
 
     async def quote(self, *lines: tuple[str, int]) -> str:
         wanted = [{"product": p, "quantity": n} for p, n in lines or [("own-game", 1)]]
@@ -264,9 +263,6 @@ async def _fill_shelves(stage: Stage) -> None:
     assert imported.status_code == 201, imported.text
 
 
-Fields = dict[str, object]
-
-
 # Written thus because `in` is no name of Python.
 Parameter = TypedDict(
     "Parameter", {"name": str, "in": str, "required": bool, "schema": dict[str, object]}
@@ -321,55 +317,6 @@ class Request(TypedDict, total=False):
     params: Mapping[str, str | int]
     json: object
     content: bytes | str | AsyncIterable[bytes]
-
-
-class Socket:
-    """A WebSocket client that speaks ASGI with the application, without a server between."""
-
-    def __init__(self, app: Application, path: str, origin: str | None) -> None:
-        headers = [(b"host", b"shop.example")]
-        if origin is not None:
-            headers.append((b"origin", origin.encode()))
-        self._scope: dict[str, object] = {
-            "type": "websocket", "asgi": {"version": "3.0"}, "http_version": "1.1",
-            "scheme": "wss", "path": path, "raw_path": path.encode(), "query_string": b"",
-            "root_path": "", "headers": headers, "subprotocols": [], "state": {},
-            "client": ("203.0.113.7", 4711), "server": ("shop.example", 443), "extensions": {},
-        }  # fmt: skip
-        self._inbox: asyncio.Queue[Fields] = asyncio.Queue()
-        self._outbox: asyncio.Queue[Fields] = asyncio.Queue()
-        self._app: Callable[..., Coroutine[object, object, None]] = app
-        self._task: asyncio.Task[None] | None = None
-
-    async def open(self) -> Fields:
-        self._task = asyncio.create_task(self._app(self._scope, self._inbox.get, self._outbox.put))
-        await self._inbox.put({"type": "websocket.connect"})
-        return await self.message()
-
-    async def send(self, value: object) -> None:
-        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        await self._inbox.put({"type": "websocket.receive", "text": text})
-
-    async def message(self) -> Fields:
-        """The next message of the application."""
-        return await asyncio.wait_for(self._outbox.get(), 10)
-
-    async def event(self) -> Fields:
-        message = await self.message()
-        assert message["type"] == "websocket.send", message
-        return msgspec.json.decode(str(message["text"]), type=Fields)
-
-    async def closed(self) -> int:
-        message = await self.message()
-        assert message["type"] == "websocket.close", message
-        code = message["code"]
-        assert isinstance(code, int)
-        return code
-
-    async def leave(self) -> None:
-        await self._inbox.put({"type": "websocket.disconnect", "code": 1000})
-        assert self._task is not None
-        await asyncio.wait_for(self._task, 10)
 
 
 UNKNOWN_ID = "01c2ae78-4200-7eee-b48f-c209128b2f33"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import pytest
 from litestar.handlers import HTTPRouteHandler
 from tests.contract.http.people import sign_in
+from tests.promises.figures import Figures
 
 from bitloot.domain.roles import PERMISSIONS, Actor, Permission, Role, may
 from bitloot.domain.session import Client
@@ -137,7 +138,7 @@ def accesses(stage: "Stage") -> dict[str, Access]:
 
 @pytest.mark.parametrize("desk", [False, True], ids=["buyers", "desk"])
 async def test_every_operation_lets_in_whom_it_declares_and_nobody_else(
-    sweep: "Sweep", *, desk: bool
+    sweep: "Sweep", figures: Figures, *, desk: bool
 ) -> None:
     stage, declared = sweep.stage, accesses(sweep.stage)
     callers = Callers(stage, sweep.order_id)
@@ -162,7 +163,14 @@ async def test_every_operation_lets_in_whom_it_declares_and_nobody_else(
             elif wanted != "in" and told != f"{URN}{wanted}":
                 wrong.append(f"{name}: {kind} is told {answer.status_code} {told}, not {wanted}")
     assert not wrong, "\n".join(wrong)
-    assert asked >= len(KINDS) * 40
+    figures.note(
+        "S13",
+        f"every operation lets in whom it declares and nobody else: {'desk' if desk else 'buyers'}",
+        figure=f"{asked // len(KINDS)} operations, {len(KINDS)} kinds of caller:"
+        f" {len(wrong)} of {asked} answers wrong",
+        scale="full",
+        holds=asked >= len(KINDS) * 40,
+    )
 
 
 def test_the_table_says_no_wherever_a_right_is_taken_away() -> None:
