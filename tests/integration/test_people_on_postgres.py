@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
+import httpx
 import pytest
+from tests import asgi
 from tests.integration.till import open_till
 
 from bitloot.domain.address import parse_address
@@ -18,6 +21,7 @@ from bitloot.usecases.people.accounts import DELETION_SWEEP
 from bitloot.usecases.people.identity import SignedIn
 from bitloot_adapters.redis.connection import open_redis
 from bitloot_adapters.redis.otp_store import RedisOtpStore
+from bitloot_web.asgi import build_app
 from bitloot_web.composition.assembly import build_shop
 from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.devservices import ValkeyStore
@@ -31,6 +35,7 @@ CLIENT = Client(user_agent="A browser", address="192.0.2.7")
 OWNER = Actor(name="cli", permissions=PERMISSIONS)
 LIMITS = Limits()
 AT_ONCE = 50
+SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +139,36 @@ async def test_a_day_of_a_recovery_passes_at_once(town: Town) -> None:
     town.clock.advance(LIMITS.recovery_cooling)
     await desk.complete(recovery.id, actor=OWNER)
     assert (await town.sign_in(NEW)).user.id == who.user.id
+
+
+async def test_every_token_lives_its_life_and_half_a_minute_more(town: Town) -> None:
+    """A quarter of an hour, an hour, a week; half a minute is for clocks that differ."""
+    who, began, order_id = await town.sign_in(), town.clock.now(), town.near.new_id()
+    pair = town.shop.tokens.pair(who.session)
+    session = town.shop.sessions.issue(order_id, at=began)
+    edge = asgi.transport(build_app(town.shop))
+    async with httpx.AsyncClient(transport=edge, base_url="https://shop.example") as client:
+
+        async def told(age: timedelta, path: str, token: str) -> int:
+            town.clock.advance(began + age + LIMITS.token_leeway - town.clock.now())
+            if path == "/v1/auth/refresh":
+                answer = await client.post(path, json={"refreshToken": token})
+            else:
+                answer = await client.get(path, headers={"authorization": f"Bearer {token}"})
+            return answer.status_code
+
+        # There is no such order: the holder of its token is told that, until the token ends.
+        for path, token, life, is_good in (
+            ("/v1/me", pair.access, LIMITS.access_token_life, 200),
+            (f"/v1/orders/{order_id}", session, LIMITS.order_session_life, 404),
+        ):
+            assert await told(life - SECOND, path, token) == is_good
+            assert await told(life + SECOND, path, token) == 401
+        week = LIMITS.refresh_token_life
+        assert await told(week - SECOND, "/v1/auth/refresh", pair.refresh) == 200
+        following = town.shop.tokens.pair((await town.sign_in()).session)
+        end = town.clock.now() - began + week
+        assert await told(end + SECOND, "/v1/auth/refresh", following.refresh) == 401
 
 
 async def test_both_codes_move_an_account(town: Town) -> None:

@@ -1,6 +1,7 @@
 """Signing in by a code, going on by refresh tokens, and how that ends."""
 
 import asyncio
+import unicodedata
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -40,6 +41,28 @@ async def test_a_plus_alias_is_somebody_else() -> None:
     async with shop(seed=1) as it:
         first, second = await signed_in(it, BUYER), await signed_in(it, "buyer+x@shop.example")
         assert first.user.id != second.user.id
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ("buyer@shop.example", "  BUYER@Shop.EXAMPLE "),
+        ("\u00e9va@shop.example", "e\u0301va@shop.example"),
+        ("STRASSE@shop.example", "stra\u00dfe@shop.example"),
+        ("buyer@b\u00fccher.example", "buyer@XN--BCHER-KVA.example"),
+        ("buyer@b\u00fccher.example", "buyer@bu\u0308cher.example"),
+    ],
+)
+async def test_one_mailbox_is_one_account_however_it_is_typed(first: str, again: str) -> None:
+    """And codes go to the address as it was typed."""
+    async with shop(seed=1) as it:
+        who = (await signed_in(it, first)).user
+        challenge = (await it.shop.identity.request(again)).challenge_id
+        await it.run_due()
+        typed = unicodedata.normalize("NFC", again).strip()
+        same = await it.shop.identity.verify(first, challenge, codes(it, typed)[-1], CLIENT)
+        assert (same.user.id, same.user.email) == (who.id, first)
+        assert len(it.around.store.rows(User)) == 1
 
 
 async def test_orders_of_a_guest_are_theirs_from_the_next_sign_in_on() -> None:
