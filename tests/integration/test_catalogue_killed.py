@@ -94,16 +94,19 @@ class Shop(msgspec.Struct, frozen=True):
         """A process that goes on with the run until it is done."""
 
         async def job(inside: Inside) -> None:
-            del inside
             there = InventedSupplier(7, SIZE, page=PAGE, unreadable=(ODD,), epochs=epochs)
             async with open_database(self.url, Limits()) as database:
                 sync = await CatalogueWriter(database).running(SUPPLIER)
                 if sync is None:
                     return
+                inside.tell({"goes on at": sync.next_page})
                 # What was killed before may still hold its rows, or end its commit.
                 with contextlib.suppress(Conflict, StoreUnavailable):
                     await reading(database, batch_products=BATCH).go_on(
-                        sync, there, told=lambda now: None, is_time_up=lambda: False
+                        sync,
+                        there,
+                        told=lambda now: inside.tell({"came to": now.next_page}),
+                        is_time_up=lambda: False,
                     )
 
         return fork("sync", job, seed="", log=self.log)
@@ -122,11 +125,17 @@ class Shop(msgspec.Struct, frozen=True):
         return took
 
 
-def killed(shop: Shop, epochs: Sequence[Epoch], after: float) -> bool:
-    """Whether the process was killed at its work, and the run was not done by then."""
+def killed(shop: Shop, epochs: Sequence[Epoch], told: int, after: float) -> bool:
+    """Whether the process was killed at its work, and the run was not done by then: so many seconds
+    after it told so many times how far it is.
+    """
     child = shop.working(epochs)
+    while child.status is None and len(child.lines) < told:
+        child.look()
+        time.sleep(0.001)
     time.sleep(after)
-    child.look()
+    if child.status is None:
+        child.look()
     if child.status is not None:
         assert child.status == 0, shop.log.read_text()
         return False
@@ -151,7 +160,9 @@ def test_killed_at_twenty_random_points_it_comes_to_the_same_catalogue(
             shop.begin()
         took = whole.finish(epochs)
         for _ in range(KILLS_A_RUN):
-            if killed(here, epochs, chance.uniform(took / 20, took / 3)):
+            # From the first page of a process on, for as long as it takes to two batches.
+            told_times, after = chance.choice((1, 1, 2)), chance.uniform(0, took * BATCH / SIZE)
+            if killed(here, epochs, told_times, after):
                 run = here.running()
                 points.append(run.next_page if run else 0)
         here.finish(epochs)
