@@ -4,7 +4,7 @@ What is somebody's own is asked where it is read: foreign things are not there.
 """
 
 from collections.abc import Sequence
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -27,20 +27,6 @@ CSRF: Final[dict[str, list[str]]] = {"csrfToken": []}
 _ORDER: Final[dict[str, list[str]]] = {"orderSession": []}
 _KEY: Final[dict[str, list[str]]] = {"apiKey": []}
 _PROVIDER: Final[dict[str, list[str]]] = {"providerSignature": []}
-
-
-@runtime_checkable
-class Access(Protocol):
-    """Lets callers of a route in, or raises ProblemError."""
-
-    @property
-    def security(self) -> Security:
-        """As the description of the API has it: any one of these opens."""
-        ...
-
-    async def admit(self, connection: Connection) -> None:
-        """Raises ProblemError `unauthenticated`, `forbidden`, `not-found`, `rate-limited`."""
-        ...
 
 
 class Anyone(msgspec.Struct, frozen=True):
@@ -159,3 +145,8 @@ class Trusted(msgspec.Struct, frozen=True):
         client = client_of(connection.scope, shop.edge.trusted_proxies)
         if not is_within(client, shop.edge.metrics_from):
             raise ProblemError("not-found")
+
+
+# Each lets callers of a route in, or raises ProblemError; its `security` is what the description of
+# the API says of it: any one of these opens. There are no others.
+Access: TypeAlias = Anyone | OrderOwner | Signed | Staff | Provider | TokenInPath | Trusted
