@@ -161,8 +161,9 @@ async def test_s10_whoever_is_signed_out_is_out_everywhere_within_a_minute(
             for path in ("/v1/me", "/v1/admin/orders", order.path):
                 good(await there.client.get(path, headers=who.headers))
             await end(here, who)
+            # Asked here: there it would have the session looked up anew.
             body = {"refreshToken": who.refresh}
-            refreshed[code(await there.client.post("/v1/auth/refresh", json=body))] += 1
+            refreshed[code(await here.client.post("/v1/auth/refresh", json=body))] += 1
             town.clock.by += MINUTE
             followed.update(await followers.ended(here))
             for door in asked:

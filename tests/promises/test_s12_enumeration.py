@@ -25,7 +25,6 @@ WRONG: Final = "two lanterns in the rain"
 # What differs between two answers to one question.
 OWN: Final = frozenset({"challengeId", "instance", "expiresAt"})
 WARM: Final = 20
-MEDIANS_MS: Final = 5.0
 # A hash that costs less hides less of what is done beside it.
 CHEAP: Final = {"PASSWORD_HASH_BYTES": str(7 * 1024 * 1024), "PASSWORD_HASH_PASSES": "1"}
 
@@ -197,8 +196,9 @@ async def test_s12_no_time_tells_an_account_from_none(
     shop_url: str, valkey_server: ValkeyStore, tmp_path: Path, figures: Figures, what: str
 ) -> None:
     tries = 2_000 if figures.full else 200
-    # Six standard errors of tries without any difference, and three at the full scale.
-    bound = 0.03 if figures.full else 0.17
+    # Three standard errors of tries without any difference, six where they are few and the machine
+    # has much else to do.
+    bound, medians_ms = (0.03, 5.0) if figures.full else (0.17, 20.0)
     valkey_server.flush()
     limits = {} if figures.full else CHEAP
     async with open_town(shop_url, valkey_server.url, tmp_path, limits=limits) as town:
@@ -221,8 +221,9 @@ async def test_s12_no_time_tells_an_account_from_none(
         "S12",
         f"no time tells an account from none: {what}",
         figure=f"{tries} tries each: an account answers later with probability {share:.3f}"
-        f" (0.5 ± {bound}); medians {apart:.2f} ms apart;"
+        f" (0.5 ± {bound}); medians {apart:.2f} ms apart"
+        f" (of {medians_ms:.0f});"
         f" Kolmogorov-Smirnov p {alike(with_account, without):.2f}",
         scale="full" if figures.full else "÷ 10",
-        holds=abs(share - 0.5) <= bound and apart < MEDIANS_MS,
+        holds=abs(share - 0.5) <= bound and apart < medians_ms,
     )
