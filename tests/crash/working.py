@@ -57,7 +57,7 @@ def working(configuration: Configuration, seconds: float) -> Job:
                 near.jobs, ringing, wake_up, runner.run, limits=limits, concurrency=CONCURRENCY
             )
             sweeps = Scheduler(near.jobs, near.clock, ticks(limits, settings.suppliers))
-            await sweeps.step()
+            await sweeps.once(stop)
             await work(
                 doorbell, relay, runner.run, limits=limits, concurrency=CONCURRENCY, stop=stop
             )
