@@ -232,6 +232,7 @@ HOT: dict[str, Callable[[Shop], Awaitable[object]]] = {
     "holds": lambda shop: shop.desk.holds(limit=20, after=None),
     "session_state": lambda shop: shop.people.session_state(shop.session_id),
     "api_key_state": lambda shop: shop.people.api_key_state("d777"),
+    "credentials": lambda shop: shop.people.credentials("a777"),
     "owner_of": lambda shop: shop.people.owner_of(shop.order_id),
     "profile": lambda shop: shop.people.profile(shop.user_id),
     "sessions": lambda shop: shop.people.sessions(shop.user_id, at=NOW),

@@ -59,9 +59,14 @@ def check_standing(user: User) -> None:
 
     Raises Refused `account-suspended` or `account-deleted`.
     """
-    if user.state == "suspended":
+    check_state(user.state)
+
+
+def check_state(state: UserState) -> None:
+    """Raises Refused `account-suspended` or `account-deleted`."""
+    if state == "suspended":
         raise Refused("account-suspended")
-    if user.state == "deleted":
+    if state == "deleted":
         raise Refused("account-deleted")
 
 

@@ -208,12 +208,29 @@ class PeopleViewsContract(Contract):
             views = rig.people
             assert await views.session_state(each) is None
             assert await views.api_key_state(each) is None
+            assert await views.credentials(each) is None
             assert await views.owner_of(each) is None
             assert await views.profile(each) is None
             assert await views.sessions(each, at=rig.now()) == ()
             assert (await views.orders(each, limit=9, after=None)).items == ()
             assert await views.recoveries(each) == ()
             assert await views.export(each, limit=9) is None
+
+    async def test_a_password_is_held_against_the_living_account_of_an_address(
+        self, rig: PeopleRig
+    ) -> None:
+        gone = await person(rig)
+        gone = await change(rig, gone, state="deleted", deleted_at=rig.now())
+        told = await rig.people.credentials(gone.email_key)
+        assert told is not None
+        assert (told.user_id, told.state, told.password_hash) == (gone.id, "deleted", None)
+        alive = await person(rig, email=gone.email)
+        hashed = "$argon2id$of-a-password"
+        alive = await change(rig, alive, password_hash=hashed, password_set_at=rig.now())
+        told = await rig.people.credentials(gone.email_key)
+        assert told is not None
+        assert (told.user_id, told.state, told.password_hash) == (alive.id, "active", hashed)
+        assert hashed not in repr(told)
 
     async def test_a_guard_is_told_all_about_a_session_at_once(self, rig: PeopleRig) -> None:
         rows, user = people_of(rig), await person(rig, roles=("support",))

@@ -190,7 +190,9 @@ def people(near: Neighbours, settings: Settings, made: Signing) -> _People:
         codes=codes,
         reentry=over(Reentry, near, codes=codes, mails=mails),
         identity=over(Identity, near, codes=codes, hide=made.hide),
-        passwords=over(Passwords, near, codes=codes, mails=mails, hide=made.hide),
+        passwords=over(
+            Passwords, near, people=near.views.people, codes=codes, mails=mails, hide=made.hide
+        ),
         accounts=over(Accounts, near, mails=mails, links=made.links, hide=made.hide),
         email_changes=over(EmailChanges, near, codes=codes, mails=mails, hide=made.hide),
         recoveries=over(Recoveries, near, mails=mails, links=made.links, hide=made.hide),

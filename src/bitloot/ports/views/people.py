@@ -33,6 +33,17 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
         return self.state == "active" and not self.is_revoked and at < self.expires_at
 
 
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a password is held against; None: there is none."""
+
+    user_id: str
+    state: UserState
+    password_hash: str | None
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.user_id})"
+
+
 class ApiKeyState(msgspec.Struct, frozen=True, kw_only=True):
     """All that a guard asks of a key. `maker_*` are those of who made it, today."""
 
@@ -181,6 +192,14 @@ class PeopleViews(Protocol):
 
     async def api_key_state(self, digest: str) -> ApiKeyState | None:
         """What a guard asks of the key with this digest."""
+        ...
+
+    async def credentials(self, email_key: str) -> Credentials | None:
+        """The account under an address, the living one first.
+
+        Read without a lock: a lock would tell by its time, and by who waits for it, that there is
+        an account.
+        """
         ...
 
     async def owner_of(self, order_id: str) -> str | None:

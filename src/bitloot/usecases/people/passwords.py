@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bitloot.domain.account import User, check_standing, new_user
+from bitloot.domain.account import check_state, new_user
 from bitloot.domain.address import parse_address
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
@@ -18,6 +18,7 @@ from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.password_hasher import PasswordHasher
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
+from bitloot.ports.views.people import PeopleViews
 from bitloot.usecases.people.account_mails import AccountMails, of_user, posted
 from bitloot.usecases.people.known_users import standing_user
 from bitloot.usecases.people.mailed_codes import Challenge, HideAddress, MailedCodes
@@ -38,6 +39,7 @@ class Passwords:
     """Every method raises Busy where as many passwords are hashed as may be at once."""
 
     uow: UnitOfWork
+    people: PeopleViews
     codes: MailedCodes
     mails: AccountMails
     password_hasher: PasswordHasher
@@ -120,16 +122,15 @@ class Passwords:
         or `account-deleted`; StoreUnavailable.
         """
         address = parse_address(email)
-        async with self.uow.begin() as tx:
-            user = await tx.people.user_by_email(address.key)
+        user = await self.people.credentials(address.key)
         stored = None if user is None else user.password_hash
         is_right = await self._matches(password, stored)
         if user is None or stored is None or not is_right:
             raise Refused("credentials-wrong")
-        check_standing(user)
+        check_state(user.state)
         if self.password_hasher.is_outdated(stored):
-            stored = await self._rehash(user, stored, password)
-        return Proven(user_id=user.id, password_hash=stored)
+            stored = await self._rehash(user.user_id, stored, password)
+        return Proven(user_id=user.user_id, password_hash=stored)
 
     async def _matches(self, password: str, hashed: str | None) -> bool:
         """No password is longer than one may be; so much of it is hashed all the same."""
@@ -137,11 +138,11 @@ class Passwords:
         known = await self.password_hasher.verify(password[:MAX_PASSWORD], hashed)
         return known and fits
 
-    async def _rehash(self, user: User, before: str, password: str) -> str:
+    async def _rehash(self, user_id: str, before: str, password: str) -> str:
         hashed = await self.password_hasher.hash(password)
 
         async def attempt(tx: Transaction) -> None:
-            await tx.record(rehashed(await standing_user(tx, user.id), before, hashed))
+            await tx.record(rehashed(await standing_user(tx, user_id), before, hashed))
 
         await decide(self.uow, attempt)
         return hashed

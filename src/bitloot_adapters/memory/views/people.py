@@ -15,6 +15,7 @@ from bitloot.domain.session import Session
 from bitloot.ports.views.paging import Page, id_after, page_of
 from bitloot.ports.views.people import (
     ApiKeyState,
+    Credentials,
     DeletionView,
     ExportedSession,
     KeyView,
@@ -79,6 +80,14 @@ class MemoryPeopleViews:
             maker_roles=maker.roles,
             last_used_at=row.last_used_at,
         )
+
+    async def credentials(self, email_key: str) -> Credentials | None:
+        """The account under an address."""
+        found = [row for row in self._tables.all(User) if row.email_key == email_key]
+        user = min(found, key=lambda row: (row.state == "deleted", row.id), default=None)
+        if user is None:
+            return None
+        return Credentials(user_id=user.id, state=user.state, password_hash=user.password_hash)
 
     async def owner_of(self, order_id: str) -> str | None:
         """Whose an order is."""

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from bitloot.ports.views.paging import Page, id_after, page_of
 from bitloot.ports.views.people import (
     ApiKeyState,
+    Credentials,
     DeletionView,
     ExportedSession,
     KeyView,
@@ -71,6 +72,12 @@ _SESSION_STATE: Final = compiled(
     )
     .select_from(sessions.join(users, users.c.id == sessions.c.user_id))
     .where(sessions.c.id == bindparam("row_id", type_=ID))
+)
+_CREDENTIALS: Final = compiled(
+    select(users.c.id, users.c.state, users.c.password_hash)
+    .where(users.c.email_key == bindparam("email_key", type_=Text))
+    .order_by(users.c.state == word("deleted"), users.c.id)
+    .limit(literal_column("1"))
 )
 _KEY_STATE: Final = compiled(
     select(
@@ -210,6 +217,10 @@ class PostgresPeopleViews:
     async def api_key_state(self, digest: str) -> ApiKeyState | None:
         (rows,) = await self._database.read(ask(_KEY_STATE, digest=digest))
         return _told(ApiKeyState, rows[0]) if rows else None
+
+    async def credentials(self, email_key: str) -> Credentials | None:
+        (rows,) = await self._database.read(ask(_CREDENTIALS, email_key=email_key))
+        return _told(Credentials, rows[0]) if rows else None
 
     async def owner_of(self, order_id: str) -> str | None:
         if not is_id(order_id):
