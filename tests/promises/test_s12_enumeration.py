@@ -1,5 +1,6 @@
 """S12: whether somebody has an account here is told by no answer and by no time."""
 
+import asyncio
 import gc
 import random
 import statistics
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import psycopg
 import pytest
 from tests.promises.figures import Figures
 from tests.promises.market import Market
@@ -25,6 +27,8 @@ WRONG: Final = "two lanterns in the rain"
 # What differs between two answers to one question.
 OWN: Final = frozenset({"challengeId", "instance", "expiresAt"})
 WARM: Final = 20
+# Who waits for a row waits longer here.
+PATIENCE_SECONDS: Final = 20
 # A hash that costs less hides less of what is done beside it.
 CHEAP: Final = {"PASSWORD_HASH_BYTES": str(7 * 1024 * 1024), "PASSWORD_HASH_PASSES": "1"}
 
@@ -114,6 +118,33 @@ async def test_s12_no_answer_tells_an_account_from_none(
         f" {different or ''}",
         scale="full",
         holds=not different,
+    )
+
+
+async def test_s12_nobody_who_tries_a_password_waits_for_the_account(
+    shop_url: str, valkey_server: ValkeyStore, tmp_path: Path, figures: Figures
+) -> None:
+    """Else two tries at once would take longer where there is an account to wait for."""
+    valkey_server.flush()
+    email, told = "reader@reader.example", []
+    async with (
+        open_town(shop_url, valkey_server.url, tmp_path, limits=CHEAP) as town,
+        await psycopg.AsyncConnection.connect(shop_url) as holder,
+    ):
+        market = town.first
+        hashed = await market.near.password_hasher.hash(WORDS)
+        await inhabited(market, email, hashed=hashed)
+        await holder.execute("SELECT FROM users FOR UPDATE")
+        for ask in (request, verify, forgot, reset, login):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                told.append((await ask(market, email)).status_code)
+        await holder.rollback()
+    figures.note(
+        "S12",
+        "nobody who tries to get in without the right secret waits for the account",
+        figure=f"{len(told)} questions while its row was locked: {told}",
+        scale="full",
+        holds=told == [202, 401, 202, 401, 401],
     )
 
 
