@@ -6,6 +6,7 @@ from bitloot.domain.decision import Row
 from bitloot.domain.limits import Limits
 from bitloot.testing.catalog_views import COUNTED_BY_RIG, CatalogViewsContract
 from bitloot.testing.desk_views import DeskViewsContract
+from bitloot.testing.many_hits import FENCES_OF_RIG, ManyHitsContract
 from bitloot.testing.rows import FEE
 from bitloot.testing.upkeep import UpkeepContract
 from bitloot.testing.views import OrderViewsContract
@@ -22,7 +23,9 @@ class MemoryViewsRig(MemoryStoreRig):
     def __init__(self) -> None:
         super().__init__()
         self.orders = MemoryOrderViews(self.store)
-        self.catalog = MemoryCatalogViews(self.store, gateway_fee=FEE, count_exact=COUNTED_BY_RIG)
+        self.catalog = MemoryCatalogViews(
+            self.store, gateway_fee=FEE, count_exact=COUNTED_BY_RIG, fences=FENCES_OF_RIG
+        )
         self.desk = MemoryDeskViews(self.store, limits=Limits())
         self.upkeep = MemoryUpkeep(self.store)
 
@@ -41,6 +44,10 @@ class TestMemoryOrderViews(OrderViewsContract):
 
 
 class TestMemoryCatalogViews(CatalogViewsContract):
+    """All of the suite."""
+
+
+class TestMemoryManyHits(ManyHitsContract):
     """All of the suite."""
 
 

@@ -12,6 +12,7 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.clock import NewId
 from bitloot.testing.catalog_views import COUNTED_BY_RIG, CatalogViewsContract
 from bitloot.testing.desk_views import DeskViewsContract
+from bitloot.testing.many_hits import FENCES_OF_RIG, ManyHitsContract
 from bitloot.testing.rows import FEE
 from bitloot.testing.upkeep import UpkeepContract
 from bitloot.testing.views import OrderViewsContract
@@ -45,7 +46,9 @@ class PostgresViewsRig:
         self.uow = PostgresUnitOfWork(database, new_id=new_id, max_attempts=LIMITS.job_attempts)
         self.jobs = PostgresJobs(database, limits=LIMITS, new_id=new_id, boot_clock=boot_seconds)
         self.orders = PostgresOrderViews(database)
-        self.catalog = PostgresCatalogViews(database, gateway_fee=FEE, count_exact=COUNTED_BY_RIG)
+        self.catalog = PostgresCatalogViews(
+            database, gateway_fee=FEE, count_exact=COUNTED_BY_RIG, fences=FENCES_OF_RIG
+        )
         self.desk = PostgresDeskViews(database, limits=LIMITS)
         self.upkeep = PostgresUpkeep(database)
 
@@ -83,6 +86,10 @@ class TestPostgresOrderViews(OrderViewsContract):
 
 
 class TestPostgresCatalogViews(CatalogViewsContract):
+    """All of the suite."""
+
+
+class TestPostgresManyHits(ManyHitsContract):
     """All of the suite."""
 
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 import psycopg
@@ -15,7 +16,8 @@ from bitloot.domain.decision import Decision, insert
 from bitloot.domain.limits import Limits
 from bitloot.domain.product import Offer, Product, new_listing
 from bitloot.domain.search_text import is_slip, words_of
-from bitloot.ports.views.catalog import SORTS, CatalogViews, ShelfQuery
+from bitloot.ports.views.catalog import ACCLAIMED, SORTS, CatalogViews, Fences, ShelfQuery
+from bitloot.ports.views.shelf import Way, key_after
 from bitloot.testing.invented_catalogue import InventedCatalogue
 from bitloot_adapters.clock import new_id
 from bitloot_adapters.memory.rigs import MemoryStoreRig
@@ -28,12 +30,18 @@ from bitloot_web.devservices import Databases
 LIMITS = Limits()
 FEE = Decimal("0.01")
 SIZE = 90
-QUESTIONS = 400
+QUESTIONS = 300
+# So few that common words are hit more often, some of them among the acclaimed alone.
+NARROW = Fences(candidates=12, hits=10)
+# How its pages come after each other then.
+OF_MANY: set[tuple[Way, Way]] = {
+    ("best", "best"), ("best", "few"), ("best", "walk"), ("few", "few"), ("walk", "walk"),
+}  # fmt: skip
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def assortment() -> list[Decision]:
-    """Few words, few platforms: many products for each question."""
+    """Few words, few platforms, many as popular as others: many products for each question."""
     invented, decisions = InventedCatalogue(3, SIZE, words=60), []
     for place in range(SIZE):
         one = invented.product(place)
@@ -44,7 +52,8 @@ def assortment() -> list[Decision]:
             original_name=one.original_name, source="custom" if own else "kinguin",
             supplier_product_id=None if own else one.supplier_product_id,
             category=one.genres[0].lower(), platform=one.platform, region=one.region,
-            genres=one.genres, tags=one.tags, metacritic=one.metacritic,
+            genres=one.genres, tags=one.tags,
+            metacritic=one.metacritic if place % 3 else Decimal(ACCLAIMED + place % 2),
             is_published=place % 11 != 0, hides_when_sold_out=place % 2 == 0,
             created_at=AT, updated_at=AT,
         )  # fmt: skip
@@ -62,8 +71,15 @@ def assortment() -> list[Decision]:
     return decisions
 
 
+@pytest.fixture(params=[Fences(), NARROW], ids=["few hits", "many hits"])
+def fences(request: pytest.FixtureRequest) -> Fences:
+    chosen = request.param
+    assert isinstance(chosen, Fences)
+    return chosen
+
+
 @pytest.fixture
-async def stores(shop_url: str) -> AsyncIterator[tuple[CatalogViews, CatalogViews]]:
+async def stores(shop_url: str, fences: Fences) -> AsyncIterator[tuple[CatalogViews, CatalogViews]]:
     memory = MemoryStoreRig()
     async with open_database(shop_url, LIMITS) as database:
         uow = PostgresUnitOfWork(database, new_id=new_id, max_attempts=LIMITS.job_attempts)
@@ -72,8 +88,8 @@ async def stores(shop_url: str) -> AsyncIterator[tuple[CatalogViews, CatalogView
                 async with one.begin() as tx:
                     await tx.record(decision)
         yield (
-            MemoryCatalogViews(memory.store, gateway_fee=FEE),
-            PostgresCatalogViews(database, gateway_fee=FEE),
+            MemoryCatalogViews(memory.store, gateway_fee=FEE, fences=fences),
+            PostgresCatalogViews(database, gateway_fee=FEE, fences=fences),
         )
 
 
@@ -83,6 +99,8 @@ def question(drawn: random.Random, words: list[str]) -> ShelfQuery:
     def sometimes(*values: str) -> str | None:
         return drawn.choice(values) if drawn.random() < 0.3 else None
 
+    if drawn.random() < 0.2:
+        return ShelfQuery(text=text(drawn, words), in_stock=drawn.random() < 0.3)
     prices = sorted(Decimal(drawn.randrange(1, 21)) for _ in range(2))
     return ShelfQuery(
         text=None if drawn.random() < 0.3 else text(drawn, words),
@@ -108,35 +126,45 @@ def text(drawn: random.Random, words: list[str]) -> str:
     return " ".join(chosen)
 
 
-async def answers(views: CatalogViews, query: ShelfQuery) -> list[tuple[object, ...]]:
-    """Every page in turn: what is shown, and how words were read."""
+async def answers(
+    views: CatalogViews, query: ShelfQuery, limit: int
+) -> tuple[list[tuple[object, ...]], list[Way]]:
+    """Every page in turn: what is shown, and how words were read; and how each page was found."""
     found: list[tuple[object, ...]] = []
+    ways: list[Way] = []
     after: str | None = None
     for _ in range(SIZE):
-        shelf = await views.products(query, limit=7, after=after)
+        shelf = await views.products(query, limit=limit, after=after)
         found += [(view.slug, view.price, view.available) for view in shelf.page.items]
         found.append(shelf.readings)
         after = shelf.page.after
-        if after is None:
-            return found
+        key = key_after(after)
+        if key is None:
+            return found, ways
+        ways.append(key.way)
     raise AssertionError("pages without end")
 
 
 async def test_both_stores_give_the_same_answers_in_the_same_order(
-    stores: tuple[CatalogViews, CatalogViews],
+    stores: tuple[CatalogViews, CatalogViews], fences: Fences
 ) -> None:
     drawn, (memory, postgres) = random.Random(17), stores
     products = (row.after for decision in assortment() for row in decision.save)
     titles = [row.title for row in products if isinstance(row, Product)]
     words = sorted({word for title in titles for word in words_of(title)} | {"europe", "indie"})
     hits = mended = 0
+    turns: set[tuple[Way, Way]] = set()
     for _ in range(QUESTIONS):
         query = question(drawn, words)
-        theirs, ours = await answers(memory, query), await answers(postgres, query)
+        limit = drawn.choice((2, 3, 7)) if query.text else 7
+        theirs, _ = await answers(memory, query, limit)
+        ours, ways = await answers(postgres, query, limit)
         assert ours == theirs, query
+        turns |= set(pairwise(ways)) if query.text else set()
         hits += len(ours) > 1
         mended += any(isinstance(each[0], msgspec.Struct) for each in ours if each)
     assert min(hits, mended) > 10, (hits, mended)
+    assert turns >= (OF_MANY if fences == NARROW else {("best", "few"), ("few", "few")})
     assert await memory.filters() == await postgres.filters()
 
 

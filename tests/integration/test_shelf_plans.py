@@ -262,6 +262,21 @@ def rows_read(plan: object) -> int:
 
 
 @pytest.mark.parametrize("is_generic", [False, True], ids=["planned anew", "planned once"])
+async def test_a_page_full_of_acclaimed_products_is_found_by_their_own_index(
+    shop: Shop, *, is_generic: bool
+) -> None:
+    after: str | None = None
+    for _ in range(2):
+        shop.database.forget()
+        shelf = await shop.views.products(ShelfQuery(text="deluxe"), limit=20, after=after)
+        after = shelf.page.after
+        (question,) = shop.database.questions
+        plan = await plan_of(shop, question, is_generic=is_generic)
+        used = {str(node.get("Index Name")) for node in nodes(plan)}
+        assert {each for each in used if each.startswith("search_")} == {"search_index_acclaimed"}
+
+
+@pytest.mark.parametrize("is_generic", [False, True], ids=["planned anew", "planned once"])
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("source", ["nobody", "aaaa", "zzzz"])
 async def test_a_source_that_nobody_has_is_not_looked_for_along_an_order(

@@ -304,4 +304,7 @@ LAST_DONE: Final = _statement("""
         AND kind = coalesce(CAST(:kind AS text), kind)
     ORDER BY started_at DESC, id DESC LIMIT 1
 """)
-FLUSH_SEARCH: Final = _statement("SELECT gin_clean_pending_list('search_index_document')")
+FLUSH_SEARCH: Final = _statement("""
+    SELECT gin_clean_pending_list('search_index_document'),
+        gin_clean_pending_list('search_index_acclaimed')
+""")

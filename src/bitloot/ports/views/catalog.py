@@ -17,11 +17,21 @@ SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 # from so many hits of a search on, of which the next is soon met among the most popular.
 CANDIDATES: Final = 2_000
 HITS: Final = 500
+# From this popularity on a product is acclaimed: critics say so of about one in seven, which is
+# enough for the first page of a common word, and few enough to be looked through for it first.
+ACCLAIMED: Final = 85
 # No list of a product, a group or a facet is longer.
 SIBLINGS: Final = 100
 FACET_VALUES: Final = 100
 # Facets are counted so far, unless the shop's limits say otherwise.
 COUNT_EXACT: Final = 1_000
+
+
+class Fences(msgspec.Struct, frozen=True):
+    """How many are collected to be sorted, before the most popular are asked one by one."""
+
+    candidates: int = CANDIDATES
+    hits: int = HITS
 
 
 class ShelfQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +220,9 @@ class CatalogViews(Protocol):
         """Listed products, a page at a time, without a count.
 
         A search in the order `popular` puts those with the words in their titles first among the
-        equally popular, as long as no more than `HITS` are hit.
+        equally popular, as long as no more than `HITS` are hit. Of more hits it does so where no
+        more than `CANDIDATES` pass its filters, and, without any filter but `in_stock`, among the
+        `ACCLAIMED`, unless these alone are more than `HITS` or a slip was mended.
         """
         ...
 

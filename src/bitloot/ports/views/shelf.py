@@ -12,8 +12,9 @@ from bitloot.domain.product import Product
 from bitloot.ports.views.catalog import ProductView
 from bitloot.ports.views.paging import id_after
 
-# How a page was found: in the order of its key among the few hits, or among all products.
-Way: TypeAlias = Literal["few", "walk"]
+# How a page was found: in the order of its key among the acclaimed that are hit, among the few
+# hits, or among all products.
+Way: TypeAlias = Literal["best", "few", "walk"]
 
 
 class ShelfKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,7 @@ from bitloot.ports.views.catalog import (
     SIBLINGS,
     CategoryView,
     FacetValue,
+    Fences,
     Filters,
     GroupDetail,
     GroupOfProduct,
@@ -36,7 +38,9 @@ from bitloot.ports.views.paging import Page, page_of
 from bitloot.ports.views.shelf import ShelfKey, key_after, key_text, product_view, shown_price
 from bitloot_adapters.memory.questions import MemoryCheckout, free_keys
 from bitloot_adapters.memory.unit_of_work import MemoryStore
-from bitloot_adapters.memory.views.shelf_search import Found, search
+from bitloot_adapters.memory.views.shelf_search import Found, search, weighed_among_acclaimed
+
+_FENCES: Final = Fences()
 
 
 class MemoryCatalogViews:
@@ -45,11 +49,17 @@ class MemoryCatalogViews:
     """
 
     def __init__(
-        self, store: MemoryStore, *, gateway_fee: Decimal, count_exact: int = COUNT_EXACT
+        self,
+        store: MemoryStore,
+        *,
+        gateway_fee: Decimal,
+        count_exact: int = COUNT_EXACT,
+        fences: Fences = _FENCES,
     ) -> None:
         self._store = store
         self._gateway_fee = gateway_fee
         self._count_exact = count_exact
+        self._fences = fences
         self._heard = 0
 
     @property
@@ -67,8 +77,7 @@ class MemoryCatalogViews:
         key = key_after(after)
         found = Found({}, ())
         if query.text is not None:
-            words, published = words_of(query.text), self._published()
-            found = search(published, words) if words else found
+            found = self._found(words_of(query.text), query)
         entries = (
             _Entry(listing, product, found.weights.get(product.id, 0))
             for listing in self._store.tables.all(Listing)
@@ -192,8 +201,18 @@ class MemoryCatalogViews:
         checkout = MemoryCheckout(store.tables, store.jobs, store.clock)
         return tuple(await checkout.sellables(product_ids))
 
-    def _published(self) -> list[Product]:
-        return [each for each in self._store.tables.all(Product) if each.is_published]
+    def _found(self, words: Sequence[str], query: ShelfQuery) -> Found:
+        """What is hit; of many hits only those weighed by their words that any store can weigh."""
+        published = [each for each in self._store.tables.all(Product) if each.is_published]
+        found = search(published, words) if words else Found({}, ())
+        if len(found.weights) <= self._fences.hits:
+            return found
+        if _is_collected(query):
+            passing = sum(_passes(each, query) for each in self._store.tables.all(Listing))
+            return found if passing <= self._fences.candidates else found.unweighed()
+        if query.source is not None:
+            return found.unweighed()
+        return weighed_among_acclaimed(found, published, self._fences.hits)
 
     async def _view(self, product: Product) -> ProductView:
         (facts,) = await self.sellables([product.id])
@@ -306,6 +325,12 @@ def _is_down(query: ShelfQuery) -> bool:
 def _is_after(entry: _Entry, key: ShelfKey, query: ShelfQuery) -> bool:
     here, there = entry.place(query), _place(key, query)
     return here < there if _is_down(query) else here > there
+
+
+def _is_collected(query: ShelfQuery) -> bool:
+    """There is an index by which those that pass the filters are collected."""
+    names = ("category", "platform", "region", "price_from", "price_to")
+    return query.source == OWN_STOCK or any(getattr(query, name) is not None for name in names)
 
 
 def _passes(listing: Listing, query: ShelfQuery) -> bool:

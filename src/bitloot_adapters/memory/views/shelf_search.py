@@ -1,11 +1,11 @@
 """Finding products by what buyers type, as PostgreSQL does it, word by word."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
-from bitloot.domain.product import Product
+from bitloot.domain.product import Product, popularity
 from bitloot.domain.search_text import (
     READ_AS_MAX,
     TYPED_LENGTHS,
@@ -13,7 +13,7 @@ from bitloot.domain.search_text import (
     is_slip,
     words_of,
 )
-from bitloot.ports.views.catalog import Reading
+from bitloot.ports.views.catalog import ACCLAIMED, Reading
 
 _TITLE: Final = 2
 _NAMES: Final = 1
@@ -25,6 +25,10 @@ class Found(msgspec.Struct, frozen=True):
 
     weights: Mapping[str, int]
     readings: tuple[Reading, ...]
+
+    def unweighed(self) -> Self:
+        """The same hits, each as good as the other."""
+        return msgspec.structs.replace(self, weights=dict.fromkeys(self.weights, _OTHER))
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -61,6 +65,21 @@ def search(products: Sequence[Product], words: Sequence[str]) -> Found:
         _Wanted((*each.words, *mended.get(each.words[0], ())), each.is_beginning) for each in wanted
     ]
     return Found(_hits(documents, read), readings)
+
+
+def weighed_among_acclaimed(found: Found, products: Iterable[Product], most: int) -> Found:
+    """The same hits, weighed only where they are acclaimed: unless `most` is not enough for all of
+    those, or slips were mended.
+    """
+    acclaimed = {
+        product.id: found.weights[product.id]
+        for product in products
+        if product.id in found.weights and popularity(product.metacritic) >= ACCLAIMED
+    }
+    plain = found.unweighed()
+    if found.readings or len(acclaimed) > most:
+        return plain
+    return msgspec.structs.replace(plain, weights={**plain.weights, **acclaimed})
 
 
 def _document(product: Product) -> dict[str, int]:

@@ -15,6 +15,7 @@ from bitloot.ports.views.catalog import (
     FACET_VALUES,
     CategoryView,
     FacetValue,
+    Fences,
     Filters,
     GroupDetail,
     GroupOfProduct,
@@ -40,6 +41,7 @@ _FILTERS: Final = ("category", "platform", "region", "source", "in_stock")
 _PRICES: Final = ("price_from", "price_to")
 _GROUP_WIDTH: Final = 4
 _NOTHING: Final = Shelf(page=Page((), None))
+_FENCES: Final = Fences()
 
 
 class _Card(msgspec.Struct, frozen=True, array_like=True):
@@ -110,11 +112,17 @@ class PostgresCatalogViews:
     """
 
     def __init__(
-        self, database: Database, *, gateway_fee: Decimal, count_exact: int = COUNT_EXACT
+        self,
+        database: Database,
+        *,
+        gateway_fee: Decimal,
+        count_exact: int = COUNT_EXACT,
+        fences: Fences = _FENCES,
     ) -> None:
         self._database = database
         self._gateway_fee = gateway_fee
         self._count_exact = count_exact
+        self._fences = fences
         self.version = 0
 
     def changed(self) -> None:
@@ -132,6 +140,7 @@ class PostgresCatalogViews:
             is_search=bool(words),
             way=None if key is None else key.way,
             limit=limit,
+            fences=self._fences,
         )
         values = _values(query, key, words)
         (rows,) = await self._database.read(ask(shelf(form), fee=self._gateway_fee, **values))

@@ -2,9 +2,10 @@
 
 A page is read in the order of an index where there is one for its filters. For other mixtures, and
 for searches, the few that pass are collected first and sorted; a fence says how few. Where more
-pass than that, they are common enough to be met by walking along the order itself. No statement
-sorts the table, and none counts it. What one step finds is looked up one by one (`LATERAL …
-LIMIT 1`), so that no plan turns to reading a table from end to end.
+pass than that, they are common enough to be met by walking along the order itself. A search by
+popularity looks among the acclaimed before all that. No statement sorts the table, and none counts
+it. What one step finds is looked up one by one (`LATERAL … LIMIT 1`), so that no plan turns to
+reading a table from end to end.
 """
 
 from collections.abc import Sequence
@@ -15,27 +16,17 @@ import msgspec
 from sqlalchemy import text
 
 from bitloot.domain.fulfilment_plan import OWN_STOCK
-from bitloot.domain.search_text import READ_AS_MAX, TYPED_LENGTHS
-from bitloot.ports.views.catalog import CANDIDATES, HITS, Sort
+from bitloot.ports.views.catalog import Fences, Sort
 from bitloot.ports.views.shelf import Way
 from bitloot_adapters.postgres.price_statements import floor_of
 from bitloot_adapters.postgres.statements import Statement, compiled
+from bitloot_adapters.postgres.views import search_statements as search
 
-# So many words may lack the same letter; what is beyond is not looked at.
-NEIGHBOURS: Final = 100
 _NUMBERS: Final = {
     "own": f"'{OWN_STOCK}'",
     # As `is_sold_from_keys` has it.
     "keys": f"""p.source = '{OWN_STOCK}' AND (offer.cost IS NULL OR (stock.free > 0
         AND (offer.spare <= 0 OR stock.cost <= offer.cost)))""",
-    "most": str(CANDIDATES),
-    "fence": str(CANDIDATES + 1),
-    "most_hits": str(HITS),
-    "hits_fence": str(HITS + 1),
-    "neighbours": str(NEIGHBOURS),
-    "read_as": str(READ_AS_MAX),
-    "shortest": str(TYPED_LENGTHS.start),
-    "longest": str(TYPED_LENGTHS.stop - 1),
 }
 
 
@@ -116,60 +107,6 @@ _BY_WEIGHT: Final = _Order(
     "rank DESC, weight DESC, id DESC",
     "(rank, weight, id) < (CAST(:rank AS integer), CAST(:weight AS integer), CAST(:id AS uuid))",
 )
-_WEIGHT: Final = """CASE WHEN ts_filter(s.document, '{a}') @@ (SELECT query FROM wanted) THEN 2
-    WHEN ts_filter(s.document, '{a,b}') @@ (SELECT query FROM wanted) THEN 1 ELSE 0 END"""
-
-# What was typed is hidden from the planner: it would read the whole table where a word is common,
-# and make another plan for every text, which takes longer than carrying it out. Words
-# that the shop does not know are read as such that differ by one slip, if nothing is hit exactly.
-_SEARCH: Final = filled("""
-    typed AS (
-        SELECT word, place, place = cardinality(CAST(:words AS text[])) AS is_last
-        FROM unnest((SELECT CAST(:words AS text[]))) WITH ORDINALITY AS each(word, place)
-    ),
-    exact AS MATERIALIZED (
-        SELECT s.product_id AS id, s.rank FROM search_index s
-        WHERE s.document @@ (SELECT CAST(:exact AS tsquery)) LIMIT {hits_fence}
-    ),
-    readings AS MATERIALIZED (
-        SELECT t.word, t.place, array_agg(near.word ORDER BY near.word) AS read_as
-        FROM typed t CROSS JOIN LATERAL (
-            SELECT DISTINCT v.word FROM bitloot_variants(t.word) AS part(variant)
-            CROSS JOIN LATERAL (
-                SELECT known.word FROM search_variants known
-                WHERE known.variant = part.variant LIMIT {neighbours}
-            ) v
-            WHERE bitloot_slip(v.word, t.word) ORDER BY v.word LIMIT {read_as}
-        ) near
-        WHERE NOT EXISTS (SELECT 1 FROM exact)
-            AND length(t.word) BETWEEN {shortest} AND {longest}
-            AND NOT EXISTS (SELECT 1 FROM search_words known WHERE known.word = t.word)
-            AND (SELECT count(*) FROM (
-                SELECT 1 FROM search_index s WHERE s.document @@ CAST(quote_literal(t.word)
-                    || CASE WHEN t.is_last THEN ':*' ELSE '' END AS tsquery) LIMIT {most_hits}
-            ) known) = 0
-        GROUP BY t.word, t.place
-    ),
-    mended AS MATERIALIZED (
-        SELECT CAST(string_agg('(' || quote_literal(t.word)
-            || CASE WHEN t.is_last THEN ':*' ELSE '' END
-            || coalesce((SELECT string_agg(' | ' || quote_literal(each), '')
-                FROM unnest(r.read_as) AS each), '') || ')', ' & ') AS tsquery) AS query
-        FROM typed t LEFT JOIN readings r ON r.place = t.place
-        WHERE EXISTS (SELECT 1 FROM readings)
-    ),
-    wanted AS MATERIALIZED (
-        SELECT coalesce((SELECT query FROM mended), (SELECT CAST(:exact AS tsquery))) AS query
-    ),
-    hits AS MATERIALIZED (
-        SELECT id, rank FROM exact
-        UNION ALL
-        (SELECT s.product_id, s.rank FROM search_index s
-        WHERE s.document @@ (SELECT query FROM mended) LIMIT {hits_fence})
-    )""")
-_READINGS: Final = """
-    (SELECT json_agg(json_build_object('word', word, 'read_as', read_as) ORDER BY place)
-     FROM readings)"""
 _COUNT: Final = "{name}_count AS MATERIALIZED (SELECT count(*) > {limit} AS is_many FROM {name})"
 _ARE_MANY: Final = "(SELECT is_many FROM {name}_count)"
 _SOME: Final = "SELECT id, rank FROM {name} WHERE NOT (SELECT is_many FROM {name}_count)"
@@ -178,36 +115,36 @@ _PASSING: Final = """
         SELECT l.id, l.rank FROM listings l WHERE {only} ORDER BY {by} LIMIT {fence}
     )"""
 _ONE_OF_FEW: Final = """
-    SELECT l.id, 'few' AS way, few.rank, {weight} AS weight, l.price, l.is_loss_signed,
+    SELECT l.id, '{way}' AS way, few.rank, {weight} AS weight, l.price, l.is_loss_signed,
         {slug} AS slug
     FROM {few} CROSS JOIN LATERAL (
         SELECT * FROM listings l WHERE l.id = few.id AND {only} LIMIT 1
     ) l {look}"""
 # In the order of popularity no more is looked up than the page takes: sorted by rank beforehand,
 # the rest of the order is settled among equals.
-_BY_RANK_FIRST: Final = "(SELECT id, rank FROM few WHERE {after} ORDER BY rank DESC OFFSET 0) few"
+_BY_RANK_FIRST: Final = "(SELECT * FROM {name} WHERE {only} ORDER BY rank DESC OFFSET 0) few"
 _NOT_BEFORE: Final = "rank <= CAST(:rank AS integer)"
-_ITS_WORDS: Final = """
-    CROSS JOIN LATERAL (SELECT document FROM search_index WHERE product_id = few.id LIMIT 1) s"""
 _ITS_SLUG: Final = """
     CROSS JOIN LATERAL (SELECT slug FROM products WHERE id = few.id LIMIT 1) t"""
 _HAS_WORDS: Final = """
-    (SELECT s.document @@ (SELECT query FROM wanted) FROM search_index s
-     WHERE s.product_id = l.id)"""
+    (SELECT {has_them} FROM search_index s WHERE s.product_id = l.id)"""
 _BY_SLUG: Final = """products t CROSS JOIN LATERAL (
     SELECT * FROM listings l WHERE l.id = t.id AND {only} LIMIT 1) l"""
 _ONE_OF_ALL: Final = """
     SELECT l.id, 'walk' AS way, l.rank, 0 AS weight, l.price, l.is_loss_signed, {slug} AS slug
     FROM {source}"""
+# The order is settled before the words are looked at: a planner that thinks they are rare would
+# collect and sort all that have them.
 _ONE_WITH_WORDS: Final = """
-    SELECT s.product_id AS id, 'walk' AS way, s.rank, 0 AS weight, l.price, l.is_loss_signed,
-        NULL AS slug
-    FROM search_index s CROSS JOIN LATERAL (
-        SELECT * FROM listings l WHERE l.id = s.product_id AND {only} LIMIT 1
-    ) l"""
-_HAS_THEM: Final = "s.document @@ (SELECT query FROM wanted)"
+    SELECT s.id, 'walk' AS way, s.rank, 0 AS weight, l.price, l.is_loss_signed, NULL AS slug
+    FROM (
+        SELECT product_id AS id, rank, document FROM search_index
+        WHERE {passed} ORDER BY rank DESC, product_id DESC OFFSET 0
+    ) s CROSS JOIN LATERAL (SELECT * FROM listings l WHERE l.id = s.id AND {only} LIMIT 1) l"""
+_AFTER_ONE: Final = "(rank, product_id) < (CAST(:rank AS integer), CAST(:id AS uuid))"
 _PART: Final = """
     SELECT * FROM ({ones} WHERE {only}) one WHERE {after} ORDER BY {by} LIMIT {limit}"""
+_FIRST: Final = "SELECT * FROM ({rows}) one ORDER BY {by} LIMIT {limit}"
 _SHELF: Final = """
     WITH {steps}
     SELECT json_agg(json_build_array({card}, l.way, l.rank, l.weight, CAST(l.price AS text))
@@ -227,6 +164,17 @@ class ShelfForm(msgspec.Struct, frozen=True):
     is_search: bool
     way: Way | None
     limit: int
+    fences: Fences
+
+    @property
+    def is_open(self) -> bool:
+        """It is yet to be found out whether there are few, or whether to walk."""
+        return self.way is None or self.way == "best"
+
+    @property
+    def is_by_words(self) -> bool:
+        """A search in an order that the index of words knows by itself."""
+        return self.is_search and self.sort == "popular" and self.given <= {"in_stock"}
 
 
 @lru_cache(maxsize=512)
@@ -234,27 +182,33 @@ def shelf(form: ShelfForm) -> Statement:
     """A page and one product more, each its `CARD` and the parts of its key; and how words were
     read. One row, with two texts of JSON.
     """
-    steps = [_SEARCH, filled(_COUNT, name="hits", limit=HITS)] if form.is_search else []
-    fences = ["hits"] if form.is_search else []
+    has_best = form.is_by_words and form.is_open
+    steps, parts, fences = [], [], []
+    if has_best:
+        steps += search.best_steps(_best(form), hits=form.fences.hits, limit=form.limit)
+        parts.append(search.BEST_OF_MANY)
+    if form.is_search:
+        steps.append(search.hit_steps(form.fences.hits, after_best=has_best))
+        steps.append(filled(_COUNT, name="hits", limit=form.fences.hits))
+        fences.append("hits")
     anchor = _anchor(form)
     if anchor is not None:
         gates = [filled(_ARE_MANY, name=fence) for fence in fences]
-        only = " AND ".join((_conditions(form), *gates))
+        only, most = " AND ".join((_conditions(form), *gates)), form.fences.candidates
         steps += [
-            filled(_PASSING, only=only, by=anchor),
-            filled(_COUNT, name="passing", limit=CANDIDATES),
+            filled(_PASSING, only=only, by=anchor, fence=most + 1),
+            filled(_COUNT, name="passing", limit=most),
         ]
         fences.append("passing")
-    parts: list[str] = []
     if fences and form.way != "walk":
         some = " UNION ALL ".join(filled(_SOME, name=fence) for fence in fences)
         steps.append(f"few AS ({some})")
         parts.append(_few(form))
     if form.way != "few" or not fences:
-        parts.append(_walk(form, () if form.way else fences))
-    steps.append(f"page AS ({' UNION ALL '.join(f'({part})' for part in parts)})")
+        parts.append(_walk(form, fences if form.is_open else ()))
+    steps.append(_page(form, parts))
     by = ", ".join(f"l.{each.strip()}" for each in _order(form).by.split(","))
-    readings = _READINGS if form.is_search else "NULL"
+    readings = search.READINGS if form.is_search else "NULL"
     whole = filled(_SHELF, steps=", ".join(steps), card=CARD, readings=readings, had=HAD, by=by)
     return compiled(text(whole))
 
@@ -284,30 +238,46 @@ def _conditions(form: ShelfForm) -> str:
     return " AND ".join(("l.is_listed", *filters))
 
 
+def _best(form: ShelfForm) -> str:
+    """Of the acclaimed, those after the key; none where they are too many to be sorted."""
+    ones = filled(
+        _ONE_OF_FEW,
+        way="best",
+        few=filled(_BY_RANK_FIRST, name="best", only=f"{search.FEW_BEST} AND {_not_before(form)}"),
+        weight=search.weight("few.document", search.TYPED),
+        slug="NULL",
+        only=_conditions(form),
+        look="",
+    )
+    return _part(form, _order(form), ones, "true")
+
+
 def _few(form: ShelfForm) -> str:
     """Of the few, those after the key."""
     words, by_slug = form.is_search, form.sort == "title"
-    after = _NOT_BEFORE if form.way else "true"
+    few = filled(_BY_RANK_FIRST, name="few", only=_not_before(form))
     ones = filled(
         _ONE_OF_FEW,
-        few=filled(_BY_RANK_FIRST, after=after) if form.sort == "popular" else "few",
-        weight=_WEIGHT if words else "0",
+        way="few",
+        few=few if form.sort == "popular" else "few",
+        weight=search.weight("s.document", search.WANTED) if words else "0",
         slug="t.slug" if by_slug else "NULL",
         only=_conditions(form),
-        look=(_ITS_WORDS if words else "") + (_ITS_SLUG if by_slug else ""),
+        look=(search.ITS_WORDS if words else "") + (_ITS_SLUG if by_slug else ""),
     )
-    only = _HAS_THEM if words else "true"
+    only = search.HAS_THEM if words else "true"
     return _part(form, _order(form), ones, only)
 
 
 def _walk(form: ShelfForm, fences: Sequence[str]) -> str:
     """Along the order itself, where more than few got past every fence."""
     conditions = [filled(_ARE_MANY, name=fence) for fence in fences]
-    if form.is_search and form.sort == "popular" and form.given <= {"in_stock"}:
-        ones = filled(_ONE_WITH_WORDS, only=_conditions(form))
-        return _part(form, _BY_RANK, ones, " AND ".join((*conditions, _HAS_THEM)))
+    if form.is_by_words:
+        conditions.append(search.BELOW_BEST if form.is_open else _AFTER_ONE)
+        ones = filled(_ONE_WITH_WORDS, passed=" AND ".join(conditions), only=_conditions(form))
+        return _part(form, _BY_RANK, ones, search.HAS_THEM)
     if form.is_search:
-        conditions.append(_HAS_WORDS)
+        conditions.append(filled(_HAS_WORDS, has_them=search.HAS_THEM))
     if "source" in form.given:
         conditions.append(_HAS_SOURCE)
     slug, source = "NULL", "listings l"
@@ -319,6 +289,18 @@ def _walk(form: ShelfForm, fences: Sequence[str]) -> str:
     return _part(form, _ORDERS[form.sort], ones, " AND ".join(conditions) or "true")
 
 
+def _not_before(form: ShelfForm) -> str:
+    return _NOT_BEFORE if form.way else "true"
+
+
 def _part(form: ShelfForm, order: _Order, ones: str, only: str) -> str:
     after = order.after if form.way else "true"
     return filled(_PART, ones=ones, only=only, after=after, by=order.by, limit=form.limit + 1)
+
+
+def _page(form: ShelfForm, parts: Sequence[str]) -> str:
+    """The rows of all parts: only what comes after the acclaimed is not in one alone."""
+    rows = " UNION ALL ".join(f"({part})" for part in parts)
+    if form.is_by_words and form.is_open:
+        rows = filled(_FIRST, rows=rows, by=_order(form).by, limit=form.limit + 1)
+    return f"page AS ({rows})"
