@@ -98,7 +98,8 @@ _HITS: Final = """
         SELECT id, rank FROM exact
         UNION ALL
         (SELECT s.product_id, s.rank FROM search_index s
-        WHERE s.document @@ (SELECT query FROM mended) LIMIT {fence})
+        WHERE EXISTS (SELECT 1 FROM readings)
+            AND s.document @@ (SELECT query FROM mended) LIMIT {fence})
     )"""
 
 
