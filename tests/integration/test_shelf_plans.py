@@ -268,7 +268,7 @@ async def test_a_page_full_of_acclaimed_products_is_found_by_their_own_index(
     after: str | None = None
     for _ in range(2):
         shop.database.forget()
-        shelf = await shop.views.products(ShelfQuery(text="deluxe"), limit=20, after=after)
+        shelf = await shop.views.products(ShelfQuery(text="deluxe steam"), limit=20, after=after)
         after = shelf.page.after
         (question,) = shop.database.questions
         plan = await plan_of(shop, question, is_generic=is_generic)
