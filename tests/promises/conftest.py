@@ -14,7 +14,8 @@ from tests.promises.stage import Stage, open_stage
 from bitloot_web.devservices import ValkeyStore
 from bitloot_web.logs import configure_logs
 
-# Storms over the whole shop, too long to be waited for at every change: `make promises` runs them.
+# Storms over the whole shop, too long to be waited for at every change, and what is told by time,
+# which only a machine without other work can tell: `make promises` runs them.
 LONG = frozenset(
     {
         "test_r06_callbacks_lost.py",
@@ -31,6 +32,8 @@ LONG = frozenset(
         "test_r20_poison_jobs.py",
         "test_r22_bounded.py",
         "test_r3_second_purchase.py",
+        "test_s07_constant_time.py",
+        "test_s12_by_time.py",
     }
 )
 

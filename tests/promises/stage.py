@@ -140,7 +140,7 @@ def _text(value: object) -> str:
 def limits_of(factor: float, **changes: object) -> Limits:
     """The real windows divided, and what paces a single buyer lifted."""
     many = {name.lower(): A_LOT for name in MANY}
-    return msgspec.structs.replace(scaled(factor), **many, **changes)
+    return msgspec.structs.replace(scaled(factor), **{**many, **changes})
 
 
 @contextlib.contextmanager
