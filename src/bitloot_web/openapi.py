@@ -50,6 +50,9 @@ _DONE: Final[Mapping[str, str]] = {
 _RAW_BODIES: Final[Mapping[str, Mapping[str, Node]]] = {
     "takeWebhook": {_JSON: {"schema": {"type": "object"}}},
     "adminImportKeys": _FILE,
+    "adminImportFile": {
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+    },
     "adminRecountKeys": _FILE,
 }
 # Answers that are streamed as another type than JSON, always or for whoever asks for it.

@@ -173,6 +173,8 @@ _BESIDES: Final[Mapping[str, Codes]] = {
     "adminReplayWebhook": ("webhook-not-replayable",),
     "adminRefreshPayment": ("provider-unavailable",),
     "adminImportKeys": (*_FILE, *_INTO_VAULT),
+    "adminImportFile": ("invalid-input", "body-too-large", *_INTO_VAULT),
+    "adminGetKey": ("provider-unavailable",),
     "adminAddKeys": _INTO_VAULT,
     "adminReplaceStockKey": ("in-use", *_INTO_VAULT),
     "adminRecountKeys": _FILE,

@@ -102,7 +102,8 @@ class DescribedShop:
         headers |= {**self.shop.once(), "if-match": '"1"'}
         if path == PLACING:
             del headers["authorization"]
-        params = {"batch": "spring", "cost": "7.00"} if name == "adminImportKeys" else {}
+        params = {"batch": "spring", "cost": "7.00"} if name.startswith("adminImport") else {}
+        params |= {"name": "a.lic"} if name == "adminImportFile" else {}
         return self.runner.run(
             self.shop.client.request(
                 method,

@@ -134,6 +134,7 @@ async def walk(market: Market, half: int, units: int, seen: Seen) -> None:
     await plan(market, batches, key_media="image/png")
     orders.append(await market.bought((supplied[1], units)))
     await market.live(MOMENT)
+    orders.append(await other_items(market, half, seen))
     for order in orders:
         assert (await market.see(order))["status"] == "fulfilled", half
         await read_all(market, order, seen)
@@ -141,6 +142,30 @@ async def walk(market: Market, half: int, units: int, seen: Seen) -> None:
     await replace_one(market, orders[0], seen)
     await go_wrong(market, own_id, own, orders[0])
     seen.tokens.append(market.key.rpartition("_")[2].encode())
+
+
+async def other_items(market: Market, half: int, seen: Seen) -> Order:
+    """An account, a code with its PIN and a licence file of each, sold and unsold."""
+    slug = f"own-items-{half}"
+    own_id = await market.own(slug, marked(half * 10_000 + 9_999))
+    seen.kept += 4
+    for number, sale in enumerate(("sold", "kept")):
+        secret = f"{MARK}-{half}-{number}"
+        file = base64.b64encode(f"licence {secret}".encode()).decode()
+        for kind, table in (
+            ("account", f"login,password,note\nplayer{number},{secret},was {secret}\n"),
+            ("code-with-pin", f"code,pin\n{secret},{secret}\n"),
+            ("licence-file", f"name,mediaType,content\na.lic,application/x-lic,{file}\n"),
+        ):
+            query = f"kind={kind}&batch={sale}&cost={number + 1}"
+            path = f"/v1/admin/inventory/{own_id}/keys"
+            headers = {**await market.admin(), **once(), "content-type": "text/csv"}
+            good(await market.client.post(f"{path}/import?{query}", content=table, headers=headers))
+    order = await market.bought((slug, 3))
+    await market.live(MOMENT)
+    items = good(await market.client.get(path, headers=await market.admin()))["items"]
+    assert sorted(item["preview"] for item in items if item["preview"])[:1] == ["a.lic"]
+    return order
 
 
 async def hold_back(market: Market, slug: str, seen: Seen) -> None:

@@ -6,6 +6,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from bitloot.domain.decision import Row
 from bitloot.domain.machine import Machine
 from bitloot.domain.money import Eur
+from bitloot.domain.stock_item import ItemKind
 
 KeyState: TypeAlias = Literal["available", "reserved", "sold", "burned", "expired"]
 
@@ -30,7 +31,8 @@ class SealedKey(Row, frozen=True, kw_only=True):
     `ciphertext` stays in the row until it is uploaded, then only the object store has it.
     `sha256` is the hex digest of the ciphertext, `size` its length in bytes. `fingerprint` is a
     keyed digest of the normalised key: it finds a repeat, and reveals nothing.
-    A stock key has `product_id` and no slot until it is sold.
+    A stock key has `product_id` and no slot until it is sold. `kind` says what its bytes are
+    (`domain.stock_item`); `content_type` is that of the bytes, not of a file within them.
     """
 
     unlogged: ClassVar[frozenset[str]] = frozenset(
@@ -44,6 +46,7 @@ class SealedKey(Row, frozen=True, kw_only=True):
     product_id: str | None = None
     supplier: str
     supplier_key_id: str | None = None
+    kind: ItemKind = "key"
     content_type: str = "text/plain"
     fingerprint: str
     wrapped_dek: bytes

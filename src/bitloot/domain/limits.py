@@ -174,6 +174,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     webhook_answer: timedelta = 2 * _S
     key_import_bytes: int = 10 * 1024 * 1024
     key_import_lines: int = 100_000
+    licence_file_bytes: int = 64 * 1024
     page_default: int = 20
     page_max: int = 100
     bulk_max: int = 100

@@ -21,12 +21,13 @@ from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile
 from bitloot.domain.rule_change import reprice
 from bitloot.domain.sealed import Bound, SealedBytes, Wrapped
+from bitloot.domain.stock_item import JSON_TYPE, TEXT_TYPE, Fault, ItemKind
 
 MAX_KEY_BYTES: Final = 4096
 
-LineOutcome: TypeAlias = Literal[
-    "imported", "repeated_in_file", "known_already", "too_long", "not_text"
-]
+LineOutcome: TypeAlias = (
+    Literal["repeated_in_file", "known_already", "not_base64", "bad_cost", "bad_expiry"] | Fault
+)
 
 
 def reserved_ids(file: OrderFile, fulfilment: Fulfilment) -> tuple[str, ...]:
@@ -123,20 +124,34 @@ def bind(
 
 
 class StockLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A key of an import, in memory only. Its repr shows no serial."""
+    """An item of an import, in memory only. Its repr shows no serial.
+
+    `serial` is what is sealed; `mark` what the item is known again by, None: by that too. `cost`
+    and `expires_at` are those of the line, None: those of the batch.
+    """
 
     number: int
     serial: bytes
+    kind: ItemKind = "key"
+    mark: bytes | None = None
+    cost: Eur | None = None
+    expires_at: datetime | None = None
 
     def __repr__(self) -> str:
         return f"StockLine(number={self.number})"
 
+    @property
+    def known_by(self) -> bytes:
+        """What its fingerprint is taken of."""
+        return self.serial if self.mark is None else self.mark
+
 
 class LineReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one line of an import. Never the key."""
+    """What became of one line of an import, and at which column. Never the key."""
 
     number: int
     outcome: LineOutcome
+    column: str | None = None
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,16 +211,25 @@ def new_lines(
 
 
 def stock_rows(
-    key_id: str, sealed: SealedBytes, batch: Batch, supplier: str, *, at: datetime
+    key_id: str,
+    line: StockLine,
+    sealed: SealedBytes,
+    batch: Batch,
+    supplier: str,
+    *,
+    fingerprint: str,
+    at: datetime,
 ) -> tuple[Change, Change]:
-    """The two rows of a key that comes into stock: its sealed form and its life on the shelf."""
+    """The two rows of an item that comes into stock: its sealed form and its life on the shelf."""
     return (
         insert(
             SealedKey(
                 id=key_id,
                 product_id=batch.product_id,
                 supplier=supplier,
-                fingerprint=sealed.fingerprint,
+                kind=line.kind,
+                content_type=TEXT_TYPE if line.kind == "key" else JSON_TYPE,
+                fingerprint=fingerprint,
                 wrapped_dek=sealed.wrapped_dek,
                 kek_id=sealed.kek_id,
                 nonce=sealed.nonce,
@@ -221,8 +245,8 @@ def stock_rows(
                 id=key_id,
                 product_id=batch.product_id,
                 batch=batch.name,
-                cost=batch.cost,
-                expires_at=batch.expires_at,
+                cost=batch.cost if line.cost is None else line.cost,
+                expires_at=line.expires_at or batch.expires_at,
                 created_at=at,
             )
         ),

@@ -10,6 +10,9 @@ from datetime import datetime
 
 import msgspec
 
+from bitloot.domain.key_inventory import SealedKey
+from bitloot.domain.stock_item import ItemKind, LicenceFile, opened
+
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What was handed over. `key_sha256` is the hex digest of the key as the file gives it."""
@@ -32,9 +35,14 @@ class SignedReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One key of the file. Text as it is, an image as base64. Its repr shows no key."""
+    """One key of the file. Text as it is, an image as base64. Its repr shows no key.
+
+    An account or a code with its PIN is JSON; a licence file is base64 and has a `name`.
+    """
 
     unit: int
+    kind: ItemKind
+    name: str | None
     content_type: str
     encoding: str
     key: str
@@ -54,14 +62,33 @@ class KeyFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenedKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key in the clear, in memory only. Its repr shows no serial."""
+    """A key in the clear, in memory only. Its repr shows no serial.
+
+    `serial` is what is handed over: of a licence file the file itself, with its own `content_type`
+    and `name`.
+    """
 
     slot: int
     content_type: str
     serial: bytes
+    kind: ItemKind = "key"
+    name: str | None = None
 
     def __repr__(self) -> str:
         return f"OpenedKey(slot={self.slot})"
+
+
+def opened_key(key: SealedKey, plaintext: bytes) -> OpenedKey:
+    """What is handed over of a sealed key. Raises ValueError for bytes that are not of its kind."""
+    item = opened(key.kind, plaintext)
+    is_file = isinstance(item, LicenceFile)
+    return OpenedKey(
+        slot=key.slot or 0,
+        content_type=item.media_type if is_file else key.content_type,
+        serial=item.content if is_file else plaintext,
+        kind=key.kind,
+        name=item.name if is_file else None,
+    )
 
 
 def canonical(receipt: Receipt) -> bytes:
@@ -87,13 +114,16 @@ def receipt_of(
 def entry_of(key: OpenedKey, receipt: SignedReceipt) -> KeyEntry:
     """The key as the file shows it: text where it is text, base64 for everything else."""
     text: str | None = None
-    if key.content_type.startswith("text/"):
+    is_text = key.content_type.startswith("text/") or key.kind in {"account", "code-with-pin"}
+    if is_text and key.kind != "licence-file":
         try:
             text = key.serial.decode("utf-8")
         except UnicodeDecodeError:
             text = None
     return KeyEntry(
         unit=key.slot,
+        kind=key.kind,
+        name=key.name,
         content_type=key.content_type,
         encoding="base64" if text is None else "utf-8",
         key=base64.b64encode(key.serial).decode() if text is None else text,

@@ -10,6 +10,7 @@ from bitloot.domain.decision import AuditEntry, Decision, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.key_inventory import INVENTORY_KEY, InventoryKey, SealedKey
 from bitloot.domain.rule_change import reprice
+from bitloot.domain.stock_item import ItemKind
 
 CountOutcome: TypeAlias = Literal["not_in_stock", "repeated_in_file"]
 
@@ -102,15 +103,20 @@ def recount_noted(product_id: str, count: Recount, *, actor: str, at: datetime) 
     return Decision(audit=(entry,))
 
 
-def export_noted(product_id: str, keys: int, *, actor: str, reason: str, at: datetime) -> Decision:
-    """That somebody takes keys out of the shop, written before the first one leaves."""
+def export_noted(
+    product_id: str, kind: ItemKind, keys: int, *, actor: str, reason: str, at: datetime
+) -> Decision:
+    """That somebody takes items of a kind out of the shop, written before the first one leaves.
+
+    `keys` is how many there are on the shelf or kept.
+    """
     entry = AuditEntry(
         at=at,
         actor=actor,
         action="keys.export",
         subject=product_id,
         reason=reason,
-        facts={"keys": keys},
+        facts={"kind": kind, "keys": keys},
     )
     return Decision(audit=(entry,))
 

@@ -10,6 +10,7 @@ from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Offer, Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
+from bitloot.domain.stock_item import ItemKind
 
 
 class GroupFile(msgspec.Struct, frozen=True):
@@ -71,6 +72,6 @@ class Assortment(Protocol):
         """One group, locked."""
         ...
 
-    async def stock_prints(self, product_id: str) -> Mapping[str, str]:
-        """The ids of the keys of our own that are on the shelf or kept, by their fingerprints."""
+    async def stock_prints(self, product_id: str, kind: ItemKind) -> Mapping[str, str]:
+        """The ids of our own items of a kind on the shelf or kept, by their fingerprints."""
         ...

@@ -160,7 +160,7 @@ class LockedReadsContract(Contract):
                 assert not await look.is_in_use(name)
                 assert not await look.is_spoken_for(name)
                 assert tuple(await look.media(name)) == ()
-                assert await look.stock_prints(name) == {}
+                assert await look.stock_prints(name, "key") == {}
 
     async def test_rows_are_found_by_id_and_slug(self, rig: AssortmentRig) -> None:
         rule, shelf = await put(rig, rule_of(rig)), await put(rig, category_of(rig, "rpg"))
@@ -202,8 +202,10 @@ class LockedReadsContract(Contract):
         await store(rig, *inserts(sealed, key, *burned))
         await change(rig, msgspec.structs.replace(burned[1], version=1), state="burned")
         async with rig.uow.begin() as tx:
-            prints = dict(await tx.assortment.stock_prints(goods.product.id))
+            prints = dict(await tx.assortment.stock_prints(goods.product.id, "key"))
+            others = dict(await tx.assortment.stock_prints(goods.product.id, "account"))
         assert list(prints.values()) == [key.id]
+        assert others == {}
 
 
 class ProductListsContract(Contract):
@@ -415,6 +417,25 @@ class ShelfListsContract(Contract):
         )
         assert await rig.assortment.stock("none") == StockCounts()
         assert (await read("none", state=None, limit=9, after=None)).items == ()
+
+    async def test_own_stock_tells_its_kind_and_what_it_was_sold_for(
+        self, rig: AssortmentRig
+    ) -> None:
+        goods, rows = await own_stock(rig, "2.00"), rows_of(rig)
+        sale = await sold(rig, "delivered", goods=goods)
+        sealed, key = rows.stock_key(
+            goods.product, cost=Decimal("1.25"), state="sold", order_item_id=sale.item.id
+        )
+        await store(rig, *inserts(msgspec.structs.replace(sealed, kind="account"), key))
+        read = rig.assortment.keys
+        page = await read(goods.product.id, state="sold", kind="account", limit=9, after=None)
+        (line,) = page.items
+        assert (line.id, line.kind, line.sold_for) == (key.id, "account", sale.item.unit_price)
+        assert await rig.assortment.key(key.id) == line
+        others = await read(goods.product.id, state=None, kind="key", limit=9, after=None)
+        assert [(each.kind, each.sold_for) for each in others.items] == [("key", None)]
+        counts = await rig.assortment.stock(goods.product.id)
+        assert (counts.sold_for, counts.sold_cost) == (sale.item.unit_price, Decimal("1.25"))
 
     async def test_products_of_which_few_are_left_are_told(self, rig: AssortmentRig) -> None:
         few, none = await product(rig, low_stock_at=10), await own_stock(rig)

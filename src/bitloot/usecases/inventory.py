@@ -1,5 +1,6 @@
 """Our own keys: counted in, taken off when they end, and moved to a new key-encryption key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,14 +15,14 @@ from bitloot.domain.own_stock import (
     LineReport,
     StockLine,
     expired,
-    import_faults,
     new_lines,
-    read_lines,
     stock_rows,
     unit_of,
 )
 from bitloot.domain.rule_change import reprice
 from bitloot.domain.sealed import Bound
+from bitloot.domain.stock_item import FAULTS, ItemFault, ItemKind, licence_file
+from bitloot.domain.stock_sheet import Separator, item_line, read_sheet
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import VaultFault
@@ -60,19 +61,42 @@ class Inventory:
     new_id: NewId
     limits: Limits
 
-    async def import_keys(self, raw: bytes, batch: Batch, *, actor: str) -> ImportReport:
-        """Take in a text file with one key a line; a key that is known already is left out.
+    async def import_keys(
+        self,
+        raw: bytes,
+        batch: Batch,
+        *,
+        actor: str,
+        kind: ItemKind = "key",
+        separator: Separator | None = None,
+    ) -> ImportReport:
+        """Take in a file as `domain.stock_sheet` reads it; what is known already is left out.
 
         May be repeated after a fault: what came in before is known then. Raises Refused:
         `invalid-input`, `not-found` for a product that is not sold from own stock, or
-        `duplicate-keys` when not one key was new.
+        `duplicate-keys` when every line was an item, and not one was new.
         """
-        if len(raw) > self.limits.key_import_bytes:
-            raise Refused("invalid-input", import_faults(raw, 1, self.limits) or "", field="file")
-        lines, bad = read_lines(raw)
-        fault = import_faults(raw, len(lines), self.limits)
-        if fault is not None:
-            raise Refused("invalid-input", fault, field="file")
+        sheet = read_sheet(raw, kind, separator=separator, limits=self.limits)
+        return await self._import(sheet.lines, sheet.refused, batch, actor=actor)
+
+    async def import_file(
+        self, name: str, media_type: str, content: bytes, batch: Batch, *, actor: str
+    ) -> ImportReport:
+        """Take in one licence file. Raises as `import_keys` does."""
+        try:
+            item = licence_file(name, media_type, content, most=self.limits.licence_file_bytes)
+        except ItemFault as bad:
+            raise Refused("invalid-input", FAULTS[bad.fault], field=bad.field) from None
+        return await self._import((item_line(1, item),), (), batch, actor=actor)
+
+    async def _import(
+        self,
+        lines: Sequence[StockLine],
+        bad: Sequence[LineReport],
+        batch: Batch,
+        *,
+        actor: str,
+    ) -> ImportReport:
         await self._admit(batch)
         refused = list(bad)
         imported = 0
@@ -82,7 +106,7 @@ class Inventory:
             came_in, left_out = await self._take_in(part, batch, seen, actor=actor)
             imported += came_in
             refused += left_out
-        if not imported:
+        if not imported and not bad:
             raise Refused("duplicate-keys")
         return ImportReport(
             imported=imported, refused=tuple(sorted(refused, key=lambda line: line.number))
@@ -140,10 +164,10 @@ class Inventory:
             raise Refused("not-found", "No product of our own stock has this id.", field="product")
 
     async def _take_in(
-        self, lines: tuple[StockLine, ...], batch: Batch, seen: set[str], *, actor: str
+        self, lines: Sequence[StockLine], batch: Batch, seen: set[str], *, actor: str
     ) -> tuple[int, list[LineReport]]:
         """One commit's worth of lines. `seen` gathers the fingerprints of the whole file."""
-        prints = {line.number: self.vault.fingerprint(line.serial) for line in lines}
+        prints = {line.number: self.vault.fingerprint(line.known_by) for line in lines}
 
         async def attempt(tx: Transaction) -> tuple[int, list[LineReport]]:
             known = await tx.keys.known(list(prints.values()))
@@ -155,7 +179,15 @@ class Inventory:
                     key_id = self.new_id()
                     bound = Bound(sealed_key_id=key_id, product_id=batch.product_id)
                     sealed = self.vault.seal(line.serial, bound)
-                    changes += stock_rows(key_id, sealed, batch, OWN_STOCK, at=at)
+                    changes += stock_rows(
+                        key_id,
+                        line,
+                        sealed,
+                        batch,
+                        OWN_STOCK,
+                        fingerprint=prints[line.number],
+                        at=at,
+                    )
             audit = AuditEntry(
                 at=at,
                 actor=actor,

@@ -21,10 +21,12 @@ from bitloot.domain.receipt import (
     SignedReceipt,
     canonical,
     entry_of,
+    opened_key,
     receipt_of,
 )
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
+from bitloot.ports.errors import VaultFault
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
@@ -173,7 +175,10 @@ class Reveal:
             kek_id=key.kek_id,
             bound=unit_of(key),
         )
-        return OpenedKey(slot=key.slot or 0, content_type=key.content_type, serial=serial)
+        try:
+            return opened_key(key, serial)
+        except ValueError:
+            raise VaultFault from None
 
     def _receipt(
         self, key: OpenedKey, file: OrderFile, item: OrderItem, *, client: str, at: datetime

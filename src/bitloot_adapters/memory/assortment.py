@@ -14,6 +14,7 @@ from bitloot.domain.product import Offer, Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
 from bitloot.domain.reservation import Reservation
+from bitloot.domain.stock_item import ItemKind
 from bitloot.ports.assortment import GroupFile, Supplied
 from bitloot_adapters.memory.tables import Tables
 
@@ -84,9 +85,9 @@ class MemoryAssortment(msgspec.Struct, frozen=True):
         """One group."""
         return self.tables.by_key(ProductGroup, "product_groups_slug", slug)
 
-    async def stock_prints(self, product_id: str) -> Mapping[str, str]:
+    async def stock_prints(self, product_id: str, kind: ItemKind) -> Mapping[str, str]:
         """The fingerprints of what is on the shelf."""
-        return dict(_prints(self.tables, product_id))
+        return dict(_prints(self.tables, product_id, kind))
 
 
 def media_of(tables: Tables, product_id: str) -> tuple[ProductMedia, ...]:
@@ -101,8 +102,10 @@ def members_of(tables: Tables, group_id: str) -> tuple[GroupMember, ...]:
     return tuple(sorted(found, key=lambda row: (row.position, row.id)))
 
 
-def _prints(tables: Tables, product_id: str) -> Iterable[tuple[str, str]]:
+def _prints(tables: Tables, product_id: str, kind: ItemKind) -> Iterable[tuple[str, str]]:
     for row in tables.all(InventoryKey):
         sealed = tables.get(SealedKey, row.id)
-        if row.product_id == product_id and row.state in ON_THE_SHELF and sealed is not None:
+        assert sealed is not None
+        is_meant = row.product_id == product_id and sealed.kind == kind
+        if is_meant and row.state in ON_THE_SHELF:
             yield sealed.fingerprint, row.id

@@ -11,6 +11,7 @@ from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Product
 from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
+from bitloot.domain.stock_item import ItemKind
 from bitloot.ports.assortment import GroupFile, Supplied
 from bitloot_adapters.postgres.checkout_reads import OFFER, PRODUCT
 from bitloot_adapters.postgres.order_reads import ID, locked_by_id
@@ -117,6 +118,7 @@ _PRINTS: Final = compiled(
     select(sealed_keys.c.fingerprint, inventory_keys.c.id).where(
         inventory_keys.c.product_id == _PRODUCT_ID,
         sealed_keys.c.id == inventory_keys.c.id,
+        sealed_keys.c.kind == bindparam("kind", type_=Text),
         words(inventory_keys.c.state, *_SHELF),
     )
 )
@@ -178,10 +180,10 @@ class AssortmentReads:
         (rows,) = await self._session.ask(ask(_GROUP_BY_SLUG, slug=slug))
         return GROUP.first(rows)
 
-    async def stock_prints(self, product_id: str) -> Mapping[str, str]:
+    async def stock_prints(self, product_id: str, kind: ItemKind) -> Mapping[str, str]:
         if not is_id(product_id):
             return {}
-        (rows,) = await self._session.ask(ask(_PRINTS, product_id=product_id))
+        (rows,) = await self._session.ask(ask(_PRINTS, product_id=product_id, kind=kind))
         return {str(fingerprint): str(key_id) for fingerprint, key_id in rows}
 
     async def _one(self, kind: Codec[R], statement: Statement, row_id: str) -> R | None:

@@ -10,8 +10,10 @@ from datetime import datetime
 import msgspec
 from litestar import Response
 from litestar.params import FromPath
+from msgspec import UNSET, UnsetType
 
 from bitloot.domain.receipt import KeyFile, SignedReceipt
+from bitloot.domain.stock_item import TypedKind
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import NO_HEAD, EdgeRequest
@@ -47,13 +49,20 @@ class FileProof(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FileKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One key: text as it is (`utf-8`), an image as `base64`. Its repr shows no key."""
+    """One key: text as it is (`utf-8`), an image as `base64`. Its repr shows no key.
+
+    Other goods say their `kind`. Of an `account`, `key` is JSON with `login`, `password` and
+    maybe `note`; of a `code-with-pin` JSON with `code` and `pin`; of a `licence-file` the file in
+    `base64`, with its `name` and its own `contentType`.
+    """
 
     unit: int
     content_type: str
     encoding: str
     key: str
     proof: FileProof
+    kind: TypedKind | UnsetType = UNSET
+    name: str | UnsetType = UNSET
 
     def __repr__(self) -> str:
         return f"FileKey(unit={self.unit})"
@@ -115,6 +124,8 @@ def shown(file: KeyFile) -> DownloadedKeys:
                 encoding=entry.encoding,
                 key=entry.key,
                 proof=_proof(entry.receipt),
+                kind=UNSET if entry.kind == "key" else entry.kind,
+                name=UNSET if entry.name is None else entry.name,
             )
             for entry in file.keys
         ),

@@ -10,8 +10,7 @@ from bitloot.domain.order import ORDER
 from bitloot.domain.webhook import Webhook
 from bitloot_adapters.memory.mailer import Sent
 from bitloot_adapters.memory.supplier import NextOrder
-from bitloot_web.api.admin.inventory import keys_of_csv
-from bitloot_web.problems import URN, ProblemError
+from bitloot_web.problems import URN
 
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage
@@ -412,13 +411,3 @@ async def test_an_import_above_its_size_is_refused(stage: "Stage") -> None:
         headers={**stage.admin, **stage.once(), "content-type": "text/plain"},
     )
     assert (answer.status_code, answer.json()["type"]) == (413, f"{URN}body-too-large")
-
-
-@pytest.mark.parametrize("raw", [b"", b"a,b\n1,2\n", b"\xff", b'key\n"open\n'])
-def test_a_table_without_keys_is_refused(raw: bytes) -> None:
-    with pytest.raises(ProblemError):
-        keys_of_csv(raw)
-
-
-def test_the_keys_of_a_table_stay_on_their_lines() -> None:
-    assert keys_of_csv(b"\xef\xbb\xbfid,Key\n1,A\n2\n3,C\n") == b"\nA\n\nC"

@@ -15,6 +15,7 @@ from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Listing, Offer, Product
 from bitloot.domain.product_group import ProductGroup
 from bitloot.domain.product_media import ProductMedia
+from bitloot.domain.stock_item import ItemKind
 from bitloot.ports.assortment import GroupFile
 from bitloot.ports.views.paging import Page
 
@@ -49,10 +50,15 @@ class Costed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A key of our own stock, never its serial. `cost` in EUR."""
+    """A key of our own stock, never its serial. `cost` in EUR.
+
+    `kind` says what it is; `sold_for` is the price of the unit that has it, EUR.
+    """
 
     id: str
     product_id: str
+    kind: ItemKind
+    sold_for: Eur | None
     batch: str
     cost: Eur
     expires_at: datetime | None
@@ -65,7 +71,8 @@ class KeyLine(msgspec.Struct, frozen=True, kw_only=True):
 class StockCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Keys of a product by state. `available` leaves out those whose time is over.
 
-    `value` is the cost of what is available, EUR.
+    `value` is the cost of what is available, `sold_for` and `sold_cost` are the prices and the
+    costs of what is sold, EUR.
     """
 
     available: int = 0
@@ -74,6 +81,8 @@ class StockCounts(msgspec.Struct, frozen=True, kw_only=True):
     burned: int = 0
     expired: int = 0
     value: Decimal = Decimal(0)
+    sold_for: Decimal = Decimal(0)
+    sold_cost: Decimal = Decimal(0)
 
 
 class LowStock(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,9 +172,15 @@ class AssortmentViews(Protocol):
         ...
 
     async def keys(
-        self, product_id: str, *, state: str | None, limit: int, after: str | None
+        self,
+        product_id: str,
+        *,
+        state: str | None,
+        kind: str | None = None,
+        limit: int,
+        after: str | None,
     ) -> Page[KeyLine]:
-        """Own stock of a product, all or in a state."""
+        """Own stock of a product, all or in a state or of a kind."""
         ...
 
     async def key(self, key_id: str) -> KeyLine | None:

@@ -1,6 +1,6 @@
 """Own stock under a person's hands: corrected, taken out, counted again, and exported on record."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,10 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.limits import Limits
-from bitloot.domain.own_stock import import_faults, read_lines, stock_bound
+from bitloot.domain.own_stock import unit_of
 from bitloot.domain.stock_change import Recount
+from bitloot.domain.stock_item import ItemKind, preview
+from bitloot.domain.stock_sheet import Separator, read_sheet
 from bitloot.ports.clock import Clock
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import VaultFault
@@ -90,20 +92,27 @@ class StockDesk:
         await decide(self.uow, off)
         await decide(self.uow, out)
 
-    async def recount(self, product_id: str, raw: bytes, *, actor: str) -> Recount:
-        """Compare a file of keys with what is on the shelf or kept; only the count is noted.
+    async def recount(
+        self,
+        product_id: str,
+        raw: bytes,
+        *,
+        actor: str,
+        kind: ItemKind = "key",
+        separator: Separator | None = None,
+    ) -> Recount:
+        """Compare a file of items of a kind with those on the shelf or kept; only the count is
+        noted.
 
         Raises Refused `invalid-input` for a file that cannot be read.
         """
-        lines, _ = read_lines(raw)
-        fault = import_faults(raw, len(lines), self.limits)
-        if fault is not None:
-            raise Refused("invalid-input", fault, field="file")
-        prints = [(line.number, self.vault.fingerprint(line.serial)) for line in lines]
+        sheet = read_sheet(raw, kind, separator=separator, limits=self.limits)
+        prints = [(line.number, self.vault.fingerprint(line.known_by)) for line in sheet.lines]
 
         async def attempt(tx: Transaction) -> Recount:
             await _own(tx, product_id)
-            count = stock_change.recounted(await tx.assortment.stock_prints(product_id), prints)
+            stock = await tx.assortment.stock_prints(product_id, kind)
+            count = stock_change.recounted(stock, prints)
             await tx.record(
                 stock_change.recount_noted(product_id, count, actor=actor, at=self.clock())
             )
@@ -111,32 +120,60 @@ class StockDesk:
 
         return await decide(self.uow, attempt)
 
+    async def previews(self, key_ids: Sequence[str]) -> dict[str, str]:
+        """What may be seen of items, by id: of those alone whose bytes are still in the database,
+        and that open.
+        """
+        async with self.uow.begin() as tx:
+            found = await tx.keys.sealed(key_ids)
+        return {
+            key.id: seen
+            for key in found
+            if key.ciphertext is not None and (seen := self._preview(key, key.ciphertext))
+        }
+
+    async def preview(self, key_id: str) -> str | None:
+        """What may be seen of one item, wherever its bytes are; None for one that does not open.
+
+        Raises Unavailable.
+        """
+        async with self.uow.begin() as tx:
+            found = await tx.keys.sealed([key_id])
+        if not found:
+            raise Refused("not-found")
+        (key,) = found
+        try:
+            ciphertext = key.ciphertext or await self.vault.get(key.object_name, size=key.size)
+        except VaultFault:
+            return None
+        return self._preview(key, ciphertext)
+
     async def export(
-        self, product_id: str, *, actor: str, reason: str
+        self, product_id: str, kind: ItemKind, *, actor: str, reason: str
     ) -> AsyncIterator[ExportedKey]:
-        """The keys on the shelf, opened one page at a time; noted before the first one leaves.
+        """The items of a kind on the shelf, opened one page at a time; noted before the first one
+        leaves.
 
         A key that is sold meanwhile is left out. Raises Refused before the first key, Unavailable,
         StoreUnavailable.
         """
-        counts = await self.goods.stock(product_id)
 
         async def note(tx: Transaction) -> None:
             await _own(tx, product_id)
-            await tx.record(
-                stock_change.export_noted(
-                    product_id, counts.available, actor=actor, reason=reason, at=self.clock()
-                )
+            stock = await tx.assortment.stock_prints(product_id, kind)
+            noted = stock_change.export_noted(
+                product_id, kind, len(stock), actor=actor, reason=reason, at=self.clock()
             )
+            await tx.record(noted)
 
         await decide(self.uow, note)
-        return self._exported(product_id)
+        return self._exported(product_id, kind)
 
-    async def _exported(self, product_id: str) -> AsyncIterator[ExportedKey]:
+    async def _exported(self, product_id: str, kind: ItemKind) -> AsyncIterator[ExportedKey]:
         after: str | None = None
         for _ in range(0, self.limits.key_import_lines * KEYS_AT_ONCE, KEYS_AT_ONCE):
             page = await self.goods.keys(
-                product_id, state="available", limit=KEYS_AT_ONCE, after=after
+                product_id, state="available", kind=kind, limit=KEYS_AT_ONCE, after=after
             )
             async with self.uow.begin() as tx:
                 sealed = {
@@ -155,15 +192,24 @@ class StockDesk:
         if ciphertext is None:
             ciphertext = await self.vault.get(key.object_name, size=key.size)
         try:
-            return self.vault.unseal(
-                ciphertext,
-                nonce=key.nonce,
-                wrapped_dek=key.wrapped_dek,
-                kek_id=key.kek_id,
-                bound=stock_bound(key),
-            )
+            return self._unsealed(key, ciphertext)
         except VaultFault:
             return None
+
+    def _preview(self, key: SealedKey, ciphertext: bytes) -> str | None:
+        try:
+            return preview(key.kind, self._unsealed(key, ciphertext))
+        except (VaultFault, ValueError):
+            return None
+
+    def _unsealed(self, key: SealedKey, ciphertext: bytes) -> bytes:
+        return self.vault.unseal(
+            ciphertext,
+            nonce=key.nonce,
+            wrapped_dek=key.wrapped_dek,
+            kek_id=key.kek_id,
+            bound=unit_of(key),
+        )
 
 
 async def _own(tx: Transaction, product_id: str) -> None:

@@ -6,7 +6,9 @@ from typing import TypeVar
 from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
 from bitloot.domain.category import Category
 from bitloot.domain.decision import Row
-from bitloot.domain.key_inventory import InventoryKey
+from bitloot.domain.key_inventory import InventoryKey, SealedKey
+from bitloot.domain.money import Eur
+from bitloot.domain.order import OrderItem
 from bitloot.domain.price_derivation import PriceRecord
 from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Listing, Offer, Product, Sellable
@@ -126,21 +128,32 @@ class MemoryAssortmentViews:
         return None if group is None else GroupFile(group, members_of(self._tables, group_id))
 
     async def keys(
-        self, product_id: str, *, state: str | None, limit: int, after: str | None
+        self,
+        product_id: str,
+        *,
+        state: str | None,
+        kind: str | None = None,
+        limit: int,
+        after: str | None,
     ) -> Page[KeyLine]:
         """Own stock of a product."""
+        tables = self._tables
         page = self._newest(
             InventoryKey,
-            lambda row: row.product_id == product_id and state in {None, row.state},
+            lambda row: (
+                row.product_id == product_id
+                and state in {None, row.state}
+                and kind in {None, _sealed(tables, row).kind}
+            ),
             limit,
             after,
         )
-        return Page(tuple(_key_line(row) for row in page.items), page.after)
+        return Page(tuple(_key_line(tables, row) for row in page.items), page.after)
 
     async def key(self, key_id: str) -> KeyLine | None:
         """One key of own stock."""
         row = self._tables.get(InventoryKey, key_id)
-        return None if row is None else _key_line(row)
+        return None if row is None else _key_line(self._tables, row)
 
     async def stock(self, product_id: str) -> StockCounts:
         """Keys by state."""
@@ -152,13 +165,17 @@ class MemoryAssortmentViews:
             if row.state == "available" and (row.expires_at is None or row.expires_at > now)
         ]
         states = [row.state for row in keys]
+        sold = [row for row in keys if row.state == "sold"]
+        zero = StockCounts().value
         return StockCounts(
             available=len(free),
             reserved=states.count("reserved"),
             sold=states.count("sold"),
             burned=states.count("burned"),
             expired=states.count("expired") + states.count("available") - len(free),
-            value=sum((row.cost for row in free), start=StockCounts().value),
+            value=sum((row.cost for row in free), start=zero),
+            sold_for=sum((_sold_for(self._tables, row) or zero for row in sold), start=zero),
+            sold_cost=sum((row.cost for row in sold), start=zero),
         )
 
     async def low_stock(self, *, limit: int, after: str | None) -> Page[LowStock]:
@@ -257,5 +274,28 @@ def _costed(each: Sellable) -> Costed:
     )
 
 
-def _key_line(row: InventoryKey) -> KeyLine:
-    return KeyLine(**{name: getattr(row, name) for name in KeyLine.__struct_fields__})
+def _sealed(tables: Tables, row: InventoryKey) -> SealedKey:
+    sealed = tables.get(SealedKey, row.id)
+    assert sealed is not None
+    return sealed
+
+
+def _sold_for(tables: Tables, row: InventoryKey) -> Eur | None:
+    item = tables.get(OrderItem, row.order_item_id) if row.order_item_id else None
+    return None if item is None else item.unit_price
+
+
+def _key_line(tables: Tables, row: InventoryKey) -> KeyLine:
+    return KeyLine(
+        id=row.id,
+        product_id=row.product_id,
+        kind=_sealed(tables, row).kind,
+        sold_for=_sold_for(tables, row),
+        batch=row.batch,
+        cost=row.cost,
+        expires_at=row.expires_at,
+        state=row.state,
+        order_item_id=row.order_item_id,
+        created_at=row.created_at,
+        version=row.version,
+    )

@@ -7,6 +7,7 @@ from sqlalchemy import text as expression
 
 from bitloot.domain.fulfilment import AttemptState, BlockedReason, FulfilmentState, ReturnState
 from bitloot.domain.key_inventory import KeyState
+from bitloot.domain.stock_item import KINDS
 from bitloot_adapters.postgres.tables.schema import (
     METADATA,
     check,
@@ -133,6 +134,7 @@ sealed_keys = Table(
     link("product_id", "products.id", optional=True),
     text("supplier"),
     text("supplier_key_id", optional=True),
+    text("kind"),
     text("content_type"),
     text("fingerprint"),
     raw("wrapped_dek"),
@@ -171,6 +173,7 @@ sealed_keys = Table(
     Index("sealed_keys_fulfilment_id", "fulfilment_id"),
     Index("sealed_keys_product_id", "product_id"),
     Index("sealed_keys_kek_id", "kek_id", "id"),
+    one_of("kind", KINDS),
     one_of("state", ("live", "quarantined", "replaced", "returned", "shredded")),
     check("size", "size >= 0"),
     check("slot", "slot > 0"),

@@ -10,7 +10,6 @@ from sqlalchemy import text as written
 
 from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
 from bitloot.domain.category import Category
-from bitloot.domain.key_inventory import InventoryKey
 from bitloot.domain.price_derivation import PriceRecord
 from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Listing, Offer
@@ -37,12 +36,18 @@ from bitloot_adapters.postgres.assortment_reads import (
     RULE,
 )
 from bitloot_adapters.postgres.checkout_reads import OFFER, PRODUCT
-from bitloot_adapters.postgres.key_reads import STOCK
 from bitloot_adapters.postgres.order_reads import ID
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.rows import Codec, R, codec
 from bitloot_adapters.postgres.statements import Statement, Values, ask, compiled, is_id
-from bitloot_adapters.postgres.tables import categories, listings, products
+from bitloot_adapters.postgres.tables import (
+    categories,
+    inventory_keys,
+    listings,
+    order_items,
+    products,
+    sealed_keys,
+)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -96,10 +101,13 @@ _STOCK: Final = compiled(
 SELECT count(*) FILTER (WHERE is_free), count(*) FILTER (WHERE state = 'reserved'),
     count(*) FILTER (WHERE state = 'sold'), count(*) FILTER (WHERE state = 'burned'),
     count(*) FILTER (WHERE state = 'expired' OR (state = 'available' AND NOT is_free)),
-    coalesce(sum(cost) FILTER (WHERE is_free), 0)
-FROM (SELECT state, cost, state = 'available'
-        AND (expires_at IS NULL OR expires_at > statement_timestamp()) AS is_free
-    FROM inventory_keys WHERE product_id = CAST(:product_id AS uuid)) k
+    coalesce(sum(cost) FILTER (WHERE is_free), 0),
+    coalesce(sum(unit_price) FILTER (WHERE state = 'sold'), 0),
+    coalesce(sum(cost) FILTER (WHERE state = 'sold'), 0)
+FROM (SELECT k.state, k.cost, i.unit_price, k.state = 'available'
+        AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp()) AS is_free
+    FROM inventory_keys k LEFT JOIN order_items i ON i.id = k.order_item_id
+    WHERE k.product_id = CAST(:product_id AS uuid)) k
 """)
 )
 _LOW: Final = compiled(
@@ -126,6 +134,33 @@ FROM jobs WHERE kind = 'reprice' AND state IN ('pending', 'dead')
 )
 
 
+@lru_cache(maxsize=16)
+def _key_lines(filters: tuple[str, ...]) -> Statement:
+    """Own stock with what it is and what it was sold for, newest first."""
+    tests = {
+        "row_id": inventory_keys.c.id == bindparam("row_id", type_=ID),
+        "product_id": inventory_keys.c.product_id == bindparam("product_id", type_=ID),
+        "state": inventory_keys.c.state == bindparam("state", type_=Text),
+        "kind": sealed_keys.c.kind == bindparam("kind", type_=Text),
+        "after": inventory_keys.c.id < bindparam("after", type_=ID),
+    }
+    columns = {
+        **inventory_keys.c,
+        "kind": sealed_keys.c.kind,
+        "sold_for": order_items.c.unit_price,
+    }
+    found = (
+        select(*(columns[name] for name in KeyLine.__struct_fields__))
+        .select_from(
+            inventory_keys.join(sealed_keys, sealed_keys.c.id == inventory_keys.c.id).outerjoin(
+                order_items, order_items.c.id == inventory_keys.c.order_item_id
+            )
+        )
+        .where(*(tests[name] for name in filters))
+    )
+    return compiled(found.order_by(inventory_keys.c.id.desc()).limit(_MOST))
+
+
 @lru_cache(maxsize=64)
 def _newest(name: str, filters: tuple[str, ...], *, after: bool) -> Statement:
     """A page of a table, newest first: where these columns have the values given."""
@@ -139,8 +174,8 @@ def _newest(name: str, filters: tuple[str, ...], *, after: bool) -> Statement:
 
 
 _KINDS: Final[Mapping[str, Codec[PricingRule] | Codec[PriceRecord] | Codec[ProductGroup]
-    | Codec[InventoryKey] | Codec[CatalogueSync] | Codec[CatalogueRefusal]]] = {
-    each.table.name: each for each in (RULE, PRICE, GROUP, STOCK, SYNC, REFUSAL)
+    | Codec[CatalogueSync] | Codec[CatalogueRefusal]]] = {
+    each.table.name: each for each in (RULE, PRICE, GROUP, SYNC, REFUSAL)
 }  # fmt: skip
 
 
@@ -244,15 +279,25 @@ class PostgresAssortmentViews:
         return None if group is None else GroupFile(group, MEMBER.rows(members))
 
     async def keys(
-        self, product_id: str, *, state: str | None, limit: int, after: str | None
+        self,
+        product_id: str,
+        *,
+        state: str | None,
+        kind: str | None = None,
+        limit: int,
+        after: str | None,
     ) -> Page[KeyLine]:
-        only = {"product_id": product_id, "state": state}
-        page = await self._page(STOCK, only, limit, after)
-        return Page(tuple(_key_line(row) for row in page.items), page.after)
+        only = {"product_id": product_id, "state": state, "kind": kind, "after": id_after(after)}
+        if not is_id(product_id):
+            return Page((), None)
+        found = await self._key_lines(only, limit + 1)
+        return page_of(found, limit, lambda line: line.id)
 
     async def key(self, key_id: str) -> KeyLine | None:
-        row = await self._one(STOCK, key_id)
-        return None if row is None else _key_line(row)
+        if not is_id(key_id):
+            return None
+        found = await self._key_lines({"row_id": key_id}, 1)
+        return found[0] if found else None
 
     async def stock(self, product_id: str) -> StockCounts:
         rows = await self._about(_STOCK, "product_id", product_id)
@@ -276,6 +321,11 @@ class PostgresAssortmentViews:
     async def reprice_work(self) -> RepriceWork:
         (rows,) = await self._database.read(ask(_REPRICE))
         return _told(RepriceWork, rows[0])
+
+    async def _key_lines(self, only: Mapping[str, str | None], most: int) -> list[KeyLine]:
+        values = {name: value for name, value in only.items() if value is not None}
+        (rows,) = await self._database.read(ask(_key_lines(tuple(values)), **values, most=most))
+        return [_told(KeyLine, row) for row in rows]
 
     async def _page(
         self, kind: Codec[R], only: Mapping[str, str | None], limit: int, after: str | None
@@ -314,10 +364,6 @@ def _facts(values: Values) -> ProductFacts:
     return ProductFacts(
         PRODUCT.row(values[:width]), None if listed[0] is None else LISTING.row(listed)
     )
-
-
-def _key_line(row: InventoryKey) -> KeyLine:
-    return KeyLine(**{name: getattr(row, name) for name in KeyLine.__struct_fields__})
 
 
 def _told(shape: type[S], values: Values) -> S:

@@ -8,17 +8,19 @@ from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import UNSET, Meta, UnsetType
 
 from bitloot.domain.key_inventory import KeyState
 from bitloot.domain.money import eur_text
 from bitloot.domain.own_stock import Batch
+from bitloot.domain.stock_item import ItemKind
+from bitloot.domain.stock_sheet import export_columns, export_fields
 from bitloot.ports.views.assortment import KeyLine, LowStock
 from bitloot.usecases.assortment.stock import ExportedKey
 from bitloot_web.api.admin.inventory import CSV, Imported, file_of, imported_shown
-from bitloot_web.api.fields import PRINTABLE, Money, Reason, ShortText, eur, given
+from bitloot_web.api.fields import PRINTABLE, Money, Reason, ShortText, eur, eur_or_none, given
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
@@ -32,9 +34,17 @@ Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
 
 class KeyShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A key of own stock; never its serial. `cost` in EUR."""
+    """An item of own stock; never all of it. `cost`, `soldFor` and `profit` in EUR.
+
+    `preview`: the end of a key or code, half a login, or the name of a file. A list has it for
+    what is on the shelf or kept; null where the item does not open.
+    """
 
     id: str
+    kind: str
+    preview: str | None
+    sold_for: str | None
+    profit: str | None
     batch: str
     cost: str
     state: str
@@ -76,9 +86,10 @@ class KeyInstead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 
 
 class WhyExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why keys leave the shop, for the audit log."""
+    """Which items leave the shop and why, for the audit log."""
 
     reason: Reason
+    kind: ItemKind = "key"
 
 
 class CountedLine(msgspec.Struct, frozen=True):
@@ -120,16 +131,32 @@ async def keys(
     limit: PageLimit = None,
     cursor: PageCursor = None,
     key_state: Annotated[KeyState | None, QueryParameter(name="state")] = None,
+    kind: FromQuery[ItemKind | None] = None,
 ) -> PageOf[KeyShown]:
     """Own stock of a product, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"keys|{product_id}|{key_state}")
+    cursors = Cursors(shop.edge.cursor_key, f"keys|{product_id}|{key_state}|{kind}")
     page = await shop.views.assortment.keys(
         str(product_id),
         state=key_state,
+        kind=kind,
         limit=page_size(limit, shop.limits),
         after=cursors.read(cursor),
     )
-    return cursors.page(page, _key_shown)
+    seen = await shop.stock_desk.previews([line.id for line in page.items])
+    return cursors.page(page, lambda line: _key_shown(line, seen.get(line.id)))
+
+
+@get(
+    "/inventory/{product_id:uuid}/keys/{key_id:uuid}",
+    access=Staff("inventory.read"),
+    operation_id="adminGetKey",
+)
+async def key(shop: TheShop, product_id: FromPath[UUID], key_id: FromPath[UUID]) -> KeyShown:
+    """An item of own stock with its preview, sold or not."""
+    line = await shop.views.assortment.key(str(key_id))
+    if line is None or line.product_id != str(product_id):
+        raise ProblemError("not-found")
+    return _key_shown(line, await shop.stock_desk.preview(line.id))
 
 
 @post(
@@ -239,11 +266,20 @@ async def replace_key(
     operation_id="adminRecountKeys",
 )
 async def recount(
-    request: EdgeRequest, shop: TheShop, actor: TheActor, product_id: FromPath[UUID]
+    *,
+    request: EdgeRequest,
+    shop: TheShop,
+    actor: TheActor,
+    product_id: FromPath[UUID],
+    kind: FromQuery[ItemKind] = "key",
 ) -> Counted:
-    """Compare keys, as they are imported, with what is on the shelf or kept. Changes nothing."""
-    raw = await file_of(request, shop.limits)
-    count = await shop.stock_desk.recount(str(product_id), raw, actor=actor.name)
+    """Compare items of a kind, as they are imported, with what is on the shelf or kept. Changes
+    nothing.
+    """
+    raw, separator = await file_of(request, kind, shop.limits)
+    count = await shop.stock_desk.recount(
+        str(product_id), raw, actor=actor.name, kind=kind, separator=separator
+    )
     return Counted(
         expected=count.expected,
         found=count.found,
@@ -261,14 +297,17 @@ async def recount(
 async def export_keys(
     shop: TheShop, actor: TheActor, product_id: FromPath[UUID], data: JSONBody[WhyExport]
 ) -> Stream:
-    """The keys on the shelf as CSV (`key`, `batch`, `cost`, `expiresAt`, `id`). On record.
+    """The items of a kind on the shelf as CSV: the columns in which they are imported, then
+    `batch`, `cost`, `expiresAt` and `id`. On record.
 
-    This is the one way by which serials of stock leave the shop. A key that does not open has an
-    empty `key`.
+    This is the one way by which serials of stock leave the shop. An item that does not open has
+    empty columns.
     """
-    found = await shop.stock_desk.export(str(product_id), actor=actor.name, reason=data.reason)
+    found = await shop.stock_desk.export(
+        str(product_id), data.kind, actor=actor.name, reason=data.reason
+    )
     return Stream(
-        _csv_lines(found),
+        _csv_lines(data.kind, found),
         media_type=CSV,
         headers={
             "cache-control": "no-store",
@@ -290,12 +329,12 @@ async def low_stock(
     return cursors.page(page, _low_shown)
 
 
-async def _csv_lines(found: AsyncIterator[ExportedKey]) -> AsyncIterator[bytes]:
-    yield _csv_line("key", "batch", "cost", "expiresAt", "id")
+async def _csv_lines(kind: ItemKind, found: AsyncIterator[ExportedKey]) -> AsyncIterator[bytes]:
+    yield _csv_line(*export_columns(kind), "batch", "cost", "expiresAt", "id")
     async for each in found:
         line = each.line
         yield _csv_line(
-            "" if each.serial is None else each.serial.decode(),
+            *export_fields(kind, each.serial),
             line.batch,
             eur_text(line.cost),
             "" if line.expires_at is None else line.expires_at.isoformat(),
@@ -313,12 +352,18 @@ async def _key(shop: TheShop, key_id: str) -> KeyShown:
     line = await shop.views.assortment.key(key_id)
     if line is None:
         raise ProblemError("not-found")
-    return _key_shown(line)
+    seen = await shop.stock_desk.previews([key_id])
+    return _key_shown(line, seen.get(key_id))
 
 
-def _key_shown(line: KeyLine) -> KeyShown:
+def _key_shown(line: KeyLine, preview: str | None) -> KeyShown:
+    is_sold = line.state == "sold" and line.sold_for is not None
     return KeyShown(
         id=line.id,
+        kind=line.kind,
+        preview=preview,
+        sold_for=eur_or_none(line.sold_for),
+        profit=eur_text(line.sold_for - line.cost) if is_sold else None,
         batch=line.batch,
         cost=eur_text(line.cost),
         state=line.state,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from bitloot_web.api.admin.inventory import Imported, RefusedLine, Stock
 from bitloot_web.api.admin.own_keys import (
     Counted,
@@ -14,17 +16,21 @@ from bitloot_web.api.admin.own_keys import (
     NewKeys,
     WhyExport,
 )
-from bitloot_web.api.examples.names import CURSOR, PRODUCT_ID, moment
+from bitloot_web.api.examples.names import CURSOR, ITEM_ID, PRODUCT_ID, moment
 from bitloot_web.openapi import Example
 from bitloot_web.paging import PageOf
 
 _FILES: Final = {
     "text/plain": "7QK2M-9XWPR-4HJTB\nH4TBX-2MPLK-8RWQ9\n",
-    "text/csv": "key,note\n7QK2M-9XWPR-4HJTC,\nH4TBX-2MPLK-8RWQ8,from the box\n",
+    "text/csv": "key,cost\n7QK2M-9XWPR-4HJTC,\nH4TBX-2MPLK-8RWQ8,6.50\n",
 }
 _KEY_ID: Final = "01890a5d-f0a1-7c2b-8d3e-4f5a6b7c8d9e"
 _KEY: Final = KeyShown(
     id=_KEY_ID,
+    kind="key",
+    preview="••••HJTB",
+    sold_for=None,
+    profit=None,
     batch="spring",
     cost="7.00",
     state="available",
@@ -37,6 +43,21 @@ _IMPORTED: Final = Imported(imported=2, refused=(RefusedLine(line=3, outcome="kn
 
 EXAMPLES: Final[Mapping[str, Example]] = {
     "adminImportKeys": Example(files=_FILES, answered=_IMPORTED),
+    "adminImportFile": Example(
+        files={"application/octet-stream": "the bytes of the file"},
+        answered=Imported(imported=1, refused=()),
+    ),
+    "adminGetKey": Example(
+        answered=msgspec.structs.replace(
+            _KEY,
+            kind="account",
+            preview="player@••••",
+            state="sold",
+            sold_for="9.99",
+            profit="2.99",
+            order_item_id=ITEM_ID,
+        )
+    ),
     "adminGetStock": Example(
         answered=Stock(
             product_id=PRODUCT_ID,
@@ -47,6 +68,9 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             burned=2,
             expired=0,
             value="49.00",
+            sold_for="399.60",
+            sold_cost="280.00",
+            profit="119.60",
         )
     ),
     "adminListKeys": Example(answered=PageOf(items=(_KEY,), next=CURSOR)),

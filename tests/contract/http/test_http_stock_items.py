@@ -1,0 +1,182 @@
+"""Typed items of own stock over HTTP: imported, seen in part at the desk, sold, handed over."""
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from bitloot.domain.limits import Limits
+from bitloot.domain.stock_item import KINDS
+from bitloot_web.problems import URN
+
+if TYPE_CHECKING:
+    from tests.contract.http.conftest import Stage
+
+ACCOUNT = {"login": "anna@games.example", "note": "first owner", "password": 'p"w, 1'}
+ACCOUNTS = 'login,password,note,cost\nanna@games.example,"p""w, 1",first owner,1.50\n'
+CODES = "code\tpin\nGIFT-1234-5678\t4711\n"
+FILE = bytes(range(256))
+
+
+async def imported(stage: "Stage", raw: str | bytes, query: str, kind: str) -> httpx.Response:
+    headers = {**stage.admin, **stage.once(), "content-type": kind}
+    path = f"/v1/admin/inventory/{stage.own_product}/keys/{query}"
+    return await stage.client.post(path, content=raw, headers=headers)
+
+
+async def taken_in(stage: "Stage") -> None:
+    """An account, a code and a file, cheaper than the keys of the shelf: they are sold first."""
+    for raw, query, kind in (
+        (ACCOUNTS, "import?kind=account&batch=a&cost=2.00", "text/csv"),
+        (CODES, "import?kind=code-with-pin&batch=c&cost=2.00", "text/plain"),
+        (FILE, "file?name=to%20%C3%A4nna%22.lic&batch=f&cost=3.00", "application/x-licence"),
+    ):
+        answer = await imported(stage, raw, query, kind)
+        assert (answer.status_code, answer.json()["imported"]) == (201, 1), answer.text
+
+
+async def listed(stage: "Stage", query: str = "") -> list[dict[str, str]]:
+    path = f"/v1/admin/inventory/{stage.own_product}/keys{query}"
+    answer = await stage.client.get(path, headers=stage.admin)
+    assert answer.status_code == 200, answer.text
+    for secret in ('p"w', "p\\u0022w", "4711", "GIFT-1234", "first owner", "anna@games.example"):
+        assert secret not in answer.text
+    found: list[dict[str, str]] = answer.json()["items"]
+    return found
+
+
+async def revealed(stage: "Stage", order_id: str, token: dict[str, str]) -> str:
+    order = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()
+    path = f"/v1/orders/{order_id}/items/{order['items'][0]['id']}/reveal"
+    answer = await stage.client.post(path, headers={**token, **stage.once()})
+    assert answer.status_code == 201, answer.text
+    url: str = answer.json()["url"]
+    return url.removeprefix("https://shop.example")
+
+
+async def test_items_are_seen_in_part_at_the_desk(stage: "Stage") -> None:
+    await taken_in(stage)
+    items = await listed(stage)
+    assert [(item["kind"], item["preview"]) for item in items[:3]] == [
+        ("licence-file", 'to änna".lic'),
+        ("code-with-pin", "••••678"),
+        ("account", "anna@game••••"),
+    ]
+    assert [item["kind"] for item in items[3:]] == ["key"] * 3
+    assert {item["preview"] for item in items[3:]} == {"••••CCCC", "••••FFFF", "••••IIII"}
+    assert [item["cost"] for item in await listed(stage, "?kind=account")] == ["1.50"]
+    wrong = await stage.client.get(
+        f"/v1/admin/inventory/{stage.own_product}/keys?kind=car", headers=stage.admin
+    )
+    assert wrong.status_code == 400
+
+
+async def test_what_was_bought_is_handed_over_by_its_kind(stage: "Stage") -> None:
+    await taken_in(stage)
+    order_id, token = await stage.bought(("own-game", 4))
+    answer = await stage.client.get(await revealed(stage, order_id, token))
+    assert answer.status_code == 200, answer.text
+    found = {entry.get("kind", "key"): entry for entry in answer.json()["keys"]}
+    account, code, file, key = (found[kind] for kind in KINDS[1:] + KINDS[:1])
+    assert (account["contentType"], account["encoding"]) == ("application/json", "utf-8")
+    assert json.loads(account["key"]) == ACCOUNT
+    assert json.loads(code["key"]) == {"code": "GIFT-1234-5678", "pin": "4711"}
+    assert (file["name"], file["encoding"]) == ('to änna".lic', "base64")
+    assert file["contentType"] == "application/x-licence"
+    assert base64.b64decode(file["key"]) == FILE
+    assert list(key) == ["unit", "contentType", "encoding", "key", "proof"]
+
+
+async def test_the_desk_is_told_what_own_stock_earned(stage: "Stage") -> None:
+    await taken_in(stage)
+    order_id, token = await stage.bought(("own-game", 2))
+    order = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()
+    price = order["items"][0]["unitPrice"]
+    sold = await listed(stage, "?state=sold")
+    assert [(item["soldFor"], item["cost"]) for item in sold] == [(price, "2.00"), (price, "1.50")]
+    path = f"/v1/admin/inventory/{stage.own_product}/keys"
+    stats = (await stage.client.get(f"{path}/stats", headers=stage.admin)).json()
+    assert (stats["sold"], stats["soldCost"]) == (2, "3.50")
+    total = sum(float(item["profit"]) for item in sold)
+    assert float(stats["profit"]) == pytest.approx(total)
+    assert float(stats["soldFor"]) == pytest.approx(2 * float(price))
+    # Its bytes are in the vault alone by now.
+    assert {item["preview"] for item in sold} == {None}
+    one = (await stage.client.get(f"{path}/{sold[1]['id']}", headers=stage.admin)).json()
+    assert (one["kind"], one["preview"]) == ("account", "anna@game••••")
+    none = await stage.client.get(f"{path}/{order_id}", headers=stage.admin)
+    assert (none.status_code, none.json()["type"]) == (404, f"{URN}not-found")
+
+
+async def test_a_recount_compares_items_of_one_kind(stage: "Stage") -> None:
+    await taken_in(stage)
+    headers = {**stage.admin, "content-type": "text/csv"}
+    path = f"/v1/admin/inventory/{stage.own_product}/keys/recount?kind=account"
+    raw = ACCOUNTS + "bert,pw,,\n"
+    told = (await stage.client.post(path, content=raw, headers=headers)).json()
+    assert (told["expected"], told["found"], told["missing"]) == (1, 1, [])
+    assert told["surplus"] == [{"line": 3, "outcome": "not_in_stock"}]
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+async def test_an_export_can_be_imported_again(stage: "Stage", kind: str) -> None:
+    await taken_in(stage)
+    path = f"/v1/admin/inventory/{stage.own_product}/keys"
+    body = {"reason": "moving", "kind": kind}
+    told = await stage.client.post(f"{path}/export", json=body, headers=stage.admin)
+    assert told.status_code == 200, told.text
+    facts = stage.store.audit.lines[-1].entry.facts
+    assert (facts["kind"], facts["keys"]) == (kind, 1)
+    (item,) = await listed(stage, f"?kind={kind}")
+    gone = f"{path}/{item['id']}?reason=moving"
+    assert (await stage.client.delete(gone, headers=stage.admin)).status_code == 204
+    back = await imported(stage, told.text, f"import?kind={kind}&batch=b&cost=9", "text/csv")
+    assert back.json() == {"imported": 1, "refused": []}
+    (again,) = await listed(stage, f"?kind={kind}")
+    assert (again["preview"], again["cost"]) == (item["preview"], item["cost"])
+
+
+async def test_bad_rows_are_told_by_line_and_column(stage: "Stage") -> None:
+    answer = await imported(
+        stage,
+        "login,password,cost\nanna,,\nbert,pw,free\ncora,pw,\n",
+        "import?kind=account&batch=a&cost=2.00",
+        "text/csv",
+    )
+    assert answer.json() == {
+        "imported": 1,
+        "refused": [
+            {"line": 2, "outcome": "missing", "column": "password"},
+            {"line": 3, "outcome": "bad_cost", "column": "cost"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "size", "field"),
+    [
+        ("file?name=a/b&batch=f&cost=1", "a/b", 1, "name"),
+        ("file?name=..&batch=f&cost=1", "a/b", 1, "name"),
+        ("file?name=a&batch=f&cost=1", "text", 1, "mediaType"),
+        ("file?name=a&batch=f&cost=1", "a/b", 0, "content"),
+        ("file?name=a&batch=f&cost=-1", "a/b", 1, "cost"),
+        ("file?name=a&batch=f&cost=1&expiresAt=2040-01-31T12:00:00", "a/b", 1, "expiresAt"),
+    ],
+)
+async def test_a_file_with_a_bad_field_is_refused(
+    stage: "Stage", query: str, kind: str, size: int, field: str
+) -> None:
+    answer = await imported(stage, b"x" * size, query, kind)
+    assert answer.json()["errors"][0]["field"] == field
+    assert answer.status_code in {400, 422}, answer.text
+
+
+async def test_a_file_that_is_too_large_or_known_is_refused(stage: "Stage") -> None:
+    query, most = "file?name=a&batch=f&cost=1", Limits().licence_file_bytes
+    large = await imported(stage, b"x" * (most + 1), query, "a/b")
+    assert (large.status_code, large.json()["type"]) == (413, f"{URN}body-too-large")
+    assert (await imported(stage, b"x" * most, query, "a/b")).status_code == 201
+    again = await imported(stage, b"x" * most, query.replace("name=a", "name=b"), "a/b")
+    assert (again.status_code, again.json()["type"]) == (409, f"{URN}duplicate-keys")
