@@ -53,6 +53,7 @@ from bitloot_web.api.admin import (
     refunds,
     reservations,
     shelves,
+    unit_reports,
     users,
 )
 from bitloot_web.api.admin import orders as admin_orders
@@ -112,8 +113,10 @@ PUBLIC: Final[tuple[BaseRouteHandler, ...]] = (
     account.stop_by_link,
     deliveries.deliveries,
     deliveries.reveal,
+    deliveries.report,
     deliveries.receipt,
     downloads.download,
+    downloads.download_unit,
     events.events,
     sockets.order_socket,
     webhooks.take,
@@ -139,6 +142,7 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     audit_logs.verify,
     holds.holds,
     holds.decide,
+    unit_reports.unit_reports,
     reservations.reservations,
     reservations.reservation,
     admin_webhooks.webhooks,

@@ -60,6 +60,7 @@ _STREAMED: Final[Mapping[str, str]] = {
     "adminSimulateRule": "application/x-ndjson",
     "adminExportKeys": "text/csv",
     "followOrder": "text/event-stream",
+    "downloadUnit": "*/*",
     "getReceipt": "text/html",
 }
 # Bodies that may be left out: all their fields are optional.

@@ -135,6 +135,16 @@ _BESIDES: Final[Mapping[str, Codes]] = {
     "cancelDeletionByLink": ("not-found", "deletion-over", "rate-limited"),
     "stopRecoveryByLink": ("not-found", "recovery-over", "rate-limited"),
     "revealItem": ("not-revealable", "rate-limited"),
+    "reportUnit": ("already-reported",),
+    "downloadUnit": (
+        "not-revealable",
+        "link-expired",
+        "link-revoked",
+        "link-used-up",
+        "rate-limited",
+        "key-unreadable",
+        "provider-unavailable",
+    ),
     "downloadKeys": (
         "not-revealable",
         "link-expired",

@@ -73,6 +73,7 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
         ("payment-rejected", "The payment was refused by the provider"),
         ("hosted-page-unavailable", "There is no hosted page"),
         ("not-revealable", "Nothing to reveal now"),
+        ("already-reported", "Reported before"),
         ("payment-not-settled", "The payment is not settled"),
         ("underpaid-non-refundable", "Underpaid, not refundable"),
         ("retry-not-allowed", "No retry in this status"),

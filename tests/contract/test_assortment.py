@@ -6,6 +6,7 @@ import pytest
 from tests.contract.test_postgres_store import LIMITS, PostgresRig
 
 from bitloot.testing.assortment import AssortmentContract
+from bitloot.testing.unit_reports import UnitReportsContract
 from bitloot_adapters.memory.rigs import MemoryStoreRig
 from bitloot_adapters.memory.views.assortment import MemoryAssortmentViews
 from bitloot_adapters.postgres.pool import Database, open_database
@@ -28,16 +29,16 @@ class PostgresAssortmentRig(PostgresRig):
         self.assortment = PostgresAssortmentViews(database)
 
 
-class TestMemoryAssortment(AssortmentContract):
-    """All of the suite."""
+class TestMemoryAssortment(AssortmentContract, UnitReportsContract):
+    """All of both suites."""
 
     @pytest.fixture
     def rig(self) -> MemoryAssortmentRig:
         return MemoryAssortmentRig()
 
 
-class TestPostgresAssortment(AssortmentContract):
-    """All of the suite."""
+class TestPostgresAssortment(AssortmentContract, UnitReportsContract):
+    """All of both suites."""
 
     @pytest.fixture
     async def rig(self, shop_url: str) -> AsyncIterator[PostgresAssortmentRig]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import psycopg
 import pytest
 from bench.shop_settings import PORTS, shop_variables
+from psycopg import sql
 from tests import asgi
 
 from bitloot_web.asgi import build_app
@@ -163,3 +165,39 @@ async def test_own_stock_is_corrected_counted_exported_and_taken_out(desk: Desk)
     await desk.work()
     row = (await desk.ask("GET", f"/catalog/products/{product_id}")).json()["summary"]
     assert (row["isAvailable"], row["floor"]) == (True, "6.07")
+
+
+async def test_typed_items_are_sealed_listed_counted_and_exported(
+    desk: Desk, shop_url: str
+) -> None:
+    product_id, _ = await own_product(desk)
+    path = f"/inventory/{product_id}/keys"
+    for kind, table in (
+        ("account", b"login,password,cost\nanna@x.example,S3CRET-WORD,1.00\nbert,,\n"),
+        ("code-with-pin", b"code,pin\nS3CRET-CODE-0001,S3CRET-PIN\n"),
+        ("licence-file", b"name,mediaType,content\na.lic,text/plain,UzNDUkVULUZJTEU=\n"),
+    ):
+        query = f"kind={kind}&batch=b&cost=2.00"
+        told = (await desk.ask("POST", f"{path}/import?{query}", table, status=201)).json()
+        assert told["imported"] == 1
+    listed = (await desk.ask("GET", path)).json()["items"]
+    assert [(item["kind"], item["preview"], item["cost"]) for item in listed[:3]] == [
+        ("licence-file", "a.lic", "2.00"),
+        ("code-with-pin", "••••0001", "2.00"),
+        ("account", "anna@x.••••", "1.00"),
+    ]
+    one = (await desk.ask("GET", f"{path}/{listed[2]['id']}")).json()
+    assert one == listed[2]
+    stats = (await desk.ask("GET", f"{path}/stats")).json()
+    assert (stats["available"], stats["value"], stats["profit"]) == (6, "26.00", "0.00")
+    exported = await desk.ask("POST", f"{path}/export", {"kind": "account", **WHY})
+    assert exported.text.splitlines()[1].startswith("anna@x.example,S3CRET-WORD,,b,1.00,")
+    count_of = await desk.ask("POST", f"{path}/recount?kind=account", exported.content)
+    assert (count_of.json()["expected"], count_of.json()["surplus"]) == (1, [])
+    assert (await desk.ask("GET", "/unit-reports")).json()["items"] == []
+    async with await psycopg.AsyncConnection.connect(shop_url) as connection:
+        for table in ("sealed_keys", "inventory_keys", "audit_logs", "idempotency_keys"):
+            asked = sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(table))
+            rows = await (await connection.execute(asked)).fetchall()
+            assert rows
+            assert not any(word in repr(rows) for word in ("S3CRET", "anna", "UzNDUkVU"))

@@ -39,6 +39,7 @@ _SHOWN: Final[Mapping[str, frozenset[str]]] = {
         "key_revealed": ("item",),
         "key_downloaded": (),
         "grant_revoked": (),
+        "unit_reported": ("item", "unit", "reason"),
     }.items()
 }
 

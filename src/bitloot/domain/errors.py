@@ -29,6 +29,7 @@ REFUSALS: Final[dict[str, str]] = {
     "idempotency-key-reused": "The Idempotency-Key was used with another request.",
     "idempotency-in-progress": "The first request with this Idempotency-Key is still running.",
     "not-revealable": "There is no key to reveal for this item now.",
+    "already-reported": "This unit was reported before; somebody looks at it.",
     "link-expired": "The link has ended; reveal the key again for a new one.",
     "link-revoked": "The link was revoked.",
     "link-used-up": "The link was downloaded as often as it may be.",

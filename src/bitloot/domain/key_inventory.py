@@ -25,6 +25,12 @@ INVENTORY_KEY: Final[Machine[KeyState]] = Machine(
 )
 
 
+SealedState: TypeAlias = Literal["live", "quarantined", "replaced", "returned", "shredded"]
+ReportReason: TypeAlias = Literal[
+    "already-used", "invalid", "wrong-product", "wrong-region", "other"
+]
+
+
 class SealedKey(Row, frozen=True, kw_only=True):
     """One encrypted key. Written once; assigning or rotating re-wraps its data key only.
 
@@ -33,10 +39,11 @@ class SealedKey(Row, frozen=True, kw_only=True):
     keyed digest of the normalised key: it finds a repeat, and reveals nothing.
     A stock key has `product_id` and no slot until it is sold. `kind` says what its bytes are
     (`domain.stock_item`); `content_type` is that of the bytes, not of a file within them.
+    `reported_at` is when its buyer said that it is no good.
     """
 
     unlogged: ClassVar[frozenset[str]] = frozenset(
-        {"wrapped_dek", "kek_id", "nonce", "ciphertext", "fingerprint"}
+        {"wrapped_dek", "kek_id", "nonce", "ciphertext", "fingerprint", "report_note"}
     )
 
     order_id: str | None = None
@@ -57,10 +64,13 @@ class SealedKey(Row, frozen=True, kw_only=True):
     size: int
     object_name: str
     uploaded_at: datetime | None = None
-    state: Literal["live", "quarantined", "replaced", "returned", "shredded"] = "live"
+    state: SealedState = "live"
     first_download_at: datetime | None = None
     last_download_at: datetime | None = None
     downloads: int = 0
+    reported_at: datetime | None = None
+    report_reason: ReportReason | None = None
+    report_note: str | None = None
     created_at: datetime
 
 

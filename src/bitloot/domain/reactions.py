@@ -123,6 +123,8 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "key_revealed": (),
     "key_downloaded": (),
     "grant_revoked": (_PUSH,),
+    # the subject is the sealed key
+    "unit_reported": (),
 }
 
 

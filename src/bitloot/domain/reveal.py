@@ -94,14 +94,16 @@ def download(
     grant: Grant,
     keys: Sequence[SealedKey],
     *,
+    slot: int | None = None,
     at: datetime,
     new_id: Callable[[], str],
     limits: Limits,
 ) -> tuple[Decision, tuple[SealedKey, ...]]:
     """Count one download of a grant; gives the keys to open, as they were stored.
 
-    Raises Refused: `link-revoked`, `link-expired`, `link-used-up`, or `not-revealable` when the
-    order may not show its keys any more.
+    Of one unit only where `slot` is given. Raises Refused: `link-revoked`, `link-expired`,
+    `link-used-up`, `not-found` for a unit that there is not, or `not-revealable` when the order may
+    not show its keys any more.
     """
     if grant.revoked_at is not None:
         raise Refused("link-revoked")
@@ -112,6 +114,10 @@ def download(
     shown = keys_to_show(file, grant.order_item_id, keys)
     if not shown or not allows_reveal(file):
         raise Refused("not-revealable")
+    if slot is not None:
+        shown = tuple(key for key in shown if key.slot == slot)
+        if not shown:
+            raise Refused("not-found")
     draft = Draft(file, at=at, new_id=new_id)
     draft.set(grant, downloads=grant.downloads + 1)
     for key in shown:

@@ -11,7 +11,7 @@ from bitloot.domain import link_token, reveal
 from bitloot.domain.decision import also
 from bitloot.domain.errors import Refused
 from bitloot.domain.idempotency import Once, keep_answer, recall
-from bitloot.domain.key_inventory import SealedKey
+from bitloot.domain.key_inventory import ReportReason, SealedKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile, OrderItem
 from bitloot.domain.own_stock import unit_of
@@ -24,6 +24,7 @@ from bitloot.domain.receipt import (
     opened_key,
     receipt_of,
 )
+from bitloot.domain.unit_report import reported
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import VaultFault
@@ -39,14 +40,25 @@ class GrantFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     grant_id: str
     expires_at: datetime
+    instructions: str | None = None
+
+
+class ReportFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is answered about a report."""
+
+    reported_at: datetime
 
 
 class RevealedLink(msgspec.Struct, frozen=True, kw_only=True):
-    """The grant and the token of its download link. Its repr shows no token."""
+    """The grant and the token of its download link. Its repr shows no token.
+
+    `instructions` say how what is behind it is used.
+    """
 
     grant_id: str
     expires_at: datetime
     token: str
+    instructions: str | None
 
     def __repr__(self) -> str:
         return f"RevealedLink(grant_id={self.grant_id!r})"
@@ -91,7 +103,11 @@ class Reveal:
                 new_id=self.new_id,
                 limits=self.limits,
             )
-            facts = GrantFacts(grant_id=grant.id, expires_at=grant.expires_at)
+            facts = GrantFacts(
+                grant_id=grant.id,
+                expires_at=grant.expires_at,
+                instructions=file.item(order_item_id).instructions,
+            )
             kept = keep_answer(
                 record, once, msgspec.json.encode(facts), at=at, record_id=self.new_id()
             )
@@ -103,10 +119,11 @@ class Reveal:
             grant_id=facts.grant_id,
             expires_at=facts.expires_at,
             token=link_token.mint(self.link_secret, facts.grant_id, facts.expires_at),
+            instructions=facts.instructions,
         )
 
-    async def download(self, token: str, *, client: str) -> KeyFile:
-        """T14: count the download, then fetch and open the keys in memory.
+    async def download(self, token: str, *, client: str, slot: int | None = None) -> KeyFile:
+        """T14: count the download, then fetch and open the keys in memory, or that of one unit.
 
         `client` is a digest of who asks. Raises Refused (`not-found` for a token that is not ours,
         `link-expired`, `link-revoked`, `link-used-up`, `not-revealable`), Unavailable and
@@ -127,7 +144,7 @@ class Reveal:
                 raise Refused("not-found")
             keys = await tx.keys.sealed_of_item(grant.order_item_id)
             decision, shown = reveal.download(
-                file, grant, keys, at=at, new_id=self.new_id, limits=self.limits
+                file, grant, keys, slot=slot, at=at, new_id=self.new_id, limits=self.limits
             )
             await tx.record(decision)
             return file, file.item(grant.order_item_id), shown
@@ -143,6 +160,51 @@ class Reveal:
                 for key in opened
             ),
         )
+
+    async def report(
+        self,
+        order_id: str,
+        order_item_id: str,
+        slot: int,
+        *,
+        reason: ReportReason,
+        note: str,
+        reported_by: str,
+        once: Once,
+    ) -> ReportFacts:
+        """Note that a unit is no good, as its buyer says; a repeated request is answered alike.
+
+        Raises Refused: `not-found`, `already-reported` and what the idempotency key brings.
+        """
+
+        async def attempt(tx: Transaction) -> ReportFacts:
+            at = self.clock()
+            file = await tx.orders.file(order_id)
+            record = await tx.checkout.once(once)
+            answer = recall(record, once, at=at, limits=self.limits)
+            if answer is not None:
+                return msgspec.json.decode(answer, type=ReportFacts)
+            if file is None:
+                raise Refused("not-found")
+            decision = reported(
+                file,
+                order_item_id,
+                slot,
+                await tx.keys.sealed_of_item(order_item_id),
+                reason=reason,
+                note=note,
+                reported_by=reported_by,
+                at=at,
+                new_id=self.new_id,
+            )
+            facts = ReportFacts(reported_at=at)
+            kept = keep_answer(
+                record, once, msgspec.json.encode(facts), at=at, record_id=self.new_id()
+            )
+            await tx.record(also(decision, kept))
+            return facts
+
+        return await decide(self.uow, attempt)
 
     async def revoke(
         self, order_id: str, order_item_id: str | None, *, actor: str, reason: str

@@ -1,16 +1,19 @@
 """What was delivered, the link that shows it, and the receipt of the order."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import MediaType, Response
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta
 
+from bitloot.domain.key_inventory import ReportReason
 from bitloot.domain.money import eur_text
 from bitloot.ports.views.orders import ReceiptView
-from bitloot_web.api.fields import OrderStatusText, crypto_or_none, eur_or_none
+from bitloot_web.api.fields import PRINTABLE, OrderStatusText, crypto_or_none, eur_or_none
 from bitloot_web.dependencies import TheShop
 from bitloot_web.once import IdempotencyKey, once_of
 from bitloot_web.problems import ProblemError
@@ -44,10 +47,27 @@ class Deliveries(msgspec.Struct, frozen=True):
 
 
 class RevealedLink(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The link to the keys of a line. It can be opened a few times until `expiresAt`."""
+    """The link to the keys of a line. It can be opened a few times until `expiresAt`.
+
+    `<url>/units/1` is the first unit alone, as it is. `instructions` say how to use what is there.
+    """
 
     url: str
     expires_at: datetime
+    instructions: str | None
+
+
+class UnitComplaint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is wrong with a unit. `note` for the shop; the key itself does not belong into it."""
+
+    reason: ReportReason
+    note: Annotated[str, Meta(max_length=500, pattern=PRINTABLE)] = ""
+
+
+class ReportedUnit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The report was noted; a person looks at it."""
+
+    reported_at: datetime
 
 
 class ReceiptLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -131,8 +151,40 @@ async def reveal(
     granted_to = ORDER_SESSION if caller is None else caller.name
     link = await shop.reveal.reveal(str(order_id), str(item_id), granted_to=granted_to, once=once)
     return RevealedLink(
-        url=f"{shop.edge.public_url}/v1/downloads/{link.token}", expires_at=link.expires_at
+        url=f"{shop.edge.public_url}/v1/downloads/{link.token}",
+        expires_at=link.expires_at,
+        instructions=link.instructions,
     )
+
+
+@post(
+    "/v1/orders/{order_id:uuid}/items/{item_id:uuid}/units/{unit:int}/report",
+    access=OrderOwner(),
+    operation_id="reportUnit",
+)
+async def report(
+    *,
+    request: EdgeRequest,
+    shop: TheShop,
+    order_id: FromPath[UUID],
+    item_id: FromPath[UUID],
+    unit: FromPath[int],
+    data: JSONBody[UnitComplaint],
+    idempotency_key: IdempotencyKey = None,
+) -> ReportedUnit:
+    """Say once that a unit that was handed over is no good. A person decides what follows."""
+    once = await once_of(request, idempotency_key, caller=f"order/{order_id}", limits=shop.limits)
+    caller = known_caller(request)
+    facts = await shop.reveal.report(
+        str(order_id),
+        str(item_id),
+        unit,
+        reason=data.reason,
+        note=data.note.strip(),
+        reported_by=ORDER_SESSION if caller is None else caller.name,
+        once=once,
+    )
+    return ReportedUnit(reported_at=facts.reported_at)
 
 
 @get(

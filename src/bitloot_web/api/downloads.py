@@ -3,9 +3,11 @@
 The token in the path is the permission. The file is built in memory and never stored.
 """
 
+import base64
 import hmac
 import re
 from datetime import datetime
+from urllib.parse import quote
 
 import msgspec
 from litestar import Response
@@ -101,6 +103,49 @@ async def download(
             "x-robots-tag": "noindex",
         },
     )
+
+
+@get(
+    "/v1/downloads/{token:str}/units/{unit:int}",
+    access=TokenInPath(),
+    guards=[limited("downloads")],
+    opt={NO_HEAD: True},
+    operation_id="downloadUnit",
+)
+async def download_unit(
+    request: EdgeRequest, shop: TheShop, token: FromPath[str], unit: FromPath[int]
+) -> Response[bytes]:
+    """One unit behind a link as it is: the text of a key, the JSON of an account or a code, a
+    licence file or an image as the file that it is. Counts as one download.
+    """
+    if len(token) > MAX_TOKEN:
+        raise ProblemError("not-found")
+    file = await shop.reveal.download(token, client=client_digest(request, shop), slot=unit)
+    (entry,) = file.keys
+    text = entry.key.encode()
+    content = text if entry.encoding == "utf-8" else base64.b64decode(text)
+    ending = {"application/json": "json", "text/plain": "txt"}.get(entry.content_type, "bin")
+    name = entry.name or f"bitloot-{file.order}-{unit}.{ending}"
+    return Response(
+        content,
+        media_type=entry.content_type,
+        headers={
+            "cache-control": "no-store",
+            "content-disposition": attachment(name),
+            "x-robots-tag": "noindex",
+        },
+    )
+
+
+def attachment(name: str) -> str:
+    """A `Content-Disposition` for a file of any name: nothing of it can end the header or a field.
+
+    Source: RFC 6266, section 4.3 and appendix D: a plain name for old clients, the whole one
+    percent-encoded for the others.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    whole = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'attachment; filename="{plain}"{whole}'
 
 
 def client_digest(request: EdgeRequest, shop: Shop) -> str:

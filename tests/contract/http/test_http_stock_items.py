@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from bitloot.domain.limits import Limits
 from bitloot.domain.stock_item import KINDS
+from bitloot_web.api.downloads import attachment
 from bitloot_web.problems import URN
 
 if TYPE_CHECKING:
@@ -87,6 +89,165 @@ async def test_what_was_bought_is_handed_over_by_its_kind(stage: "Stage") -> Non
     assert file["contentType"] == "application/x-licence"
     assert base64.b64decode(file["key"]) == FILE
     assert list(key) == ["unit", "contentType", "encoding", "key", "proof"]
+
+
+async def test_one_unit_is_handed_over_as_it_is(stage: "Stage") -> None:
+    await taken_in(stage)
+    order_id, token = await stage.bought(("own-game", 4))
+    link = await revealed(stage, order_id, token)
+    units = {
+        entry.get("kind", "key"): entry for entry in (await stage.client.get(link)).json()["keys"]
+    }
+    got = {
+        kind: await stage.client.get(f"{link}/units/{entry['unit']}")
+        for kind, entry in units.items()
+    }
+    assert got["licence-file"].content == FILE
+    assert got["licence-file"].headers["content-type"] == "application/x-licence"
+    assert got["licence-file"].headers["content-disposition"] == (
+        "attachment; filename=\"to__nna_.lic\"; filename*=UTF-8''to%20%C3%A4nna%22.lic"
+    )
+    assert got["licence-file"].headers["x-content-type-options"] == "nosniff"
+    assert got["account"].json() == ACCOUNT
+    assert got["code-with-pin"].json() == {"code": "GIFT-1234-5678", "pin": "4711"}
+    assert got["key"].text == units["key"]["key"]
+    assert got["key"].headers["content-type"].startswith("text/plain")
+    for answer in got.values():
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-disposition"].startswith("attachment; filename=")
+    # Each of them counts as one download of the link.
+    again = await stage.client.get(link)
+    assert (again.status_code, again.json()["type"]) == (410, f"{URN}link-used-up")
+    other = await revealed(stage, order_id, token)
+    for unit in (0, 5, 10**20):
+        none = await stage.client.get(f"{other}/units/{unit}")
+        assert (none.status_code, none.json()["type"]) == (404, f"{URN}not-found")
+    wrong = await stage.client.get(f"{other}x/units/1")
+    assert wrong.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a.lic", 'attachment; filename="a.lic"'),
+        ('a"; x="b', "attachment; filename=\"a___x__b\"; filename*=UTF-8''a%22%3B%20x%3D%22b"),
+        ("a\r\nSet-Cookie: x", None),
+        ("\N{PILE OF POO}'.lic", None),
+    ],
+)
+def test_no_name_of_a_file_ends_the_header_that_names_it(name: str, header: str | None) -> None:
+    told = attachment(name)
+    assert header in {None, told}
+    assert re.fullmatch(
+        r"attachment; filename=\"[\w.-]*\"(; filename\*=UTF-8''[\w.%~-]+)?", told, re.ASCII
+    )
+
+
+async def complain(
+    stage: "Stage", path: str, token: dict[str, str], body: object, **more: str
+) -> httpx.Response:
+    headers = {**token, **stage.once(), **more}
+    return await stage.client.post(path, json=body, headers=headers)
+
+
+async def test_a_buyer_reports_a_unit_once_and_the_desk_sees_it(stage: "Stage") -> None:
+    order_id, token = await stage.bought(("own-game", 2))
+    item = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()["items"][0]
+    path = f"/v1/orders/{order_id}/items/{item['id']}/units/2/report"
+    body = {"reason": "already-used", "note": "redeemed in March"}
+    same = stage.once()
+    first = await complain(stage, path, token, body, **same)
+    assert first.status_code == 201, first.text
+    assert (await complain(stage, path, token, body, **same)).json() == first.json()
+    again = await complain(stage, path, token, {"reason": "other"})
+    assert (again.status_code, again.json()["type"]) == (409, f"{URN}already-reported")
+    desk = "/v1/admin/unit-reports"
+    (told,) = (await stage.client.get(desk, headers=stage.admin)).json()["items"]
+    assert (told["unit"], told["reason"], told["note"]) == (2, *body.values())
+    assert (told["orderId"], told["keyState"], told["kind"]) == (order_id, "live", "key")
+    for query, found in (
+        ("?reason=already-used", 1),
+        ("?reason=invalid", 0),
+        (f"?productId={stage.own_product}", 1),
+        (f"?productId={stage.bought_product}", 0),
+        (f"?orderId={order_id}&keyState=live", 1),
+        ("?keyState=replaced", 0),
+    ):
+        answer = await stage.client.get(f"{desk}{query}", headers=stage.admin)
+        assert len(answer.json()["items"]) == found, query
+    reported = await listed(stage, "?reported=true")
+    assert [item["id"] for item in reported] == [told["keyId"]]
+    assert reported[0]["reportedAt"] == first.json()["reportedAt"]
+    assert len(await listed(stage, "?reported=false")) == 2
+    timeline = await stage.client.get(f"/v1/orders/{order_id}/timeline", headers=token)
+    event = next(e for e in timeline.json()["items"] if e["kind"] == "unit_reported")
+    assert event["facts"] == {"item": 1, "unit": 2, "reason": "already-used"}
+    last = stage.store.audit.lines[-1].entry
+    assert (last.action, last.subject) == ("unit.report", told["keyId"])
+    # What the buyer wrote is for the desk alone, and the order stays as it is.
+    assert "March" not in repr(stage.store.audit.lines) + timeline.text
+    order = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()
+    assert order["status"] == "fulfilled"
+
+
+async def test_only_units_of_the_buyer_that_were_handed_over_are_reported(stage: "Stage") -> None:
+    order_id, token = await stage.bought(("own-game", 1))
+    waiting, its_token = await stage.order(("own-game", 1))
+    item, other = [
+        (await stage.client.get(f"/v1/orders/{each}", headers=key)).json()["items"][0]["id"]
+        for each, key in ((order_id, token), (waiting, its_token))
+    ]
+    body = {"reason": "invalid"}
+    for path, key in (
+        (f"/v1/orders/{order_id}/items/{item}/units/2/report", token),
+        (f"/v1/orders/{order_id}/items/{item}/units/0/report", token),
+        (f"/v1/orders/{order_id}/items/{other}/units/1/report", token),
+        (f"/v1/orders/{waiting}/items/{other}/units/1/report", its_token),
+        (f"/v1/orders/{order_id}/items/{item}/units/1/report", its_token),
+    ):
+        answer = await complain(stage, path, key, body)
+        assert answer.status_code in {401, 404}, (path, answer.text)
+    assert (await stage.client.get("/v1/admin/unit-reports", headers=stage.admin)).json() == {
+        "items": [],
+        "next": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"reason": "because"},
+        {"reason": "other", "note": "x" * 501},
+        {"reason": "other", "note": "a\0b"},
+        {"reason": "other", "note": 1},
+        {"reason": "other", "unit": 1},
+    ],
+)
+async def test_a_report_that_makes_no_sense_is_refused(
+    stage: "Stage", body: dict[str, object]
+) -> None:
+    order_id, token = await stage.bought(("own-game", 1))
+    item = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()["items"][0]
+    path = f"/v1/orders/{order_id}/items/{item['id']}/units/1/report"
+    answer = await complain(stage, path, token, body)
+    assert (answer.status_code, answer.json()["type"]) == (422, f"{URN}invalid-input")
+
+
+async def test_instructions_come_with_the_link(stage: "Stage") -> None:
+    path = f"/v1/admin/catalog/products/{stage.own_product}"
+    told = {"instructions": "Redeem it in the launcher."}
+    changed = await stage.client.patch(path, json=told, headers={**stage.admin, "if-match": '"1"'})
+    assert changed.status_code == 200, changed.text
+    order_id, token = await stage.bought(("own-game", 1))
+    item = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()["items"][0]
+    reveal = f"/v1/orders/{order_id}/items/{item['id']}/reveal"
+    same = {**token, **stage.once()}
+    for _ in range(2):
+        link = (await stage.client.post(reveal, headers=same)).json()
+        assert link["instructions"] == told["instructions"]
+    file = await stage.client.get(link["url"].removeprefix("https://shop.example"))
+    assert file.json()["instructions"] == told["instructions"]
 
 
 async def test_the_desk_is_told_what_own_stock_earned(stage: "Stage") -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
 from bitloot.domain.category import Category
-from bitloot.domain.key_inventory import KeyState
+from bitloot.domain.key_inventory import KeyState, ReportReason, SealedState
 from bitloot.domain.money import Eur
 from bitloot.domain.price_derivation import PriceRecord
 from bitloot.domain.pricing_rules import PricingRule
@@ -52,13 +52,15 @@ class Costed(msgspec.Struct, frozen=True, kw_only=True):
 class KeyLine(msgspec.Struct, frozen=True, kw_only=True):
     """A key of our own stock, never its serial. `cost` in EUR.
 
-    `kind` says what it is; `sold_for` is the price of the unit that has it, EUR.
+    `kind` says what it is; `sold_for` is the price of the unit that has it, EUR; `reported_at` is
+    when its buyer said that it is no good.
     """
 
     id: str
     product_id: str
     kind: ItemKind
     sold_for: Eur | None
+    reported_at: datetime | None
     batch: str
     cost: Eur
     expires_at: datetime | None
@@ -66,6 +68,34 @@ class KeyLine(msgspec.Struct, frozen=True, kw_only=True):
     order_item_id: str | None
     created_at: datetime
     version: int
+
+
+class ReportFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which reports: None leaves a question open. `key_state` is that of the unit's key now."""
+
+    reason: ReportReason | None = None
+    product_id: str | None = None
+    order_id: str | None = None
+    key_state: SealedState | None = None
+
+
+class UnitReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a buyer said of a unit. `id` is that of its sealed key; `note` is in their words."""
+
+    id: str
+    order_id: str
+    order_number: str
+    order_item_id: str
+    product_id: str
+    title: str
+    unit: int
+    supplier: str
+    kind: ItemKind
+    key_state: SealedState
+    reason: ReportReason
+    note: str | None
+    first_download_at: datetime | None
+    reported_at: datetime
 
 
 class StockCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,10 +207,11 @@ class AssortmentViews(Protocol):
         *,
         state: str | None,
         kind: str | None = None,
+        is_reported: bool | None = None,
         limit: int,
         after: str | None,
     ) -> Page[KeyLine]:
-        """Own stock of a product, all or in a state or of a kind."""
+        """Own stock of a product, all or in a state, of a kind, reported by buyers or not."""
         ...
 
     async def key(self, key_id: str) -> KeyLine | None:
@@ -189,6 +220,12 @@ class AssortmentViews(Protocol):
 
     async def stock(self, product_id: str) -> StockCounts:
         """How many keys of a product are in which state."""
+        ...
+
+    async def reports(
+        self, only: ReportFilter, *, limit: int, after: str | None
+    ) -> Page[UnitReport]:
+        """What buyers said of units, own stock or not, the latest first; `after` is an id."""
         ...
 
     async def low_stock(self, *, limit: int, after: str | None) -> Page[LowStock]:

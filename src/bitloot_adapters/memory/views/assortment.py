@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import msgspec
+
 from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
 from bitloot.domain.category import Category
 from bitloot.domain.decision import Row
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.money import Eur
-from bitloot.domain.order import OrderItem
+from bitloot.domain.order import Order, OrderItem
 from bitloot.domain.price_derivation import PriceRecord
 from bitloot.domain.pricing_rules import PricingRule
 from bitloot.domain.product import Listing, Offer, Product, Sellable
@@ -21,8 +23,10 @@ from bitloot.ports.views.assortment import (
     LowStock,
     ProductFacts,
     ProductFilter,
+    ReportFilter,
     RepriceWork,
     StockCounts,
+    UnitReport,
 )
 from bitloot.ports.views.paging import Page, id_after, page_of
 from bitloot_adapters.memory.assortment import media_of, members_of
@@ -133,6 +137,7 @@ class MemoryAssortmentViews:
         *,
         state: str | None,
         kind: str | None = None,
+        is_reported: bool | None = None,
         limit: int,
         after: str | None,
     ) -> Page[KeyLine]:
@@ -144,6 +149,7 @@ class MemoryAssortmentViews:
                 row.product_id == product_id
                 and state in {None, row.state}
                 and kind in {None, _sealed(tables, row).kind}
+                and is_reported in {None, _sealed(tables, row).reported_at is not None}
             ),
             limit,
             after,
@@ -177,6 +183,22 @@ class MemoryAssortmentViews:
             sold_for=sum((_sold_for(self._tables, row) or zero for row in sold), start=zero),
             sold_cost=sum((row.cost for row in sold), start=zero),
         )
+
+    async def reports(
+        self, only: ReportFilter, *, limit: int, after: str | None
+    ) -> Page[UnitReport]:
+        """What buyers said of units."""
+        told = [
+            report
+            for row in self._tables.all(SealedKey)
+            if (report := _report(self._tables, row)) is not None and _is_meant(report, only)
+        ]
+        told.sort(key=lambda report: (report.reported_at, report.id), reverse=True)
+        last = self._tables.get(SealedKey, id_after(after) or "")
+        if after is not None:
+            at = None if last is None else last.reported_at
+            told = [each for each in told if at and (each.reported_at, each.id) < (at, after)]
+        return page_of(told, limit, lambda report: report.id)
 
     async def low_stock(self, *, limit: int, after: str | None) -> Page[LowStock]:
         """Products of which few are left."""
@@ -274,6 +296,36 @@ def _costed(each: Sellable) -> Costed:
     )
 
 
+def _report(tables: Tables, key: SealedKey) -> UnitReport | None:
+    item = tables.get(OrderItem, key.order_item_id or "")
+    order = tables.get(Order, key.order_id or "")
+    if key.reported_at is None or key.report_reason is None or item is None or order is None:
+        return None
+    return UnitReport(
+        id=key.id,
+        order_id=order.id,
+        order_number=order.number,
+        order_item_id=item.id,
+        product_id=item.product_id,
+        title=item.title,
+        unit=key.slot or 0,
+        supplier=key.supplier,
+        kind=key.kind,
+        key_state=key.state,
+        reason=key.report_reason,
+        note=key.report_note,
+        first_download_at=key.first_download_at,
+        reported_at=key.reported_at,
+    )
+
+
+def _is_meant(report: UnitReport, only: ReportFilter) -> bool:
+    return all(
+        wanted in {None, getattr(report, name)}
+        for name, wanted in msgspec.structs.asdict(only).items()
+    )
+
+
 def _sealed(tables: Tables, row: InventoryKey) -> SealedKey:
     sealed = tables.get(SealedKey, row.id)
     assert sealed is not None
@@ -286,11 +338,13 @@ def _sold_for(tables: Tables, row: InventoryKey) -> Eur | None:
 
 
 def _key_line(tables: Tables, row: InventoryKey) -> KeyLine:
+    sealed = _sealed(tables, row)
     return KeyLine(
         id=row.id,
         product_id=row.product_id,
-        kind=_sealed(tables, row).kind,
+        kind=sealed.kind,
         sold_for=_sold_for(tables, row),
+        reported_at=sealed.reported_at,
         batch=row.batch,
         cost=row.cost,
         expires_at=row.expires_at,

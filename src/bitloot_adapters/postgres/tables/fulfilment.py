@@ -6,7 +6,7 @@ from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy import text as expression
 
 from bitloot.domain.fulfilment import AttemptState, BlockedReason, FulfilmentState, ReturnState
-from bitloot.domain.key_inventory import KeyState
+from bitloot.domain.key_inventory import KeyState, ReportReason, SealedState
 from bitloot.domain.stock_item import KINDS
 from bitloot_adapters.postgres.tables.schema import (
     METADATA,
@@ -149,6 +149,9 @@ sealed_keys = Table(
     moment("first_download_at", optional=True),
     moment("last_download_at", optional=True),
     number("downloads"),
+    moment("reported_at", optional=True),
+    text("report_reason", optional=True),
+    text("report_note", optional=True),
     moment("created_at"),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("object_name", name="sealed_keys_object_name"),
@@ -173,8 +176,15 @@ sealed_keys = Table(
     Index("sealed_keys_fulfilment_id", "fulfilment_id"),
     Index("sealed_keys_product_id", "product_id"),
     Index("sealed_keys_kek_id", "kek_id", "id"),
+    Index(
+        "sealed_keys_reported",
+        "reported_at",
+        "id",
+        postgresql_where=expression("reported_at IS NOT NULL"),
+    ),
     one_of("kind", KINDS),
-    one_of("state", ("live", "quarantined", "replaced", "returned", "shredded")),
+    one_of("report_reason", get_args(ReportReason)),
+    one_of("state", get_args(SealedState)),
     check("size", "size >= 0"),
     check("slot", "slot > 0"),
 )

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
-from sqlalchemy import Boolean, Integer, Text, bindparam, select
+from sqlalchemy import Boolean, Integer, Text, bindparam, select, tuple_
 from sqlalchemy import text as written
 
 from bitloot.domain.catalogue_sync import CatalogueRefusal, CatalogueSync
@@ -22,8 +22,10 @@ from bitloot.ports.views.assortment import (
     LowStock,
     ProductFacts,
     ProductFilter,
+    ReportFilter,
     RepriceWork,
     StockCounts,
+    UnitReport,
 )
 from bitloot.ports.views.paging import Page, id_after, page_of
 from bitloot_adapters.postgres.assortment_reads import (
@@ -45,6 +47,7 @@ from bitloot_adapters.postgres.tables import (
     inventory_keys,
     listings,
     order_items,
+    orders,
     products,
     sealed_keys,
 )
@@ -142,12 +145,15 @@ def _key_lines(filters: tuple[str, ...]) -> Statement:
         "product_id": inventory_keys.c.product_id == bindparam("product_id", type_=ID),
         "state": inventory_keys.c.state == bindparam("state", type_=Text),
         "kind": sealed_keys.c.kind == bindparam("kind", type_=Text),
+        "is_reported": sealed_keys.c.reported_at.is_not(None)
+        == bindparam("is_reported", type_=Boolean),
         "after": inventory_keys.c.id < bindparam("after", type_=ID),
     }
     columns = {
         **inventory_keys.c,
         "kind": sealed_keys.c.kind,
         "sold_for": order_items.c.unit_price,
+        "reported_at": sealed_keys.c.reported_at,
     }
     found = (
         select(*(columns[name] for name in KeyLine.__struct_fields__))
@@ -159,6 +165,52 @@ def _key_lines(filters: tuple[str, ...]) -> Statement:
         .where(*(tests[name] for name in filters))
     )
     return compiled(found.order_by(inventory_keys.c.id.desc()).limit(_MOST))
+
+
+_REPORTED: Final = {
+    "id": sealed_keys.c.id,
+    "order_id": sealed_keys.c.order_id,
+    "order_number": orders.c.number,
+    "order_item_id": sealed_keys.c.order_item_id,
+    "product_id": order_items.c.product_id,
+    "title": order_items.c.title,
+    "unit": sealed_keys.c.slot,
+    "supplier": sealed_keys.c.supplier,
+    "kind": sealed_keys.c.kind,
+    "key_state": sealed_keys.c.state,
+    "reason": sealed_keys.c.report_reason,
+    "note": sealed_keys.c.report_note,
+    "first_download_at": sealed_keys.c.first_download_at,
+    "reported_at": sealed_keys.c.reported_at,
+}
+
+
+@lru_cache(maxsize=32)
+def _reports(filters: tuple[str, ...], *, after: bool) -> Statement:
+    """What buyers said of units, the latest first."""
+    place = tuple_(sealed_keys.c.reported_at, sealed_keys.c.id)
+    found = (
+        select(*(_REPORTED[name] for name in UnitReport.__struct_fields__))
+        .select_from(
+            sealed_keys.join(order_items, order_items.c.id == sealed_keys.c.order_item_id).join(
+                orders, orders.c.id == sealed_keys.c.order_id
+            )
+        )
+        .where(
+            sealed_keys.c.reported_at.is_not(None),
+            *(_REPORTED[name] == bindparam(name, type_=_REPORTED[name].type) for name in filters),
+        )
+    )
+    if after:
+        last = sealed_keys.alias("last")
+        found = found.where(
+            place
+            < select(last.c.reported_at, last.c.id)
+            .where(last.c.id == bindparam("after", type_=ID))
+            .scalar_subquery()
+        )
+    latest = (sealed_keys.c.reported_at.desc(), sealed_keys.c.id.desc())
+    return compiled(found.order_by(*latest).limit(_MOST))
 
 
 @lru_cache(maxsize=64)
@@ -284,10 +336,17 @@ class PostgresAssortmentViews:
         *,
         state: str | None,
         kind: str | None = None,
+        is_reported: bool | None = None,
         limit: int,
         after: str | None,
     ) -> Page[KeyLine]:
-        only = {"product_id": product_id, "state": state, "kind": kind, "after": id_after(after)}
+        only = {
+            "product_id": product_id,
+            "state": state,
+            "kind": kind,
+            "is_reported": is_reported,
+            "after": id_after(after),
+        }
         if not is_id(product_id):
             return Page((), None)
         found = await self._key_lines(only, limit + 1)
@@ -302,6 +361,20 @@ class PostgresAssortmentViews:
     async def stock(self, product_id: str) -> StockCounts:
         rows = await self._about(_STOCK, "product_id", product_id)
         return _told(StockCounts, rows[0]) if rows else StockCounts()
+
+    async def reports(
+        self, only: ReportFilter, *, limit: int, after: str | None
+    ) -> Page[UnitReport]:
+        before = id_after(after)
+        asked = msgspec.structs.asdict(only)
+        values = {name: value for name, value in asked.items() if value is not None}
+        if any(not is_id(values.get(name, FIRST_ID)) for name in ("product_id", "order_id")):
+            return Page((), None)
+        statement = _reports(tuple(values), after=before is not None)
+        if before is not None:
+            values["after"] = before
+        (rows,) = await self._database.read(ask(statement, **values, most=limit + 1))
+        return page_of([_told(UnitReport, row) for row in rows], limit, lambda each: each.id)
 
     async def low_stock(self, *, limit: int, after: str | None) -> Page[LowStock]:
         question = ask(_LOW, after=id_after(after) or FIRST_ID, most=limit + 1)
@@ -322,7 +395,7 @@ class PostgresAssortmentViews:
         (rows,) = await self._database.read(ask(_REPRICE))
         return _told(RepriceWork, rows[0])
 
-    async def _key_lines(self, only: Mapping[str, str | None], most: int) -> list[KeyLine]:
+    async def _key_lines(self, only: Mapping[str, object], most: int) -> list[KeyLine]:
         values = {name: value for name, value in only.items() if value is not None}
         (rows,) = await self._database.read(ask(_key_lines(tuple(values)), **values, most=most))
         return [_told(KeyLine, row) for row in rows]

@@ -45,6 +45,7 @@ class KeyShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     preview: str | None
     sold_for: str | None
     profit: str | None
+    reported_at: datetime | None
     batch: str
     cost: str
     state: str
@@ -132,13 +133,16 @@ async def keys(
     cursor: PageCursor = None,
     key_state: Annotated[KeyState | None, QueryParameter(name="state")] = None,
     kind: FromQuery[ItemKind | None] = None,
+    reported: FromQuery[bool | None] = None,
 ) -> PageOf[KeyShown]:
     """Own stock of a product, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"keys|{product_id}|{key_state}|{kind}")
+    name = f"keys|{product_id}|{key_state}|{kind}|{reported}"
+    cursors = Cursors(shop.edge.cursor_key, name)
     page = await shop.views.assortment.keys(
         str(product_id),
         state=key_state,
         kind=kind,
+        is_reported=reported,
         limit=page_size(limit, shop.limits),
         after=cursors.read(cursor),
     )
@@ -357,13 +361,14 @@ async def _key(shop: TheShop, key_id: str) -> KeyShown:
 
 
 def _key_shown(line: KeyLine, preview: str | None) -> KeyShown:
-    is_sold = line.state == "sold" and line.sold_for is not None
+    sold_for = line.sold_for if line.state == "sold" else None
     return KeyShown(
         id=line.id,
         kind=line.kind,
         preview=preview,
         sold_for=eur_or_none(line.sold_for),
-        profit=eur_text(line.sold_for - line.cost) if is_sold else None,
+        profit=None if sold_for is None else eur_text(sold_for - line.cost),
+        reported_at=line.reported_at,
         batch=line.batch,
         cost=eur_text(line.cost),
         state=line.state,

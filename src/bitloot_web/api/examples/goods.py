@@ -8,7 +8,9 @@ from bitloot_web.api.deliveries import (
     Delivery,
     Receipt,
     ReceiptLine,
+    ReportedUnit,
     RevealedLink,
+    UnitComplaint,
 )
 from bitloot_web.api.downloads import DownloadedKeys, FileKey, FileProof, FileReceipt
 from bitloot_web.api.examples.names import (
@@ -47,8 +49,14 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         answered=RevealedLink(
             url="https://shop.example/v1/downloads/AZiQpdDh-signed-link",
             expires_at=moment(628),
+            instructions="Open the launcher, choose Redeem, and enter the key.",
         )
     ),
+    "reportUnit": Example(
+        asked=UnitComplaint(reason="already-used", note="It says: redeemed in March."),
+        answered=ReportedUnit(reported_at=moment(620)),
+    ),
+    "downloadUnit": Example(answered="7QK2M-9XWPR-4HJTB"),
     "getReceipt": Example(
         answered=Receipt(
             order_id=ORDER_ID,

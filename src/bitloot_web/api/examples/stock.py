@@ -16,7 +16,15 @@ from bitloot_web.api.admin.own_keys import (
     NewKeys,
     WhyExport,
 )
-from bitloot_web.api.examples.names import CURSOR, ITEM_ID, PRODUCT_ID, moment
+from bitloot_web.api.admin.unit_reports import UnitReportShown
+from bitloot_web.api.examples.names import (
+    CURSOR,
+    ITEM_ID,
+    ORDER_ID,
+    ORDER_NUMBER,
+    PRODUCT_ID,
+    moment,
+)
 from bitloot_web.openapi import Example
 from bitloot_web.paging import PageOf
 
@@ -31,6 +39,7 @@ _KEY: Final = KeyShown(
     preview="••••HJTB",
     sold_for=None,
     profit=None,
+    reported_at=None,
     batch="spring",
     cost="7.00",
     state="available",
@@ -97,6 +106,29 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "adminExportKeys": Example(
         asked=WhyExport(reason="Moved to another shop."),
         answered=f"key,batch,cost,expiresAt,id\r\n7QK2M-9XWPR-4HJTB,spring,7.00,,{_KEY_ID}\r\n",
+    ),
+    "adminListUnitReports": Example(
+        answered=PageOf(
+            items=(
+                UnitReportShown(
+                    key_id=_KEY_ID,
+                    order_id=ORDER_ID,
+                    order_number=ORDER_NUMBER,
+                    item_id=ITEM_ID,
+                    product_id=PRODUCT_ID,
+                    title="Lantern Keeper: Deluxe Edition",
+                    unit=1,
+                    supplier="custom",
+                    kind="key",
+                    key_state="live",
+                    reason="already-used",
+                    note="It says: redeemed in March.",
+                    first_download_at=moment(614),
+                    reported_at=moment(620),
+                ),
+            ),
+            next=None,
+        )
     ),
     "adminListLowStock": Example(
         answered=PageOf(
