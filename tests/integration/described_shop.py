@@ -187,6 +187,7 @@ def _fill(shop: DescribedShop) -> None:
         "token": link.rpartition("/")[2],
         "provider": GATEWAY,
         "external_id": f"sp-{BOUGHT}",
+        "unit": "1",
     }
     # Neither a hold nor a difference to a provider is there, nor a recovery.
     assert {*shop.known, "hold_id", "break_id", "recovery_id"} == _places()

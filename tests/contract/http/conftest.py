@@ -327,6 +327,7 @@ IDS = (
 )  # fmt: skip
 PLACES = {
     "slug": "own-game", "token": "no.token", "provider": "nowpayments", "external_id": "k-0",
+    "unit": "1",
 }  # fmt: skip
 
 
