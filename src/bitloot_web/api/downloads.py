@@ -7,6 +7,7 @@ import base64
 import hmac
 import re
 from datetime import datetime
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -27,6 +28,13 @@ from bitloot_web.shop import Shop
 
 MAX_TOKEN = 256
 MAX_AGENT = 512
+ENDINGS: Final = {
+    "application/json": "json",
+    "image/gif": "gif",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "text/plain": "txt",
+}
 
 
 class FileReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -124,7 +132,7 @@ async def download_unit(
     (entry,) = file.keys
     text = entry.key.encode()
     content = text if entry.encoding == "utf-8" else base64.b64decode(text)
-    ending = {"application/json": "json", "text/plain": "txt"}.get(entry.content_type, "bin")
+    ending = ENDINGS.get(entry.content_type, "bin")
     name = entry.name or f"bitloot-{file.order}-{unit}.{ending}"
     return Response(
         content,
