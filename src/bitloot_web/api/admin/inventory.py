@@ -26,7 +26,7 @@ TEXT: Final = "text/plain"
 CSV: Final = "text/csv"
 
 
-class RefusedLine(msgspec.Struct, frozen=True):
+class RefusedLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of the file that brought no item, at which column and why; never the line itself."""
 
     line: int
