@@ -196,8 +196,8 @@ async def test_typed_items_are_sealed_listed_counted_and_exported(
     assert (count_of.json()["expected"], count_of.json()["surplus"]) == (1, [])
     assert (await desk.ask("GET", "/unit-reports")).json()["items"] == []
     async with await psycopg.AsyncConnection.connect(shop_url) as connection:
-        for table in ("sealed_keys", "inventory_keys", "audit_logs", "idempotency_keys"):
-            asked = sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(table))
+        for name in ("sealed_keys", "inventory_keys", "audit_logs", "idempotency_keys"):
+            asked = sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(name))
             rows = await (await connection.execute(asked)).fetchall()
             assert rows
             assert not any(word in repr(rows) for word in ("S3CRET", "anna", "UzNDUkVU"))

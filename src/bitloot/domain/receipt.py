@@ -81,14 +81,14 @@ class OpenedKey(msgspec.Struct, frozen=True, kw_only=True):
 def opened_key(key: SealedKey, plaintext: bytes) -> OpenedKey:
     """What is handed over of a sealed key. Raises ValueError for bytes that are not of its kind."""
     item = opened(key.kind, plaintext)
-    is_file = isinstance(item, LicenceFile)
-    return OpenedKey(
-        slot=key.slot or 0,
-        content_type=item.media_type if is_file else key.content_type,
-        serial=item.content if is_file else plaintext,
-        kind=key.kind,
-        name=item.name if is_file else None,
+    whole = OpenedKey(
+        slot=key.slot or 0, content_type=key.content_type, serial=plaintext, kind=key.kind
     )
+    if isinstance(item, LicenceFile):
+        return msgspec.structs.replace(
+            whole, content_type=item.media_type, serial=item.content, name=item.name
+        )
+    return whole
 
 
 def canonical(receipt: Receipt) -> bytes:
