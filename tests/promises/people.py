@@ -24,6 +24,8 @@ from bitloot_web.problems import URN
 
 CLI: Final = Actor(name="cli", permissions=PERMISSIONS)
 UNKNOWN_ID: Final = "01c2ae78-4200-7eee-b48f-c209128b2f33"
+# What stands in an address and is no id.
+PLACES: Final = {"unit": "1"}
 # Nothing here asks a provider.
 NO_DOORS: Final = dict.fromkeys(("nowpayments", "kinguin", "resend"), "http://127.0.0.1:9")
 # What is counted of people who all live on this machine.
@@ -136,9 +138,10 @@ class Door:
         return any("userToken" in each for each in self.opens)
 
     def filled(self, **ids: str) -> str:
-        """The path, with these ids and an unknown one for all others."""
+        """The path, with these ids, and unknown ones for all others that are ids."""
         return "".join(
-            part if is_text else ids.get(part, UNKNOWN_ID) for part, is_text in _parts(self.path)
+            part if is_text else ids.get(part, PLACES.get(part, UNKNOWN_ID))
+            for part, is_text in _parts(self.path)
         )
 
 
