@@ -15,6 +15,7 @@ What it guarantees to every caller:
 import asyncio
 import contextlib
 import functools
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
@@ -26,6 +27,8 @@ from bitloot.domain.limits import Limits
 
 # Seconds. A provider that asks for more is asked again after a day.
 MAX_HINT: Final = 86_400.0
+_HINTS: Final = ("retry-after", "ratelimit-reset")
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -58,9 +61,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return "json" in self.headers.get("content-type", "").lower()
 
     def retry_after(self) -> float | None:
-        """The provider's own hint in seconds, if it is a plain number; a day at most."""
-        text = self.headers.get("retry-after") or self.headers.get("ratelimit-reset") or ""
-        return min(float(text), MAX_HINT) if text.isascii() and text.isdigit() else None
+        """The provider's own hint in seconds, if it is a plain number; a day at most.
+
+        A `retry-after` that is a date leaves it to `ratelimit-reset`.
+        """
+        told = (self.headers.get(name, "").strip() for name in _HINTS)
+        hint = next((text for text in told if _SECONDS.fullmatch(text)), None)
+        return None if hint is None else min(float(hint), MAX_HINT)
 
 
 class Pace:

@@ -124,6 +124,7 @@ PUBLIC: Final[tuple[BaseRouteHandler, ...]] = (
     health.readyz,
     health.metrics,
     documents.openapi_json,
+    documents.docs,
 )
 ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     admin_orders.orders,

@@ -1,5 +1,6 @@
 """Outages behind the till: stored bytes stay the same, mails stay few, late orders harm nobody."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,7 +14,11 @@ from bitloot.domain.refund import RefundRecord
 from bitloot.domain.resolution import searched
 from bitloot.domain.supplier_progress import observe
 from bitloot.domain.supply import SupplierKeyState, SupplierOrder
+from bitloot.ports.errors import Rejected
+from bitloot.ports.key_vault import StoredObject
 from bitloot.testing.rows import COST
+from bitloot.usecases.fulfilment import FulfilmentJob
+from bitloot_adapters.memory.key_vault import MemoryKeyVault
 from bitloot_adapters.memory.paid_orders import PaidOrders
 from bitloot_adapters.memory.supplier import NextOrder
 
@@ -87,6 +92,27 @@ async def test_a_store_that_refuses_our_credentials_only_delays_the_delivery() -
     shop.vault.faults.knows_credentials = True
     await shop.work_for(timedelta(minutes=11))
     assert shop.order(order_id).status == "fulfilled"
+
+
+class BlindVault(MemoryKeyVault):
+    """Its key may not list: what is missing is refused, not told (Cloudflare R2, "Errors")."""
+
+    async def stat(self, object_name: str) -> StoredObject | None:
+        found = await super().stat(object_name)
+        if found is None:
+            raise Rejected(self.name, "credentials", "AccessDenied")
+        return found
+
+
+async def test_a_store_that_hides_what_is_missing_is_stored_into_all_the_same() -> None:
+    shop = PaidOrders()
+    vault = BlindVault(random_bytes=shop.random, in_transaction=shop.uow.in_transaction)
+    shop.fulfil = FulfilmentJob(replace(shop.fulfil.desk, vault=vault))
+    order_id = await shop.paid(await shop.goods())
+    vault.faults.time_out_next(2)
+    await shop.work_for(timedelta(minutes=1))
+    assert shop.order(order_id).status == "fulfilled"
+    assert len(vault.objects) == 1
 
 
 # --- mails -------------------------------------------------------------------------------------

@@ -442,6 +442,33 @@ def test_o9_a_finished_payment_that_the_guard_refuses_holds_the_order(
     assert not ledger(decision)
 
 
+@pytest.mark.parametrize(
+    ("asked", "outcome", "status"),
+    [
+        ("0.20881407", "0.20672592", "paid"),  # 1 % less is 0.2067259293
+        ("0.20881407", "0.20672591", "waiting"),
+        ("18.912345", "18.723221", "paid"),
+        ("18.912345", "18.72322", "waiting"),
+        ("0.208814070000000000", "0.20672592", "paid"),
+        ("0.25", "0.2475", "paid"),
+        ("0.25", "0.24749999", "waiting"),
+        ("0.3", "0.29", "waiting"),
+    ],
+)
+def test_a_fee_that_does_not_come_out_even_is_no_shortage(
+    cases: OrderCases, asked: str, outcome: str, status: str
+) -> None:
+    file = cases.with_payment(cases.order(), pay_amount=Decimal(asked))
+    after, _ = cases.told(
+        file,
+        "finished",
+        actually_paid=Decimal(asked),
+        outcome_amount=Decimal(outcome),
+        outcome_currency="btc",
+    )
+    assert after.order.status == status
+
+
 def test_nothing_paid_settles_only_in_the_environment_that_says_so(cases: OrderCases) -> None:
     file = cases.with_payment(cases.order())
     report = cases.report(file, "finished", actually_paid=Decimal(0))

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from bitloot.domain.email import Email
 from bitloot.domain.errors import Refused
 from bitloot.domain.money import Eur
+from bitloot.domain.quote import Wanted
 from bitloot.domain.supply import SupplierOffer, SupplierOrder
 from bitloot.ports.errors import Rejected
 from bitloot.ports.supplier import SupplierRequest
@@ -155,6 +157,18 @@ async def test_a_gateway_that_refuses_our_credentials_is_no_fault_of_the_buyer()
     shop.clock.advance(MINUTE)
     paying = await shop.opening.pay(placed.order_id, asset="btc", once=once)
     assert paying.pay_address
+
+
+async def test_an_estimate_that_is_refused_for_our_credentials_blames_no_asset() -> None:
+    shop = UnpaidOrders()
+    goods = await shop.stock()
+    shop.gateway.faults.knows_credentials = False
+    with pytest.raises(Refused) as refused:
+        await shop.opening.estimate(Decimal("12.50"), "btc")
+    assert refused.value.code == "provider-unavailable"
+    wanted = [Wanted(product=goods.product.id, quantity=1)]
+    quoted = await shop.checkout.quote(wanted, country=None, asset="btc")
+    assert (quoted.quote.total, quoted.estimate) == (Decimal("12.50"), None)
 
 
 async def test_a_payment_that_cannot_be_read_for_wrong_credentials_is_settled_later() -> None:

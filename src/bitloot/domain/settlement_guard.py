@@ -5,8 +5,8 @@ The gateway's own guide asks for these comparisons (NOWPayments integration scen
 repeated deposit). A payment is never matched by its amount.
 """
 
-from decimal import Decimal, localcontext
-from typing import Literal, TypeAlias
+from decimal import ROUND_FLOOR, Decimal, localcontext
+from typing import Final, Literal, TypeAlias
 
 from bitloot.domain.goods import Today, can_be_had
 from bitloot.domain.hold import HoldReason
@@ -16,9 +16,14 @@ from bitloot.domain.money import (
     cost_floor,
     is_underpaid,
     money_context,
+    plain,
 )
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.payment import Payment, PaymentReport
+
+# The fewest places that a net amount is written with.
+EUR_PLACES: Final = 2
+CRYPTO_PLACES: Final = 6
 
 GuardFault: TypeAlias = Literal["order", "price", "child", "asset", "amount", "outcome"]
 
@@ -84,14 +89,26 @@ def _enough(payment: Payment, report: PaymentReport, tolerance: Decimal) -> bool
 def _outcome_enough(
     order: Order, payment: Payment, report: PaymentReport, tolerance: Decimal
 ) -> bool:
-    """The second bound: what reached the shop, net of fees, where it is in a currency of ours."""
+    """The second bound: what reached the shop, net of fees, where it is in a currency of ours.
+
+    The gateway's net has no more places than the amounts that it writes: what a fee that does not
+    come out even takes of the last of them is no shortage.
+    """
     asked = {payment.price_currency: order.total, payment.pay_currency: payment.pay_amount}
-    bound = asked.get((report.outcome_currency or "").lower())
-    if bound is None or report.outcome_amount is None:
+    currency, outcome = (report.outcome_currency or "").lower(), report.outcome_amount
+    bound = asked.get(currency)
+    if bound is None or outcome is None:
         return True
+    fewest = EUR_PLACES if currency == payment.price_currency else CRYPTO_PLACES
     with localcontext(money_context()):
-        net = bound * (1 - order.gateway_fee)
-        return not is_underpaid(report.outcome_amount, net, tolerance)
+        least = bound * (1 - order.gateway_fee) * (1 - tolerance)
+        step = Decimal(1).scaleb(-max(fewest, _places(bound), _places(outcome)))
+        return outcome >= least or outcome >= least.quantize(step, rounding=ROUND_FLOOR)
+
+
+def _places(amount: Decimal) -> int:
+    """The places that carry value."""
+    return len(plain(amount).partition(".")[2])
 
 
 def late_guard_holds(file: OrderFile, today: Today) -> bool:

@@ -95,6 +95,9 @@ class Checkout:
             # A quote is worth having without an estimate; paying asks again.
             return None
         except Rejected as no:
+            if no.reason == "credentials":
+                # Nothing is wrong with the asset; whoever pays will be told by then.
+                return None
             below = no.reason == "below_minimum"
             raise Refused(
                 "amount-below-minimum" if below else "asset-unavailable", field="asset"

@@ -436,7 +436,8 @@ def _create_refusal(answer: Answer, key: str) -> Rejected | Unavailable | Outcom
         return limited
     error = _error(answer)
     if 400 <= answer.status < 500 and error.kind in _NOTHING_BOUGHT:
-        if error.kind == "ConstraintViolation" and _EXTERNAL_ID in error.field:
+        names_our_id = _EXTERNAL_ID in error.field or _EXTERNAL_ID in error.detail
+        if error.kind == "ConstraintViolation" and names_our_id:
             return OutcomeUnknown(NAME, key, "external_id_taken")
         return Rejected(NAME, _REJECTIONS[error.kind], error.detail)
     return OutcomeUnknown(NAME, key, error.kind or f"http_{answer.status}")

@@ -1,6 +1,7 @@
 """The payment gateway port spoken to NOWPayments."""
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -53,6 +54,8 @@ _REJECTIONS: Final = {
     "INVALID_REQUEST_PARAMS": "invalid",
     "INVALID_API_KEY": "credentials",
 }
+# Some replies lack the code; of an amount below the minimum the message varies.
+_TOO_SMALL: Final = re.compile(r"less than minimal|too small", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -71,6 +74,7 @@ class NowPayments:
         is_fixed_rate: bool = False,
         is_fee_paid_by_user: bool = False,
         outcome_currency: str = "",
+        previous_api_keys: Sequence[str] = (),
         is_vendor_sandbox: bool = False,
         email: str = "",
         password: str = "",
@@ -84,6 +88,7 @@ class NowPayments:
             "is_fee_paid_by_user": is_fee_paid_by_user,
         }
         self._outcome_currency = outcome_currency.strip().lower()
+        self._previous_api_keys = tuple(previous_api_keys)
         self._login = {"email": email, "password": password} if email and password else None
         self._token: tuple[str, float] | None = None
         self._most_listed = limits.payments_per_invoice
@@ -166,7 +171,7 @@ class NowPayments:
 
     async def payment(self, gateway_payment_id: str) -> PaymentReport:
         """`GET /payment/{id}`. A payment made with another key answers 404."""
-        answer = await self._get(f"/payment/{_digits(gateway_payment_id)}")
+        answer = await self._of_payment("GET", gateway_payment_id)
         read = _must_read(answer, wire.WirePayment)
         report = wire.report(NAME, read)
         if report is None or report.gateway_payment_id != gateway_payment_id:
@@ -219,10 +224,8 @@ class NowPayments:
 
     async def refresh_quote(self, gateway_payment_id: str) -> RefreshedQuote:
         """`POST /payment/{id}/update-merchant-estimate`; harmless to repeat."""
-        path = f"/payment/{_digits(gateway_payment_id)}/update-merchant-estimate"
-        answer = await self._send("POST", path, body=b"{}")
-        if answer.status not in {200, 201}:
-            raise _refusal(answer)
+        then = "/update-merchant-estimate"
+        answer = await self._of_payment("POST", gateway_payment_id, then, body=b"{}")
         read = _must_read(answer, wire.WireRequote)
         amount = wire.amount(read.pay_amount)
         if amount is None:
@@ -304,6 +307,22 @@ class NowPayments:
             return Malformed("payment_id or payment_status is missing")
         return VerifiedPayment(hashlib.sha256(body).hexdigest(), report)
 
+    async def _of_payment(
+        self, method: str, gateway_payment_id: str, then: str = "", *, body: bytes | None = None
+    ) -> Answer:
+        """About one payment, which may have been made with a key of before."""
+        path = f"/payment/{_digits(gateway_payment_id)}{then}"
+        answer = await self._send(method, path, body=body)
+        for key in self._previous_api_keys:
+            if answer.status != 404:
+                break
+            told = await self._send(method, path, body=body, headers={"x-api-key": key})
+            # A key that is refused by now says nothing of the payment.
+            answer = told if told.status in {200, 201} else answer
+        if answer.status not in {200, 201}:
+            raise _refusal(answer)
+        return answer
+
     async def _get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         answer = await self._send("GET", path, query=query)
         if answer.status != 200:
@@ -381,6 +400,8 @@ def _refusal(answer: Answer) -> Rejected | Unavailable:
     code, said = wire.text(error.code) or "", wire.text(error.message) or ""
     if answer.status == 429 or answer.status >= 500:
         return Unavailable(NAME, f"http_{answer.status}", retry_after=answer.retry_after())
+    if not code and answer.status == 400 and _TOO_SMALL.search(said):
+        code = "AMOUNT_MINIMAL_ERROR"
     if reason := _REJECTIONS.get(code.upper()):
         return Rejected(NAME, reason, said)
     if answer.status == 404:

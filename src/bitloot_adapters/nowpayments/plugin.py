@@ -24,7 +24,9 @@ class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     that is not under its public address. `vendor_sandbox` names the vendor's own test environment,
     whose finished payments report that nothing was paid. `outcome_currency` is the ticker of the
     wallet that the account is paid out to, for accounts with several: the least amount of a payment
-    depends on it. `email` and `password` let the shop list
+    depends on it. `previous_api_keys`, apart by commas, are those of before `api_key`: the gateway
+    shows a payment to the key alone that made it, so each is kept until its payments have ended.
+    `email` and `password` let the shop list
     the payments of a hosted page; without them a lost callback of one is found by hand only.
     """
 
@@ -36,6 +38,7 @@ class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     fixed_rate: bool = False
     fee_paid_by_user: bool = False
     outcome_currency: str = ""
+    previous_api_keys: str = ""
     email: str = ""
     password: str = ""
 
@@ -45,7 +48,7 @@ class NowPaymentsPlugin:
 
     name: str = NAME
     settings: type[msgspec.Struct] = NowPaymentsSettings
-    secrets: frozenset[str] = frozenset({"api_key", "ipn_secret", "password"})
+    secrets: frozenset[str] = frozenset({"api_key", "previous_api_keys", "ipn_secret", "password"})
 
     def faults(self, settings: msgspec.Struct, *, is_production: bool) -> list[str]:
         """An unusable address, half a login, or the vendor's sandbox in production."""
@@ -55,6 +58,8 @@ class NowPaymentsPlugin:
             found.append("BITLOOT_NOWPAYMENTS_BASE_URL must be an http(s) address")
         if is_production and not settings.base_url.startswith("https://"):
             found.append("BITLOOT_NOWPAYMENTS_BASE_URL must be https in production")
+        if settings.callback_url and not settings.callback_url.startswith(("https://", "http://")):
+            found.append("BITLOOT_NOWPAYMENTS_CALLBACK_URL must be an http(s) address")
         if not settings.api_key.strip() or len(settings.ipn_secret.strip()) < IPN_SECRET_MIN:
             found.append(
                 "BITLOOT_NOWPAYMENTS_API_KEY is empty or BITLOOT_NOWPAYMENTS_IPN_SECRET is "
@@ -72,6 +77,10 @@ class NowPaymentsPlugin:
         """A client until the block is left."""
         assert isinstance(settings, NowPaymentsSettings)
         return _open(settings, context)
+
+
+def _keys(listed: str) -> tuple[str, ...]:
+    return tuple(key for each in listed.split(",") if (key := each.strip()))
 
 
 @contextlib.asynccontextmanager
@@ -93,6 +102,7 @@ async def _open(
             is_fixed_rate=settings.fixed_rate,
             is_fee_paid_by_user=settings.fee_paid_by_user,
             outcome_currency=settings.outcome_currency,
+            previous_api_keys=_keys(settings.previous_api_keys),
             is_vendor_sandbox=settings.vendor_sandbox,
             email=settings.email,
             password=settings.password,

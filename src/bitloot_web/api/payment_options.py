@@ -1,20 +1,22 @@
 """What can be paid with, and what an amount comes to."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from litestar.params import QueryParameter
 
+from bitloot.domain.errors import Refused
 from bitloot.domain.money import estimate_up, eur_text, plain
-from bitloot.ports.payment_gateway import Asset
+from bitloot.ports.payment_gateway import Asset, AssetQuote
 from bitloot_web.api.fields import eur
 from bitloot_web.dependencies import TheShop
 from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
 from bitloot_web.routes import get
 from bitloot_web.security.access import Anyone
 from bitloot_web.security.rate_limits import limited
+from bitloot_web.shop import Shop
 
-DEFAULT_PRECISION = 8
+DEFAULT_PRECISION: Final = 8
 
 
 class Currency(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -79,7 +81,17 @@ async def estimate(
     return Estimate(
         price=eur_text(price),
         asset=found.asset,
-        amount=plain(estimate_up(found.amount, DEFAULT_PRECISION)),
+        amount=await amount_shown(shop, found),
         minimum=plain(found.minimum),
         is_enough=found.amount >= found.minimum,
     )
+
+
+async def amount_shown(shop: Shop, found: AssetQuote) -> str:
+    """An estimate for people: rounded up at the precision of its asset, 8 places if unknown."""
+    try:
+        assets = await shop.opening.currencies()
+    except Refused:
+        assets = ()
+    known = (asset.precision for asset in assets if asset.ticker == found.asset)
+    return plain(estimate_up(found.amount, next(known, DEFAULT_PRECISION)))

@@ -6,11 +6,11 @@ from typing import Annotated
 import msgspec
 from litestar.params import JSONBody
 
-from bitloot.domain.money import estimate_up, eur_text, plain
+from bitloot.domain.money import eur_text, plain
 from bitloot.domain.quote import Wanted
 from bitloot.usecases.checkout import Quoted
 from bitloot_web.api.fields import Name, ShortText
-from bitloot_web.api.payment_options import DEFAULT_PRECISION
+from bitloot_web.api.payment_options import amount_shown
 from bitloot_web.dependencies import TheShop
 from bitloot_web.routes import post
 from bitloot_web.security.access import Anyone
@@ -72,12 +72,17 @@ async def create_quote(shop: TheShop, data: JSONBody[NewQuote]) -> Quote:
     """Price a basket and freeze it."""
     wanted = [Wanted(product=line.product, quantity=line.quantity) for line in data.lines]
     quoted = await shop.checkout.quote(wanted, country=data.country, asset=data.asset)
-    return shown(quoted)
+    found = quoted.estimate
+    estimate = None
+    if found is not None:
+        amount = await amount_shown(shop, found)
+        estimate = QuoteEstimate(asset=found.asset, amount=amount, minimum=plain(found.minimum))
+    return shown(quoted, estimate)
 
 
-def shown(quoted: Quoted) -> Quote:
+def shown(quoted: Quoted, estimate: QuoteEstimate | None) -> Quote:
     """The quote as it is answered: no costs, no floors."""
-    quote, estimate = quoted.quote, quoted.estimate
+    quote = quoted.quote
     return Quote(
         id=quote.id,
         lines=tuple(
@@ -98,12 +103,6 @@ def shown(quoted: Quoted) -> Quote:
         country=quote.country,
         asset=quote.asset,
         frozen_until=quote.frozen_until,
-        estimate=None
-        if estimate is None
-        else QuoteEstimate(
-            asset=estimate.asset,
-            amount=plain(estimate_up(estimate.amount, DEFAULT_PRECISION)),
-            minimum=plain(estimate.minimum),
-        ),
+        estimate=estimate,
         underpayment_policy=quoted.underpayment_policy,
     )

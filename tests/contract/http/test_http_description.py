@@ -47,6 +47,18 @@ async def test_the_description_declares_the_problem_of_every_operation(sweep: "S
             assert {"userToken": []} in operation["security"]
 
 
+async def test_the_description_is_a_page_for_people_too(sweep: "Sweep") -> None:
+    answer = await sweep.stage.client.get("/docs")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    for method, path, operation in sweep.operations:
+        assert f'<section id="{operation["operationId"]}">' in answer.text
+        assert f"<h2><code>{method.upper()} {path}</code></h2>" in answer.text
+        assert "<script" not in answer.text
+    assert "<dt>409 <code>idempotency-in-progress</code>" in answer.text
+    assert "<pre>" in answer.text
+
+
 def test_every_problem_is_one_that_some_operation_answers() -> None:
     described = description()
     answers = at(described.document, "components", "responses")

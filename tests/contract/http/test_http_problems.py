@@ -153,7 +153,7 @@ async def test_an_id_that_is_none_is_not_found_everywhere(sweep: "Sweep", bad: s
         ("POST", "/v1/webhooks/nobody"),
         ("GET", "/nowhere"),
         ("GET", "/v1"),
-        ("GET", "/docs"),
+        ("GET", "/schema"),
     ],
 )
 async def test_a_place_where_nothing_is_is_not_found(

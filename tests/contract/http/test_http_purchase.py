@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,6 +135,16 @@ async def test_amounts_are_decimal_strings_and_an_estimate_names_the_minimum(
     assert [product["slug"] for product in shelf["items"]] == ["bought-game", "own-game"]
     assert all(isinstance(product["price"], str) for product in shelf["items"])
     assert (await stage.client.get("/v1/payments/currencies")).json()["items"]
+
+
+async def test_an_estimate_is_rounded_up_at_the_precision_of_its_asset(stage: "Stage") -> None:
+    stage.gateway.set_rate("eth", Decimal(7))
+    asked = await stage.client.get("/v1/payments/estimate?amount=10&asset=eth")
+    assert asked.json()["amount"] == "1.428571428571428572"
+    basket = {"lines": [{"product": stage.own_product}], "asset": "ETH"}
+    quote = (await stage.client.post("/v1/quotes", json=basket)).json()
+    estimate = Decimal(quote["estimate"]["amount"])
+    assert 0 < estimate * 7 - Decimal(quote["total"]) < Decimal("1e-17")
 
 
 async def test_an_order_is_read_once_until_it_changes(stage: "Stage") -> None:

@@ -178,6 +178,8 @@ async def test_a_documented_refusal_is_certain_whatever_its_status(
         (204, b""),
         (201, order(orderExternalId="BL-somebody-else")),
         (400, error("ConstraintViolation", propertyPath="orderExternalId")),
+        (400, error("ConstraintViolation", propertyPath="[orderExternalId]")),
+        (400, error("ConstraintViolation", detail="orderExternalId: this value is used already")),
         httpx.ReadTimeout("slow"),
         httpx.ReadError("cut"),
         httpx.RemoteProtocolError("disconnected without response"),

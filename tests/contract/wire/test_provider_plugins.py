@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import msgspec
 import pytest
 
 from bitloot.domain.limits import Limits
-from bitloot.ports.errors import Unavailable
+from bitloot.ports.errors import Rejected, Unavailable
 from bitloot.ports.mailer import Message
+from bitloot.ports.payment_gateway import NewPayment
 from bitloot.ports.plugin import CAPTCHAS, GATEWAYS, MAILERS, SUPPLIERS, PluginContext
 from bitloot_adapters.kinguin.plugin import KinguinSettings
 from bitloot_adapters.kinguin.plugin import plugin as kinguin
@@ -92,6 +94,28 @@ async def test_nowpayments_is_opened_from_its_settings(context: PluginContext) -
             assert not gateway.capabilities.reports_zero_paid
 
 
+async def test_a_payment_of_a_key_of_before_is_still_shown(context: PluginContext) -> None:
+    config = NowPaymentsSandboxConfig()
+    before, now = config.api_keys
+    async with served(nowpayments_sandbox(config)) as base:
+        settings = NowPaymentsSettings(api_key=before, ipn_secret="s", base_url=f"{base}/v1")
+        async with nowpayments.open(settings, context) as gateway:
+            asked = NewPayment(order_number="BL7K2M9QXA", price=Decimal(25), asset="ltc")
+            opened = await gateway.create_payment(asked)
+        renewed = msgspec.structs.replace(settings, api_key=now)
+        async with nowpayments.open(renewed, context) as gateway:
+            with pytest.raises(Rejected, match="not_found"):
+                await gateway.payment(opened.gateway_payment_id)
+        known = msgspec.structs.replace(renewed, previous_api_keys=f"revoked-since, {before}")
+        async with nowpayments.open(known, context) as gateway:
+            report = await gateway.payment(opened.gateway_payment_id)
+            assert report.order_number == "BL7K2M9QXA"
+            quote = await gateway.refresh_quote(opened.gateway_payment_id)
+            assert quote.pay_amount == opened.pay_amount
+            with pytest.raises(Rejected, match="not_found"):
+                await gateway.payment("1")
+
+
 async def test_resend_is_opened_from_its_settings(context: PluginContext) -> None:
     async with served(resend_sandbox(ResendSandboxConfig())) as base:
         settings = ResendSettings(
@@ -121,6 +145,19 @@ def test_faulty_settings_of_kinguin_are_told_one_by_one() -> None:
     test_bench = KinguinSettings(api_key="k", webhook_secret="s", base_url=vendor)
     assert kinguin.faults(test_bench, is_production=False) == []
     assert len(kinguin.faults(test_bench, is_production=True)) == 1
+
+
+def test_faulty_settings_of_nowpayments_are_told_one_by_one() -> None:
+    good = NowPaymentsSettings(api_key="key", ipn_secret="secret-of-32-characters-at-least")
+    assert nowpayments.faults(good, is_production=True) == []
+    bad = msgspec.structs.replace(
+        good, base_url="api.nowpayments.io", callback_url="shop.example/v1/webhooks", email="a@b.c"
+    )
+    assert [fault.split()[0] for fault in nowpayments.faults(bad, is_production=False)] == [
+        "BITLOOT_NOWPAYMENTS_BASE_URL",
+        "BITLOOT_NOWPAYMENTS_CALLBACK_URL",
+        "BITLOOT_NOWPAYMENTS_EMAIL",
+    ]
 
 
 def test_an_inbox_that_keeps_nothing_is_a_fault() -> None:

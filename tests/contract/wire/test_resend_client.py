@@ -167,6 +167,13 @@ async def test_a_documented_refusal_is_final(status: int, body: object, reason: 
         (409, named("resource_locked"), {}, 1.0),
         (429, named("rate_limit_exceeded"), {"retry-after": "2"}, 2.0),
         (429, named("rate_limit_exceeded"), {"ratelimit-reset": "3"}, 3.0),
+        (429, named("rate_limit_exceeded"), {"retry-after": "2.5"}, 2.5),
+        (
+            429,
+            named("rate_limit_exceeded"),
+            {"retry-after": "Sun, 22 Nov 2026 16:00:00 GMT", "ratelimit-reset": "4"},
+            4.0,
+        ),
         (429, named("daily_quota_exceeded"), {"retry-after": "1"}, HOURS),
         (429, named("monthly_quota_exceeded"), {}, HOURS),
         (403, named("email_above_quota"), {}, HOURS),

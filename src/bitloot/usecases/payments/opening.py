@@ -95,6 +95,9 @@ class Opening:
         except Unavailable as error:
             raise _unavailable(error) from error
         except Rejected as no:
+            if no.reason == "credentials":
+                # Nothing is wrong with the asset: for now nobody can be told an amount.
+                raise _unavailable(no) from no
             raise Refused(_REFUSALS.get(no.reason, "asset-unavailable"), field="asset") from no
 
     async def pay(self, order_id: str, *, asset: str, once: Once) -> PaymentFacts:
