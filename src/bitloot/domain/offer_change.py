@@ -1,8 +1,9 @@
 """A person has one product sold from several suppliers, or no longer.
 
 Suppliers name things as they like, so nothing joins their products by itself. What is joined is
-every offer of one product of a supplier; from then on its catalogue tells price and stock of them
-and no more, and the product that it had made of them is hidden.
+every offer of one product of a supplier; from then on its catalogue tells price and stock of them,
+and the product that it had made of them is hidden. That one hears all else that is said of them:
+once a buyer would be promised what it does not keep, the offers are parted by themselves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,9 @@ def joined(
     """
     if its_own.id == product.id:
         raise Refused("invalid-input", "The product is made of these offers.", field="offer")
-    _demand_alike(product, its_own)
+    fault = unlike(product, its_own)
+    if fault is not None:
+        raise Refused("invalid-input", fault, field="offer")
     moved = [update(each, product_id=product.id, updated_at=at) for each in offers]
     hidden = [update(its_own, is_published=False, updated_at=at)] if its_own.is_published else []
     return Decision(
@@ -39,8 +42,7 @@ def parted(
 ) -> Decision:
     """Give the offers back to the product that their catalogue made of them; it stays hidden.
 
-    What the catalogue said meanwhile was not heard: it is read anew. Raises Refused `not-found`
-    for offers that are not sold as `product`.
+    Raises Refused `not-found` for offers that are not sold as `product`.
     """
     moved = [
         update(each, product_id=its_own.id, updated_at=at)
@@ -50,22 +52,24 @@ def parted(
     if not moved or its_own.id == product.id:
         raise Refused("not-found")
     return Decision(
-        save=(*moved, update(its_own, facts_digest=None, updated_at=at)),
+        save=tuple(moved),
         jobs=(reprice(product.id), reprice(its_own.id)),
         audit=(_entry("offer.parted", product, its_own, actor, at),),
     )
 
 
-def _demand_alike(product: Product, its_own: Product) -> None:
-    """A buyer is promised where and when a key works before it is known whose key it will be."""
+def unlike(product: Product, its_own: Product) -> str | None:
+    """Why offers of `its_own` cannot be sold as `product`; None where they can.
+
+    A buyer is promised where and when a key works before it is known whose key it will be.
+    """
     if not set(its_own.excluded_countries) <= set(product.excluded_countries):
-        raise Refused(
-            "invalid-input", "These offers are locked in countries where it is sold.", field="offer"
-        )
+        return "These offers are locked in countries where it is sold."
     if its_own.region != product.region and product.region is not None:
-        raise Refused("invalid-input", "These offers are for another region.", field="offer")
+        return "These offers are for another region."
     if its_own.is_preorder != product.is_preorder:
-        raise Refused("invalid-input", "Only one of both is a preorder.", field="offer")
+        return "Only one of both is a preorder."
+    return None
 
 
 def _entry(action: str, product: Product, its_own: Product, actor: str, at: datetime) -> AuditEntry:

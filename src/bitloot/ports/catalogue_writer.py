@@ -73,7 +73,8 @@ class CatalogueWriter(Protocol):
         and how far `sync` is, if this is part of one.
 
         What a person pinned stays; older news of a supplier never replace newer; products without
-        text keys are not priced by what they cost; own stock is never touched.
+        text keys are not priced by what they cost; own stock is never touched. Offers that a person
+        joined to a product are parted once `offer_change.unlike` says so.
         """
         ...
 

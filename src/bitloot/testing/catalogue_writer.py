@@ -406,7 +406,7 @@ class CatalogueWriterContract(Contract):
 
     # --- synchronisations ----------------------------------------------------------------------
 
-    async def test_a_run_goes_on_with_each_batch_and_tells_what_it_refused(
+    async def test_a_run_goes_on_with_each_batch_and_tells_what_it_refused_once(
         self, rig: CatalogueWriterRig
     ) -> None:
         sync = await _running(rig)
@@ -418,6 +418,8 @@ class CatalogueWriterContract(Contract):
         assert await rig.writer.running(SUPPLIER) == now
         refusal = await _only(rig, CatalogueRefusal)
         assert (refusal.sync_id, refusal.page, refusal.reason) == (sync.id, 1, "odd")
+        await _go_on(rig, now, batch)  # the page is read again
+        assert len(await rig.all(CatalogueRefusal)) == 1
 
     async def test_two_that_go_on_with_one_run_do_not_both_count(
         self, rig: CatalogueWriterRig

@@ -1,6 +1,7 @@
 """Batches of a supplier's catalogue into the memory store."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from bitloot.domain.category import Category, shelves
 from bitloot.domain.decision import Change, Row, insert, update
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.money import BadMoney
+from bitloot.domain.offer_change import unlike
 from bitloot.domain.price_contexts import PriceContexts, PricingTerms
 from bitloot.domain.price_derivation import PriceReason, PriceRecord, derive, price_record
 from bitloot.domain.pricing_rules import PricingRule
@@ -267,17 +269,18 @@ class _Run:
             known = products.get(found.supplier_product_id)
             offer = offers.get((found.supplier_product_id, found.offer_id))
             home = self._joined_to(offer, known, found, offers.values())
-            if _is_older(None if home else known, offer, found):
+            if _is_older(known, offer, found):
                 continue
-            product = home or self._product(known, found, category(found, shelves))
-            told = self._offer(offer, found, product.id)
-            written = list(_news(offer, told, self._at))
-            if home is None:
-                written = [*_news(known, product, self._at), *written]
-            if any(isinstance(change.after, Product) for change in written):
+            # One that was joined without having a product of its own tells no facts.
+            orphan = home if known is None else None
+            product = orphan or self._product(known, found, category(found, shelves))
+            sold_as = home or product
+            texts = [] if orphan else _news(known, product, self._at)
+            if texts:
                 media += self._media(product, found)
+            written = [*texts, *_news(offer, self._offer(offer, found, sold_as.id), self._at)]
             if written:
-                self.news.append(product.id)
+                self.news.append(sold_as.id)
             changes += written
         retired = [
             update(offer, stock=0, updated_at=self._at)
@@ -290,7 +293,21 @@ class _Run:
                 self._store.tables.drop(change.before)
             else:
                 self._store.tables.write([change])
+        self._part_unlike({each.after.id for each in changes if isinstance(each.after, Product)})
         return _counts(changes, retired=len(retired), refused=len(whole.refusals))
+
+    def _part_unlike(self, told: AbstractSet[str]) -> None:
+        """Joined offers go back to their own product once it is unlike the one they are sold as."""
+        products = {row.id: row for row in self._store.rows(Product)}
+        made = {(row.source, row.supplier_product_id): row for row in products.values()}
+        for offer in self._store.rows(Offer):
+            own = made.get((offer.supplier, offer.supplier_product_id))
+            sold = products.get(offer.product_id)
+            if own is None or sold is None or not {own.id, sold.id} & told:
+                continue
+            if unlike(sold, own) is not None:
+                self._store.tables.write([update(offer, product_id=own.id, updated_at=self._at)])
+                self.news += (sold.id, own.id)
 
     def note_refusals(self, sync: CatalogueSync, whole: Sorted) -> None:
         """What could not be taken over, each page of it once."""

@@ -94,7 +94,7 @@ CREATE: Final = _statement("""
 """)
 CREATE_NEWS: Final = _statement("""
     CREATE TEMPORARY TABLE catalogue_news (LIKE staged_catalogue, is_new boolean,
-        has_facts boolean, has_offer boolean, keeps_media boolean) ON COMMIT DROP
+        has_facts boolean, has_offer boolean, keeps_media boolean, sold_as uuid) ON COMMIT DROP
 """)
 CREATE_FACTS: Final = _statement("""
     CREATE TEMPORARY TABLE staged_facts (product_id uuid, slug text, {types}, media jsonb)
@@ -105,33 +105,33 @@ COPY_FACTS: Final = (
     f"COPY staged_facts (product_id, slug, {', '.join(FACTS)}, media) FROM STDIN".encode()
 )
 
-# What is new or says something else than before, unless newer news were here already. Offers that a
-# person joined to another product tell their price and stock there, and nothing else.
+# What is new or says something else than before, unless newer news were here already. `product_id`
+# is what the supplier's product made here; its offers are sold as that, or as the product that a
+# person joined them to. One that was joined without having a product of its own tells no facts.
 RECOGNISE: Final = _statement("""
     INSERT INTO catalogue_news
-    SELECT coalesce(o.product_id, p.id, s.product_id), coalesce(o.id, s.offer_row_id),
+    SELECT coalesce(p.id, o.product_id, s.product_id), coalesce(o.id, s.offer_row_id),
         s.supplier_product_id, s.said_at, s.digest, s.offer_id, s.cost, s.stock, s.wholesale,
         p.id IS NULL AND o.product_id IS NULL,
-        o.is_joined IS NOT TRUE AND p.facts_digest IS DISTINCT FROM s.digest, o.id IS NOT NULL,
-        'media' = ANY(p.pinned)
+        (p.id IS NOT NULL OR o.product_id IS NULL) AND p.facts_digest IS DISTINCT FROM s.digest,
+        o.id IS NOT NULL, 'media' = ANY(p.pinned), coalesce(o.product_id, p.id, s.product_id)
     FROM staged_catalogue s
     LEFT JOIN LATERAL (
         SELECT id, facts_digest, supplier_updated_at, pinned FROM products
         WHERE source = {supplier} AND supplier_product_id = s.supplier_product_id LIMIT 1
     ) p ON true
     LEFT JOIN LATERAL (
-        SELECT CASE WHEN offer_id = s.offer_id THEN id END AS id, product_id,
-            product_id IS DISTINCT FROM p.id AS is_joined, cost, stock, wholesale,
-            supplier_updated_at
+        SELECT CASE WHEN offer_id = s.offer_id THEN id END AS id, product_id, cost, stock,
+            wholesale, supplier_updated_at
         FROM product_offers
         WHERE supplier = {supplier} AND supplier_product_id = s.supplier_product_id
         ORDER BY offer_id = s.offer_id DESC LIMIT 1
     ) o ON true
     WHERE (o.id IS NULL
-            OR (o.is_joined IS NOT TRUE AND p.facts_digest IS DISTINCT FROM s.digest)
+            OR (p.id IS NOT NULL AND p.facts_digest IS DISTINCT FROM s.digest)
             OR (o.cost, o.stock, o.wholesale, o.supplier_updated_at)
                 IS DISTINCT FROM (s.cost, s.stock, s.wholesale, s.said_at))
-        AND (o.is_joined IS TRUE OR (p.supplier_updated_at > s.said_at) IS NOT TRUE)
+        AND (p.supplier_updated_at > s.said_at) IS NOT TRUE
         AND (o.id IS NULL OR (o.supplier_updated_at > s.said_at) IS NOT TRUE)
     RETURNING supplier_product_id, product_id, has_facts, is_new
 """)
@@ -156,7 +156,7 @@ UPDATE_PRODUCTS: Final = _counted("""
 INSERT_OFFERS: Final = _counted("""
     INSERT INTO product_offers (id, version, product_id, supplier, supplier_product_id, offer_id,
         cost, stock, held, wholesale, supplier_updated_at, updated_at)
-    SELECT offer_row_id, 1, product_id, {supplier}, supplier_product_id, offer_id, cost, stock, 0,
+    SELECT offer_row_id, 1, sold_as, {supplier}, supplier_product_id, offer_id, cost, stock, 0,
         wholesale, said_at, {at}
     FROM catalogue_news WHERE NOT has_offer
 """)
@@ -173,13 +173,42 @@ RETIRE_OTHERS: Final = _counted("""
     UPDATE product_offers o SET stock = 0, version = o.version + 1, updated_at = {at}
     WHERE o.supplier = {supplier} AND o.stock > 0 AND o.id IN (
         SELECT other.id FROM catalogue_news n JOIN product_offers other
-            ON other.product_id = n.product_id AND other.supplier = {supplier}
+            ON other.product_id = n.sold_as AND other.supplier = {supplier}
             AND other.offer_id <> n.offer_id
             AND other.supplier_product_id = n.supplier_product_id
         UNION ALL
         SELECT left_out.id FROM product_offers left_out
         WHERE left_out.supplier = {supplier}
             AND left_out.supplier_product_id = ANY(CAST(:left_out AS text[])))
+""")
+
+# Offers that a person joined to a product go back to their own once the two are unlike, as
+# `offer_change.unlike` says it, whichever of them was told anew. Both are priced with the rest.
+PART_UNLIKE: Final = _statement("""
+    WITH told AS (
+        SELECT o.id, o.supplier, o.supplier_product_id, o.product_id
+        FROM catalogue_news n JOIN product_offers o ON o.supplier = {supplier}
+            AND o.supplier_product_id = n.supplier_product_id
+        WHERE n.has_facts AND n.sold_as <> n.product_id
+        UNION
+        SELECT o.id, o.supplier, o.supplier_product_id, o.product_id
+        FROM catalogue_news n JOIN product_offers o ON o.product_id = n.product_id
+            AND (o.supplier <> {supplier} OR o.supplier_product_id <> n.supplier_product_id)
+        WHERE n.has_facts AND NOT n.is_new
+    ),
+    parted AS (
+        UPDATE product_offers o SET product_id = own.id, version = o.version + 1,
+            updated_at = {at}
+        FROM told
+        JOIN products own ON own.source = told.supplier
+            AND own.supplier_product_id = told.supplier_product_id
+        JOIN products sold ON sold.id = told.product_id AND sold.id <> own.id
+        WHERE o.id = told.id AND (NOT own.excluded_countries <@ sold.excluded_countries
+            OR (sold.region IS NOT NULL AND own.region IS DISTINCT FROM sold.region)
+            OR own.is_preorder <> sold.is_preorder)
+        RETURNING told.product_id AS left_behind, own.id AS own_id
+    )
+    INSERT INTO catalogue_news (sold_as) SELECT unnest(ARRAY[left_behind, own_id]) FROM parted
 """)
 
 # What the supplier shows no longer, shows otherwise, and shows now: told once, compared once. The
@@ -223,7 +252,7 @@ def _rules(concerned: str) -> Statement:
     return _statement(_RULES, concerned=concerned)
 
 
-RULES_OF_NEWS: Final = _rules("p.id IN (SELECT product_id FROM catalogue_news)")
+RULES_OF_NEWS: Final = _rules("p.id IN (SELECT sold_as FROM catalogue_news)")
 RULES_OF_NAMED: Final = _rules("p.id = ANY(CAST(:ids AS uuid[]))")
 RULES_OF_ALL: Final = _rules("true")
 CATEGORIES: Final = _statement("""

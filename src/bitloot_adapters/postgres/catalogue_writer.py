@@ -272,6 +272,7 @@ class _Run:
             ask(sql.UPDATE_OFFERS, **named),
             ask(sql.RETIRE_OTHERS, **named, left_out=left_out),
             ask(sql.MEDIA, **named),
+            ask(sql.PART_UNLIKE, **named),
         )
         return MergeCounts(
             products_new=_count(new),

@@ -64,7 +64,7 @@ _CONTEXTS: Final = """
 _WHICH: Final[dict[Which, str]] = {
     "all": "true",
     "named": "p.id = ANY(CAST(:ids AS uuid[]))",
-    "news": "p.id IN (SELECT product_id FROM catalogue_news)",
+    "news": "p.id IN (SELECT sold_as FROM catalogue_news)",
 }
 
 _FACTS: Final = """
