@@ -47,12 +47,19 @@ class SupplierHints:
     async def accept(self, supplier: str, headers: Mapping[str, str], body: bytes) -> Taken:
         """T4: store a webhook and its job; the edge answers 204 with no body, 401 or 400.
 
-        Raises KeyError for a supplier that is not open, StoreUnavailable when nothing was stored.
+        News of a product name no price: the same body may speak of another change within the same
+        instant, so the product is read again however often it comes. Raises KeyError for a supplier
+        that is not open, StoreUnavailable when nothing was stored.
         """
         reading = self.suppliers[supplier].read_webhook(headers, body)
-        if isinstance(reading, SupplierHint):
-            return await self.intake.take(supplier, _verified(supplier, reading), body)
-        return await self.intake.take(supplier, reading, body)
+        if not isinstance(reading, SupplierHint):
+            return await self.intake.take(supplier, reading, body)
+        hint = _verified(supplier, reading)
+        taken = await self.intake.take(supplier, hint, body)
+        if taken == "duplicate" and hint.status == PRODUCT_NEWS and hint.subject:
+            async with self.uow.begin() as tx:
+                await tx.record(Decision(jobs=(_reading(supplier, hint.subject),)))
+        return taken
 
     async def follow_up(self, lease: Lease) -> None:
         """Job `supplier_hint`: read the order that a stored webhook speaks of, and go by that.
@@ -165,7 +172,7 @@ class SupplierHints:
 
     async def _read_product(self, lease: Lease, webhook: Webhook, product_id: str) -> None:
         """Of a product nothing is believed either: it is read anew, once for many hints."""
-        job = JobRequest(kind="read_product", ref=f"{webhook.provider}/{product_id}")
+        job = _reading(webhook.provider, product_id)
 
         async def attempt(tx: Transaction) -> None:
             row = await tx.inbox.webhook(webhook.id) or webhook
@@ -184,6 +191,10 @@ class SupplierHints:
             await tx.record(noted, lease=lease, outcome=Done())
 
         await decide(self.uow, attempt)
+
+
+def _reading(supplier: str, product_id: str) -> JobRequest:
+    return JobRequest(kind="read_product", ref=f"{supplier}/{product_id}")
 
 
 def _verified(supplier: str, hint: SupplierHint) -> Verified:

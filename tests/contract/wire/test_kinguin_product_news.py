@@ -105,6 +105,24 @@ async def test_ten_calls_about_one_product_read_it_once(town: NewsTown) -> None:
     assert 1 <= town.reads - before <= 2
 
 
+async def test_a_second_change_of_the_same_instant_is_heard_too(town: NewsTown) -> None:
+    goods = await town.sell(stock=50)
+    told: dict[str, object] = {
+        "kinguinId": town.number(),
+        "productId": goods.product.supplier_product_id,
+        "qty": 50,
+        "textQty": 50,
+        "cheapestOfferId": [],
+        "updatedAt": "2026-03-01T00:00:00.000+00:00",
+    }
+    for price in ("10.00", "12.00", "11.00"):
+        await town.change(price=price)
+        await town.control("webhooks/send", event="product.update", payload=told)
+        await town.work()
+        assert town.offer(goods) == (Decimal(price), 50)
+        assert town.price(goods) == Decimal(price) * Decimal("1.25")
+
+
 async def test_a_call_with_another_secret_has_nothing_read(town: NewsTown) -> None:
     goods = await town.sell(stock=50)
     await town.work()
