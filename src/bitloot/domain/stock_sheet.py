@@ -10,7 +10,7 @@ import base64
 import csv
 import io
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
@@ -89,6 +89,18 @@ def read_sheet(raw: bytes, kind: ItemKind, *, separator: Separator | None, limit
     if fault is not None:
         raise _unreadable(fault)
     return Sheet(lines=lines, refused=refused)
+
+
+def read_items(rows: Sequence[Mapping[str, str]], kind: ItemKind, *, limits: Limits) -> Sheet:
+    """Items that come one by one, each by the names of its columns; the first is line 1."""
+    lines: list[StockLine] = []
+    refused: list[LineReport] = []
+    for number, fields in enumerate(rows, start=1):
+        try:
+            lines.append(_line(number, kind, fields, limits.licence_file_bytes))
+        except _BadFieldError as bad:
+            refused.append(LineReport(number=number, outcome=bad.outcome, column=bad.column))
+    return Sheet(lines=tuple(lines), refused=tuple(refused))
 
 
 def _table(

@@ -136,6 +136,12 @@ class Keys(Protocol):
         """These sealed keys with their ciphertext where it is still here, locked in id order."""
         ...
 
+    async def sealed_small(self, ids: Sequence[str], *, most: int) -> Sequence[SealedKey]:
+        """Those of these sealed keys whose ciphertext is still here and at most `most` bytes long,
+        in id order, not locked.
+        """
+        ...
+
     async def sealed_of_item(self, order_item_id: str) -> Sequence[SealedKey]:
         """All sealed keys ever of one order item, without ciphertext, by slot."""
         ...

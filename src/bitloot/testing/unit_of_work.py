@@ -265,6 +265,18 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
             (stored,) = await tx.keys.sealed([key.id])
         assert (stored.downloads, stored.ciphertext) == (1, key.ciphertext)
 
+    async def test_large_ciphertexts_are_not_read_where_small_ones_are_enough(
+        self, rig: StoreRig
+    ) -> None:
+        rows = rows_of(rig)
+        small, large = (rows.sealed_key(ciphertext=b"x" * size, size=size) for size in (8, 9))
+        gone = rows.sealed_key(ciphertext=None, size=1)
+        await store(rig, *inserts(large, gone, small))
+        async with rig.uow.begin() as tx:
+            found = await tx.keys.sealed_small([gone.id, large.id, small.id, rig.new_id()], most=8)
+            assert not await tx.keys.sealed_small([], most=8)
+        assert [(key.id, key.ciphertext) for key in found] == [(small.id, b"x" * 8)]
+
     async def test_what_was_ever_sealed_is_known(self, rig: StoreRig) -> None:
         rows = rows_of(rig)
         live = rows.sealed_key(supplier_key_id="a")

@@ -1,6 +1,6 @@
 """Our own keys: counted in, taken off when they end, and moved to a new key-encryption key."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,7 @@ from bitloot.domain.own_stock import (
 from bitloot.domain.rule_change import reprice
 from bitloot.domain.sealed import Bound
 from bitloot.domain.stock_item import FAULTS, ItemFault, ItemKind, licence_file
-from bitloot.domain.stock_sheet import Separator, item_line, read_sheet
+from bitloot.domain.stock_sheet import Separator, item_line, read_items, read_sheet
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import VaultFault
@@ -77,6 +77,13 @@ class Inventory:
         `duplicate-keys` when every line was an item, and not one was new.
         """
         sheet = read_sheet(raw, kind, separator=separator, limits=self.limits)
+        return await self._import(sheet.lines, sheet.refused, batch, actor=actor)
+
+    async def import_items(
+        self, rows: Sequence[Mapping[str, str]], kind: ItemKind, batch: Batch, *, actor: str
+    ) -> ImportReport:
+        """Take in items of a kind, each by the names of its columns. Raises as `import_keys`."""
+        sheet = read_items(rows, kind, limits=self.limits)
         return await self._import(sheet.lines, sheet.refused, batch, actor=actor)
 
     async def import_file(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import TypeAlias
 
 import msgspec
@@ -24,7 +25,7 @@ from bitloot.domain.receipt import (
     opened_key,
     receipt_of,
 )
-from bitloot.domain.unit_report import reported
+from bitloot.domain.unit_report import demand_no_key, reported
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import VaultFault
@@ -174,7 +175,8 @@ class Reveal:
     ) -> ReportFacts:
         """Note that a unit is no good, as its buyer says; a repeated request is answered alike.
 
-        Raises Refused: `not-found`, `already-reported` and what the idempotency key brings.
+        Raises Refused: `not-found`, `already-reported`, `invalid-input` for a note that holds a key
+        of the order, and what the idempotency key brings.
         """
 
         async def attempt(tx: Transaction) -> ReportFacts:
@@ -197,6 +199,9 @@ class Reveal:
                 at=at,
                 new_id=self.new_id,
             )
+            if note:
+                keys = [await tx.keys.sealed_of_item(item.id) for item in file.items]
+                demand_no_key(note, chain.from_iterable(keys), self.vault.fingerprint)
             facts = ReportFacts(reported_at=at)
             kept = keep_answer(
                 record, once, msgspec.json.encode(facts), at=at, record_id=self.new_id()

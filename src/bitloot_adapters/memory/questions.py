@@ -257,6 +257,11 @@ class MemoryKeys(msgspec.Struct, frozen=True):
         found = (self.tables.get(SealedKey, key_id) for key_id in sorted(set(ids)))
         return [key for key in found if key is not None]
 
+    async def sealed_small(self, ids: Sequence[str], *, most: int) -> Sequence[SealedKey]:
+        """Those that are here and not larger."""
+        found = await self.sealed(ids)
+        return [key for key in found if key.ciphertext is not None and key.size <= most]
+
     async def sealed_of_item(self, order_item_id: str) -> Sequence[SealedKey]:
         """All sealed keys ever of an item, without ciphertext."""
         return [

@@ -78,6 +78,16 @@ _SEALED: Final = compiled(
     .order_by(sealed_keys.c.id)
     .with_for_update(key_share=True)
 )
+# The size stands beside the ciphertext: what is larger is not read.
+_SMALL: Final = compiled(
+    select(*SEALED.columns)
+    .where(
+        _listed(sealed_keys),
+        sealed_keys.c.ciphertext.is_not(None),
+        sealed_keys.c.size <= bindparam("most", type_=Integer),
+    )
+    .order_by(sealed_keys.c.id)
+)
 _OF_ITEM: Final = compiled(
     _without_ciphertext()
     .where(sealed_keys.c.order_item_id == bindparam("row_id", type_=ID))
@@ -128,6 +138,9 @@ class KeyReads:
 
     async def sealed(self, ids: Sequence[str]) -> Sequence[SealedKey]:
         return SEALED.rows(await self._rows(_SEALED, ids=list(ids)))
+
+    async def sealed_small(self, ids: Sequence[str], *, most: int) -> Sequence[SealedKey]:
+        return SEALED.rows(await self._rows(_SMALL, ids=list(ids), most=most))
 
     async def sealed_of_item(self, order_item_id: str) -> Sequence[SealedKey]:
         return SEALED.rows(await self._rows(_OF_ITEM, row_id=order_item_id))

@@ -58,7 +58,7 @@ class RevealedLink(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class UnitComplaint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is wrong with a unit. `note` for the shop; the key itself does not belong into it."""
+    """What is wrong with a unit. `note` is for the shop; a key of the order is refused in it."""
 
     reason: ReportReason
     note: Annotated[str, Meta(max_length=500, pattern=PRINTABLE)] = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.stock_item import KINDS
 from bitloot_web.api.downloads import attachment
@@ -73,6 +74,19 @@ async def test_items_are_seen_in_part_at_the_desk(stage: "Stage") -> None:
         f"/v1/admin/inventory/{stage.own_product}/keys?kind=car", headers=stage.admin
     )
     assert wrong.status_code == 400
+
+
+async def test_a_list_opens_no_large_file_and_one_of_them_is_seen_alone(stage: "Stage") -> None:
+    for size in (100, 64 * 1024):
+        answer = await imported(
+            stage, b"x" * size, f"file?name={size}.lic&batch=f&cost=1.00", "application/x-licence"
+        )
+        assert answer.status_code == 201, answer.text
+    large, small = (await listed(stage))[:2]
+    assert (small["preview"], large["preview"]) == ("100.lic", None)
+    path = f"/v1/admin/inventory/{stage.own_product}/keys/{large['id']}"
+    alone = await stage.client.get(path, headers=stage.admin)
+    assert alone.json()["preview"] == "65536.lic"
 
 
 async def test_what_was_bought_is_handed_over_by_its_kind(stage: "Stage") -> None:
@@ -191,6 +205,25 @@ async def test_a_buyer_reports_a_unit_once_and_the_desk_sees_it(stage: "Stage") 
     assert order["status"] == "fulfilled"
 
 
+async def test_a_note_that_holds_a_key_of_the_order_is_refused_and_not_kept(
+    stage: "Stage",
+) -> None:
+    order_id, token = await stage.bought(("own-game", 2))
+    link = await revealed(stage, order_id, token)
+    serials = [entry["key"] for entry in (await stage.client.get(link)).json()["keys"]]
+    item = (await stage.client.get(f"/v1/orders/{order_id}", headers=token)).json()["items"][0]
+    path = f"/v1/orders/{order_id}/items/{item['id']}/units/2/report"
+    for serial in serials:
+        for note in (serial, f"it says {serial} is used", f'"{serial}".', f"key:{serial},why?"):
+            answer = await complain(stage, path, token, {"reason": "invalid", "note": note})
+            assert (answer.status_code, answer.json()["type"]) == (422, f"{URN}invalid-input")
+            assert answer.json()["errors"][0]["field"] == "note"
+            assert serial not in answer.text
+    assert not any(serial in repr(stage.store.rows(SealedKey)) for serial in serials)
+    clean = {"reason": "invalid", "note": f"ends in {serials[1][-4:]}"}
+    assert (await complain(stage, path, token, clean)).status_code == 201
+
+
 async def test_only_units_of_the_buyer_that_were_handed_over_are_reported(stage: "Stage") -> None:
     order_id, token = await stage.bought(("own-game", 1))
     waiting, its_token = await stage.order(("own-game", 1))
@@ -298,6 +331,75 @@ async def test_an_export_can_be_imported_again(stage: "Stage", kind: str) -> Non
     assert back.json() == {"imported": 1, "refused": []}
     (again,) = await listed(stage, f"?kind={kind}")
     assert (again["preview"], again["cost"]) == (item["preview"], item["cost"])
+
+
+JSON_ITEMS: dict[str, tuple[str, dict[str, str], str, str]] = {
+    "account": (
+        "accounts", {"login": "anna@games.example", "password": "w,1"}, "account", "anna@game••••"
+    ),
+    "code-with-pin": (
+        "codesWithPin", {"code": "GIFT-1234-5678", "pin": "4711"}, "codeWithPin", "••••678"
+    ),
+    "licence-file": (
+        "licenceFiles",
+        {"name": "a.lic", "mediaType": "text/plain", "content": "QUJD"},
+        "licenceFile",
+        "a.lic",
+    ),
+}  # fmt: skip
+
+
+async def sent(stage: "Stage", body: dict[str, object], rest: str = "") -> httpx.Response:
+    path = f"/v1/admin/inventory/{stage.own_product}/keys{rest}"
+    return await stage.client.post(path, json=body, headers={**stage.admin, **stage.once()})
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+async def test_typed_items_come_in_as_json_too(stage: "Stage", kind: str) -> None:
+    field, item, one, preview = JSON_ITEMS[kind]
+    terms: dict[str, object] = {"batch": "j", "cost": "1.00"}
+    first = await sent(stage, {field: [item], **terms})
+    assert (first.status_code, first.json()) == (201, {"imported": 1, "refused": []})
+    (row,) = await listed(stage, f"?kind={kind}")
+    assert (row["preview"], row["batch"], row["cost"]) == (preview, "j", "1.00")
+    again = await sent(stage, {field: [item, item], **terms})
+    assert (again.status_code, again.json()["type"]) == (409, f"{URN}duplicate-keys")
+    # One of a key's place is taken by it, and it leaves by its kind.
+    other = {**item, next(iter(set(item) & {"login", "code", "content"})): "QUJE"}
+    instead = {one: other, "reason": "mistyped"}
+    put = await sent(stage, instead, f"/{row['id']}/replace")
+    assert (put.status_code, put.json()["imported"]) == (201, 1)
+    states = {each["state"] for each in await listed(stage, f"?kind={kind}")}
+    assert states == {"available", "burned"}
+
+
+@pytest.mark.parametrize("fields", [(), ("keys", "accounts"), ("codesWithPin", "licenceFiles")])
+async def test_a_body_has_items_of_one_kind(stage: "Stage", fields: tuple[str, ...]) -> None:
+    items: dict[str, object] = {field: [item] for field, item, *_ in JSON_ITEMS.values()}
+    items["keys"] = ["AAAA"]
+    body = {"batch": "j", "cost": "1.00", **{name: items[name] for name in fields}}
+    answer = await sent(stage, body)
+    assert (answer.status_code, answer.json()["type"]) == (422, f"{URN}invalid-input")
+    assert answer.json()["errors"][0]["field"] == (fields[1] if fields else "keys")
+
+
+async def test_items_of_a_body_that_cannot_be_kept_are_told_and_nothing_is_put_in_their_place(
+    stage: "Stage",
+) -> None:
+    rows = [{"login": "anna", "password": "a"}, {"login": "b\x07", "password": "b"}]
+    answer = await sent(stage, {"accounts": rows, "batch": "j", "cost": "1.00"})
+    refused = [{"line": 2, "outcome": "not_text", "column": "login"}]
+    assert answer.json() == {"imported": 1, "refused": refused}
+    key = (await listed(stage, "?kind=key"))[0]
+    for wrong, field in (
+        ({"key": "a\x07b"}, "key"),
+        ({"account": rows[1]}, "account.login"),
+        ({"licenceFile": {"name": "a", "mediaType": "a/b", "content": "!"}}, "licenceFile.content"),
+    ):
+        bad = await sent(stage, {**wrong, "reason": "r"}, f"/{key['id']}/replace")
+        assert (bad.status_code, bad.json()["type"]) == (422, f"{URN}invalid-input")
+        assert bad.json()["errors"][0]["field"] == field
+    assert await listed(stage, "?state=burned") == []
 
 
 async def test_bad_rows_are_told_by_line_and_column(stage: "Stage") -> None:

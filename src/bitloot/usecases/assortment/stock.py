@@ -23,6 +23,8 @@ from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.ports.views.assortment import AssortmentViews, KeyLine
 
 KEYS_AT_ONCE: Final = 100
+# Sealed bytes of an item that a list opens: every key, and what else is no larger.
+OPENED_IN_A_LIST: Final = 8 * 1024
 
 
 class ExportedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,10 +124,10 @@ class StockDesk:
 
     async def previews(self, key_ids: Sequence[str]) -> dict[str, str]:
         """What may be seen of items, by id: of those alone whose bytes are still in the database,
-        and that open.
+        few (`OPENED_IN_A_LIST`), and open.
         """
         async with self.uow.begin() as tx:
-            found = await tx.keys.sealed(key_ids)
+            found = await tx.keys.sealed_small(key_ids, most=OPENED_IN_A_LIST)
         return {
             key.id: seen
             for key in found

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,15 @@ from bitloot.domain.stock_sheet import export_columns, export_fields
 from bitloot.ports.views.assortment import KeyLine, LowStock
 from bitloot.usecases.assortment.stock import ExportedKey
 from bitloot_web.api.admin.inventory import CSV, Imported, file_of, imported_shown
+from bitloot_web.api.admin.stock_items import (
+    Items,
+    NewAccount,
+    NewCode,
+    NewFile,
+    Serial,
+    demand_taken,
+    items_sent,
+)
 from bitloot_web.api.fields import PRINTABLE, Money, Reason, ShortText, eur, eur_or_none, given
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
@@ -29,15 +38,18 @@ from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
 
-Serial: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\r\n]*$")]
+T = TypeVar("T")
+
 Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
+# How many items a body may have.
+_Some: TypeAlias = Annotated[tuple[T, ...], Meta(max_length=100)]
 
 
 class KeyShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An item of own stock; never all of it. `cost`, `soldFor` and `profit` in EUR.
 
     `preview`: the end of a key or code, half a login, or the name of a file. A list has it for
-    what is on the shelf or kept; null where the item does not open.
+    what is on the shelf or kept and not larger than 8 KiB; null where the item does not open.
     """
 
     id: str
@@ -55,16 +67,38 @@ class KeyShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     version: int
 
 
-class NewKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Keys as text, with what they cost each. Its repr shows no serial."""
+class NewKeys(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    omit_defaults=True,
+):
+    """Items of one kind, up to 100, with what they cost each. Its repr shows none of them.
 
-    keys: Annotated[tuple[Serial, ...], Meta(min_length=1, max_length=100)]
+    A licence file for which a body has no room comes in by `/keys/file`.
+    """
+
+    keys: _Some[Serial] = ()
+    accounts: _Some[NewAccount] = ()
+    codes_with_pin: _Some[NewCode] = ()
+    licence_files: _Some[NewFile] = ()
     batch: ShortText
     cost: Money
     expires_at: Moment | None = None
 
     def __repr__(self) -> str:
-        return f"NewKeys({len(self.keys)} keys)"
+        return "NewKeys()"
+
+    def items(self) -> Items:
+        """What is to come in. Raises ProblemError `invalid-input`."""
+        return items_sent(
+            keys=("keys", self.keys),
+            accounts=("accounts", self.accounts),
+            codes=("codesWithPin", self.codes_with_pin),
+            files=("licenceFiles", self.licence_files),
+        )
 
 
 class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -76,14 +110,33 @@ class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     state: Literal["burned"] | UnsetType = UNSET
 
 
-class KeyInstead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The key that takes the place of another. Its repr shows no serial."""
+class KeyInstead(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    omit_defaults=True,
+):
+    """The one item that takes the place of another, of any kind. Its repr does not show it."""
 
-    key: Serial
+    key: Serial | UnsetType = UNSET
+    account: NewAccount | UnsetType = UNSET
+    code_with_pin: NewCode | UnsetType = UNSET
+    licence_file: NewFile | UnsetType = UNSET
     reason: Reason
 
     def __repr__(self) -> str:
         return "KeyInstead()"
+
+    def items(self) -> Items:
+        """What is to come in. Raises ProblemError `invalid-input`."""
+        return items_sent(
+            keys=("key", () if self.key is UNSET else (self.key,)),
+            accounts=("account", () if self.account is UNSET else (self.account,)),
+            codes=("codeWithPin", () if self.code_with_pin is UNSET else (self.code_with_pin,)),
+            files=("licenceFile", () if self.licence_file is UNSET else (self.licence_file,)),
+        )
 
 
 class WhyExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,15 +224,17 @@ async def key(shop: TheShop, product_id: FromPath[UUID], key_id: FromPath[UUID])
 async def add_keys(
     shop: TheShop, actor: TheActor, product_id: FromPath[UUID], data: JSONBody[NewKeys]
 ) -> Imported:
-    """Take in a few keys. One that is known already is left out, and told."""
+    """Take in a few items of one kind. One that is known already is left out, and told."""
+    items = data.items()
     terms = Batch(
         product_id=str(product_id),
         name=data.batch,
         cost=eur(data.cost, "cost"),
         expires_at=data.expires_at,
     )
-    raw = "\n".join(data.keys).encode()
-    return imported_shown(await shop.inventory.import_keys(raw, terms, actor=actor.name))
+    return imported_shown(
+        await shop.inventory.import_items(items.rows, items.kind, terms, actor=actor.name)
+    )
 
 
 @patch(
@@ -240,7 +295,8 @@ async def replace_key(
     data: JSONBody[KeyInstead],
     idempotency_key: IdempotencyKey = None,
 ) -> Imported:
-    """Put another key in the place of one on the shelf, in its batch, at its cost."""
+    """Put another item in the place of one on the shelf, in its batch, at its cost."""
+    items = data.items()
     once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
 
     async def act() -> Imported:
@@ -255,7 +311,8 @@ async def replace_key(
             cost=line.cost,
             expires_at=line.expires_at,
         )
-        report = await shop.inventory.import_keys(data.key.encode(), terms, actor=actor.name)
+        report = await shop.inventory.import_items(items.rows, items.kind, terms, actor=actor.name)
+        demand_taken(items, report.refused)
         await shop.stock_desk.burn(line.product_id, line.id, actor=actor.name, reason=data.reason)
         return imported_shown(report)
 
@@ -356,8 +413,7 @@ async def _key(shop: TheShop, key_id: str) -> KeyShown:
     line = await shop.views.assortment.key(key_id)
     if line is None:
         raise ProblemError("not-found")
-    seen = await shop.stock_desk.previews([key_id])
-    return _key_shown(line, seen.get(key_id))
+    return _key_shown(line, await shop.stock_desk.preview(key_id))
 
 
 def _key_shown(line: KeyLine, preview: str | None) -> KeyShown:

@@ -16,6 +16,7 @@ from bitloot_web.api.admin.own_keys import (
     NewKeys,
     WhyExport,
 )
+from bitloot_web.api.admin.stock_items import NewCode
 from bitloot_web.api.admin.unit_reports import UnitReportShown
 from bitloot_web.api.examples.names import (
     CURSOR,
@@ -84,7 +85,11 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     ),
     "adminListKeys": Example(answered=PageOf(items=(_KEY,), next=CURSOR)),
     "adminAddKeys": Example(
-        asked=NewKeys(keys=("7QK2M-9XWPR-4HJTB",), batch="spring", cost="7.00"),
+        asked=NewKeys(
+            codes_with_pin=(NewCode(code="GIFT-7QK2M-9XWPR", pin="4711"),),
+            batch="spring",
+            cost="7.00",
+        ),
         answered=Imported(imported=1, refused=()),
     ),
     "adminChangeKey": Example(
