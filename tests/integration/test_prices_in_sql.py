@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
@@ -11,11 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from bitloot.domain.limits import Limits
 from bitloot.domain.money import BadMoney
 from bitloot.domain.price_derivation import derive
 from bitloot.domain.pricing_rules import AppliedRule, Rounding, RuleKind
+from bitloot.testing.rows import Rows, stocked
+from bitloot_adapters.clock import new_id
+from bitloot_adapters.postgres.pool import open_database
 from bitloot_adapters.postgres.price_statements import STEPS
 from bitloot_adapters.postgres.statements import DIALECT
+from bitloot_adapters.postgres.unit_of_work import PostgresUnitOfWork
 from bitloot_web.devservices import Databases
 
 CASES = 60
@@ -133,3 +139,28 @@ async def test_the_database_refuses_a_price_below_its_floor(shop_url: str) -> No
         with pytest.raises(psycopg.errors.CheckViolation):
             await connection.execute("UPDATE listings SET price = 9.09")
     await asyncio.sleep(0)
+
+
+async def test_the_database_refuses_an_order_below_its_floor(shop_url: str) -> None:
+    rows = Rows(clock=lambda: datetime.now(UTC), new_id=new_id)
+    goods = rows.goods()
+    purchase = rows.purchase(goods)
+    limits = Limits()
+    async with open_database(shop_url, limits) as database:
+        uow = PostgresUnitOfWork(database, new_id=new_id, max_attempts=limits.job_attempts)
+        async with uow.begin() as tx:
+            await tx.record(stocked(goods))
+        async with uow.begin() as tx:
+            await tx.record(purchase.placing())
+    line = b"""
+        INSERT INTO order_items SELECT (jsonb_populate_record(i, jsonb_build_object('id',
+            gen_random_uuid(), 'item_no', 2, 'unit_price', i.unit_floor - 0.01))).*
+        FROM order_items i
+    """
+    async with await psycopg.AsyncConnection.connect(shop_url) as connection:
+        for below in (line, b"UPDATE order_items SET unit_price = unit_floor - 0.01"):
+            with pytest.raises(psycopg.errors.CheckViolation) as refused:
+                await connection.execute(below)
+            assert refused.value.diag.constraint_name == "order_items_not_below_floor"
+            await connection.rollback()
+        await connection.execute(line.replace(b" - 0.01", b""))

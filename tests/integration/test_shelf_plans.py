@@ -310,6 +310,103 @@ async def test_products_that_run_low_and_those_of_a_category_are_looked_up(shop:
             assert rows_read(await plan_of(shop, question, is_generic=is_generic)) < 100
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["&|!():*<->", "a:* | !b & (", "'; DROP TABLE products; --", "\U0001f47e\U0001f3ae", "\\", "%"],
+)
+async def test_a_search_of_operators_or_emoji_is_words_or_nothing_to_the_database(
+    shop: Shop, text: str
+) -> None:
+    for sort in SORTS:
+        shelf = await shop.views.products(ShelfQuery(text=text, sort=sort), limit=20, after=None)
+        assert shelf.page.items == ()
+
+
+# Some of the oldest products stand apart from all others, and one has keys beyond number.
+SET_APART = (
+    b"UPDATE products SET source = 'second' WHERE slug < 'game-000400'",
+    b"UPDATE products SET is_published = false WHERE slug < 'game-000100'",
+    b"UPDATE listings SET is_available = true WHERE NOT is_available",
+    b"""
+    UPDATE listings SET is_available = false FROM products p
+    WHERE p.id = listings.id AND p.slug < 'game-000200'
+    """,
+    b"""
+    WITH sealed AS (
+        INSERT INTO sealed_keys (id, version, product_id, supplier, kind, content_type, fingerprint,
+            wrapped_dek, kek_id, nonce, sha256, size, object_name, state, downloads, created_at)
+        SELECT gen_random_uuid(), 1, p.id, 'custom', 'key', 'text/plain', n::text, '', 'k', '', '',
+            0, 'keys/' || n, 'live', 0, now()
+        FROM products p, generate_series(1, 3000) n WHERE p.slug = 'game-000700'
+        RETURNING id, product_id, fingerprint
+    )
+    INSERT INTO inventory_keys (id, version, product_id, batch, cost, state, created_at)
+    SELECT id, 1, product_id, 'b', 1, CASE WHEN fingerprint::int <= 3 THEN 'burned' ELSE 'sold' END,
+        now() FROM sealed
+    """,
+    b"ANALYZE products, listings, sealed_keys, inventory_keys",
+)
+PUT_BACK = (
+    b"DELETE FROM inventory_keys",
+    b"DELETE FROM sealed_keys",
+    b"UPDATE products SET source = 'kinguin', is_published = true WHERE slug < 'game-000400'",
+    b"""
+    UPDATE listings SET is_available = o.stock > 0 FROM product_offers o
+    WHERE o.product_id = listings.id
+    """,
+    b"VACUUM ANALYZE",
+)
+
+
+@pytest.fixture
+async def set_apart(shop: Shop) -> AsyncIterator[Shop]:
+    async with await psycopg.AsyncConnection.connect(shop.url, autocommit=True) as connection:
+        for statement in SET_APART:
+            await connection.execute(statement)
+        yield shop
+        for statement in PUT_BACK:
+            await connection.execute(statement)
+
+
+async def test_the_desk_finds_what_stands_apart_without_walking_past_all_others(
+    set_apart: Shop,
+) -> None:
+    shop, bad = set_apart, dict[str, int]()
+    desk = PostgresAssortmentViews(shop.database)
+    for only in (
+        ProductFilter(source="second"),
+        ProductFilter(is_published=False),
+        ProductFilter(is_available=False),
+        ProductFilter(source="second", is_published=False),
+        ProductFilter(is_available=False, source="second"),
+    ):
+        after: str | None = None
+        for page in (1, 2, 3):
+            shop.database.forget()
+            found = await desk.products(only, limit=20, after=after)
+            assert len(found.items) == 20
+            after = found.after
+            (question,) = shop.database.questions
+            for is_generic in (False, True):
+                looked = rows_read(await plan_of(shop, question, is_generic=is_generic))
+                if looked >= 1_500:
+                    bad[f"{only} page {page} {is_generic=}"] = looked
+    assert bad == {}
+
+
+async def test_the_desk_finds_few_keys_in_a_state_among_thousands(set_apart: Shop) -> None:
+    shop = set_apart
+    desk = PostgresAssortmentViews(shop.database)
+    product_id = f"{700:08x}-0000-7000-8000-000000000000"
+    for state, count in (("burned", 3), ("sold", 20), (None, 20)):
+        shop.database.forget()
+        found = await desk.keys(product_id, state=state, limit=20, after=None)
+        assert len(found.items) == count
+        (question,) = shop.database.questions
+        for is_generic in (False, True):
+            assert rows_read(await plan_of(shop, question, is_generic=is_generic)) < 200
+
+
 async def faulted(shop: Shop, count: int) -> tuple[int, list[str]]:
     """Titles of the catalogue with one slip each: how many find their product among the first ten,
     and the texts that do not.

@@ -70,6 +70,8 @@ products = Table(
     UniqueConstraint("slug", name="products_slug"),
     UniqueConstraint("source", "supplier_product_id", name="products_source_product"),
     Index("products_category", "category", "id"),
+    Index("products_source", "source", "id"),
+    Index("products_published", "is_published", "id"),
     Index(
         "products_watched",
         "id",
@@ -143,6 +145,7 @@ Index(
     listings.c.id.desc(),
     postgresql_where=written("is_listed AND source = 'custom'"),
 )
+Index("listings_sold_out", listings.c.id, postgresql_where=written("NOT is_available"))
 # Every index of prices is written whenever any price is: the other lists by price sort a few rows.
 Index("listings_price", listings.c.price, listings.c.id, postgresql_where=_LISTED)
 Index(

@@ -210,7 +210,8 @@ inventory_keys = Table(
         "id",
         postgresql_where=expression("state = 'available'"),
     ),
-    Index("inventory_keys_product_id", "product_id"),
+    Index("inventory_keys_product_id", "product_id", "id"),
+    Index("inventory_keys_state", "product_id", "state", "id"),
     Index("inventory_keys_reservation_id", "reservation_id"),
     Index("inventory_keys_order_item_id", "order_item_id"),
     Index(

@@ -144,13 +144,20 @@ def _key_lines(filters: tuple[str, ...]) -> Statement:
         "row_id": inventory_keys.c.id == bindparam("row_id", type_=ID),
         "product_id": inventory_keys.c.product_id == bindparam("product_id", type_=ID),
         "state": inventory_keys.c.state == bindparam("state", type_=Text),
+        "after": inventory_keys.c.id < bindparam("after", type_=ID),
+    }
+    of_sealed = {
         "kind": sealed_keys.c.kind == bindparam("kind", type_=Text),
         "is_reported": sealed_keys.c.reported_at.is_not(None)
         == bindparam("is_reported", type_=Boolean),
-        "after": inventory_keys.c.id < bindparam("after", type_=ID),
     }
+    few = select(inventory_keys).where(*(tests[name] for name in filters if name in tests))
+    if not of_sealed.keys() & set(filters):
+        # Which keys they are is known before any other table is looked at.
+        few = few.order_by(inventory_keys.c.id.desc()).limit(_MOST)
+    keys = few.subquery("keys")
     columns = {
-        **inventory_keys.c,
+        **keys.c,
         "kind": sealed_keys.c.kind,
         "sold_for": order_items.c.unit_price,
         "reported_at": sealed_keys.c.reported_at,
@@ -158,13 +165,13 @@ def _key_lines(filters: tuple[str, ...]) -> Statement:
     found = (
         select(*(columns[name] for name in KeyLine.__struct_fields__))
         .select_from(
-            inventory_keys.join(sealed_keys, sealed_keys.c.id == inventory_keys.c.id).outerjoin(
-                order_items, order_items.c.id == inventory_keys.c.order_item_id
+            keys.join(sealed_keys, sealed_keys.c.id == keys.c.id).outerjoin(
+                order_items, order_items.c.id == keys.c.order_item_id
             )
         )
-        .where(*(tests[name] for name in filters))
+        .where(*(of_sealed[name] for name in filters if name in of_sealed))
     )
-    return compiled(found.order_by(inventory_keys.c.id.desc()).limit(_MOST))
+    return compiled(found.order_by(keys.c.id.desc()).limit(_MOST))
 
 
 _REPORTED: Final = {
@@ -233,21 +240,22 @@ _KINDS: Final[Mapping[str, Codec[PricingRule] | Codec[PriceRecord] | Codec[Produ
 
 @lru_cache(maxsize=128)
 def _products(filters: tuple[str, ...], *, after: bool) -> Statement:
+    """What can be had is asked of listings, and then they are what is gone along."""
+    place = listings.c.id if {"in_stock", "sold_out"} & set(filters) else products.c.id
     tests = {
         "source": products.c.source == bindparam("source", type_=Text),
         "category": products.c.category == bindparam("category", type_=Text),
         "is_published": products.c.is_published == bindparam("is_published", type_=Boolean),
-        "is_available": listings.c.is_available.is_not_distinct_from(
-            bindparam("is_available", type_=Boolean)
-        ),
+        "in_stock": listings.c.is_available,
+        "sold_out": ~listings.c.is_available,
         "title": products.c.title.ilike(bindparam("title", type_=Text), escape="\\"),
         "supplier_product_id": products.c.supplier_product_id
         == bindparam("supplier_product_id", type_=Text),
     }
     found = _WHOLE.where(*(tests[name] for name in filters))
     if after:
-        found = found.where(products.c.id < bindparam("after", type_=ID))
-    return compiled(found.order_by(products.c.id.desc()).limit(_MOST))
+        found = found.where(place < bindparam("after", type_=ID))
+    return compiled(found.order_by(place.desc()).limit(_MOST))
 
 
 class PostgresAssortmentViews:
@@ -263,7 +271,9 @@ class PostgresAssortmentViews:
         values: dict[str, object] = {
             name: value for name, value in msgspec.structs.asdict(only).items() if value is not None
         }
-        statement = _products(tuple(values), after=before is not None)
+        is_available = values.pop("is_available", None)
+        stock = () if is_available is None else ("in_stock" if is_available else "sold_out",)
+        statement = _products((*values, *stock), after=before is not None)
         if only.title is not None:
             values["title"] = f"%{_literally(only.title)}%"
         if before is not None:
