@@ -27,6 +27,7 @@ ID = "4300998877"
 STATUS = '"payment_status":"finished"'
 FEE = '"fee":{"currency":"btc","depositFee":0.000083,"serviceFee":1e-7,"withdrawalFee":0}'
 MEGABYTES = 10 * 1024 * 1024
+ESTIMATES = wire.reader(wire.WireEstimate)
 
 
 def gateway(secret: str = SECRET) -> NowPayments:
@@ -118,6 +119,28 @@ def test_what_is_no_amount_counts_as_absent_and_the_callback_as_signed(written: 
     )
     assert (report.actually_paid, report.price_amount) == (None, None)
     assert (report.gateway_payment_id, report.status) == (ID, "finished")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("0.2088", "0.2088"),
+        ('"17.5"', "17.5"),
+        ("1e-7", "0.0000001"),
+        ("0.00023116599999999998", "0.000231166"),
+        ("0.0000000000000000001", "0.000000000000000001"),
+        ("-1", None),
+        ('"NaN"', None),
+        ('"Infinity"', None),
+        ("1e31", None),
+        ("1e400", None),
+        ("null", None),
+    ],
+)
+def test_an_estimate_may_have_the_noise_of_a_double(written: str, meant: str | None) -> None:
+    read = wire.decode(f'{{"estimated_amount":{written}}}'.encode(), ESTIMATES)
+    expected = None if meant is None else Decimal(meant)
+    assert wire.about(read.estimated_amount) == expected
 
 
 @pytest.mark.parametrize(

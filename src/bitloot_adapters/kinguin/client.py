@@ -309,7 +309,7 @@ class Kinguin:
         """A secret in clear and no signature: the body is a hint and nothing more.
 
         The payload of the dashboard's test button is not documented: an event that is not known
-        is taken whatever it holds.
+        is taken whatever it holds, a known one that names nothing as one that is not.
         """
         given = headers.get(AUTHENTICITY_HEADER, "").encode("utf-8", "replace")
         if not self._webhook_secret or not hmac.compare_digest(given, self._webhook_secret):
@@ -361,10 +361,10 @@ def _kind_of(body: Json) -> str:
     return "product" if "productId" in named or "kinguinId" in named else "other"
 
 
-def _order_hint(read: Mapping[str, Json], digest: str) -> SupplierWebhook:
+def _order_hint(read: Mapping[str, Json], digest: str) -> SupplierHint:
     order_id, external_id = identifier(read.get("orderId")), word(read.get(_EXTERNAL_ID))
     if order_id is None and external_id is None:
-        return Malformed("orderId and orderExternalId are missing")
+        return SupplierHint(dedupe_key=digest, kind="other")
     status = word(read.get("status"))
     return SupplierHint(
         dedupe_key=digest,
@@ -376,10 +376,10 @@ def _order_hint(read: Mapping[str, Json], digest: str) -> SupplierWebhook:
     )
 
 
-def _product_hint(read: Mapping[str, Json], digest: str) -> SupplierWebhook:
+def _product_hint(read: Mapping[str, Json], digest: str) -> SupplierHint:
     product_id = identifier(read.get("productId"))
-    if product_id is None and identifier(read.get("kinguinId")) is None:
-        return Malformed("productId is missing")
+    if product_id is None:
+        return SupplierHint(dedupe_key=digest, kind="other")
     return SupplierHint(
         dedupe_key=digest,
         kind="product",

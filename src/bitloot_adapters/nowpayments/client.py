@@ -265,7 +265,7 @@ class NowPayments:
         if self._outcome_currency:
             query["currency_to"] = self._outcome_currency
         answer = await self._get("/min-amount", query)
-        minimum = wire.amount(_must_read(answer, wire.WireMinimum).min_amount)
+        minimum = wire.about(_must_read(answer, wire.WireMinimum).min_amount)
         if minimum is None:
             raise Unavailable(NAME, "unreadable_answer")
         return AssetQuote(asset=asset, amount=estimate, minimum=minimum)
@@ -281,7 +281,7 @@ class NowPayments:
             raise Unavailable(NAME, error.reason) from None
         query = {"amount": amount, "currency_from": source, "currency_to": target}
         read = _must_read(await self._get("/estimate", query), wire.WireEstimate)
-        estimated = wire.amount(read.estimated_amount)
+        estimated = wire.about(read.estimated_amount)
         if estimated is None:
             raise Unavailable(NAME, "unreadable_answer")
         return estimated

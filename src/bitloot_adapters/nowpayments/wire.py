@@ -11,12 +11,18 @@ Source: NOWPayments API documentation, `POST /payment`, `GET /payment/{id}`, IPN
 import json
 import math
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from bitloot.domain.money import BadMoney, crypto_number, eur_number
+from bitloot.domain.money import (
+    CRYPTO_DIGITS,
+    BadMoney,
+    crypto_number,
+    eur_number,
+    money_context,
+)
 from bitloot.domain.payment import PaymentReport
 
 # What may stand where a text or a number is expected: anything, read by `decode` and then judged
@@ -30,6 +36,8 @@ MAX_TEXT: Final = 512
 FIRST_YEAR: Final = 2000
 LAST_YEAR: Final = 2199
 UNREADABLE: Final = "unreadable"
+_LEAST: Final = Decimal(1).scaleb(-CRYPTO_DIGITS[1])
+_CONTEXT: Final = money_context()
 
 
 class WirePayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,6 +193,18 @@ def amount(value: Scalar) -> Decimal | None:
     try:
         return None if read is None else crypto_number(read)
     except BadMoney:
+        return None
+
+
+def about(value: Scalar) -> Decimal | None:
+    """An estimate or a minimum, which nobody pays to the digit, None where it is none.
+
+    The gateway reckons them in doubles: what has more places than an amount is rounded up.
+    """
+    read = _decimal(value)
+    try:
+        return None if read is None else amount(read.quantize(_LEAST, ROUND_CEILING, _CONTEXT))
+    except ArithmeticError:
         return None
 
 

@@ -148,6 +148,11 @@ async def test_order_and_product_events_are_hints_with_their_times() -> None:
         (None, b'{"test":true}', "other"),
         (None, b"", "other"),
         (None, b"[]", "other"),
+        ("order.status", b"{}", "other"),
+        ("order.status", b'{"status":"completed"}', "other"),
+        ("order.status", b'{"orderId":"../x"}', "other"),
+        ("product.update", b'{"test":true}', "other"),
+        ("product.update", b'{"kinguinId":1}', "other"),
     ],
 )
 async def test_an_event_is_told_by_its_name_and_unknown_ones_are_taken(
@@ -163,9 +168,10 @@ async def test_another_secret_is_a_forgery_before_anything_is_read(secret: str) 
     assert isinstance(await read("order.status", b"{", secret), Forged)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"status":"completed"}', b'{"orderId":"../x"}'])
-async def test_an_order_event_that_names_no_order_is_malformed(body: bytes) -> None:
-    assert isinstance(await read("order.status", body), Malformed)
+@pytest.mark.parametrize("event", ["order.status", "product.update"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"orderId":'])
+async def test_a_known_event_that_is_no_object_is_malformed(event: str, body: bytes) -> None:
+    assert isinstance(await read(event, body), Malformed)
 
 
 # --- against the stand-in ----------------------------------------------------------------------
