@@ -57,8 +57,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_json(self) -> bool:
-        """Whether the provider says that the body is JSON."""
-        return "json" in self.headers.get("content-type", "").lower()
+        """Whether the provider says that the body is JSON, or says nothing and it looks so."""
+        said = self.headers.get("content-type", "").lower()
+        return "json" in said if said.strip() else self.body.lstrip().startswith(b"{")
 
     def retry_after(self) -> float | None:
         """The provider's own hint in seconds, if it is a plain number; a day at most.

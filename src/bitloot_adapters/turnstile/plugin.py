@@ -22,8 +22,8 @@ class TurnstileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """`BITLOOT_TURNSTILE_<FIELD>`.
 
     `hostnames` are those of the pages that show the widget, without port. The action of a token
-    must be that of the form: `order` or `code`. The vendor's published test keys go together, need
-    no `hostnames`, and are refused in production.
+    must be that of the form: `order`, `code`, `sign-in` or `forgot`. The vendor's published test
+    keys go together, need no `hostnames`, and are refused in production.
     """
 
     secret: str

@@ -342,9 +342,10 @@ async def test_ticked_assets_are_texts_or_objects(ticked: list[object]) -> None:
         assert [each.ticker for each in await gateway.assets()] == ["btc"]
 
 
-async def test_a_refusal_is_read_however_its_media_type_is_written() -> None:
-    media = {"content-type": "Application/JSON; charset=utf-8"}
-    async with client(Scripted((400, error("AMOUNT_MINIMAL_ERROR")), headers=media)) as gateway:
+@pytest.mark.parametrize("media", ["Application/JSON; charset=utf-8", ""])
+async def test_a_refusal_is_read_however_its_media_type_is_written(media: str) -> None:
+    script = Scripted((400, error("AMOUNT_MINIMAL_ERROR")), headers={"content-type": media})
+    async with client(script) as gateway:
         with pytest.raises(Rejected) as refused:
             await gateway.create_payment(ASKED)
     assert refused.value.reason == "below_minimum"
