@@ -204,6 +204,22 @@ def test_keys_are_wanted_as_soon_as_one_can_be_read() -> None:
     assert not supplier_progress.has_new_keys(one, (sealed(fulfilment, 1, "K1"),))
 
 
+def test_a_completed_order_is_asked_for_all_its_keys_whatever_it_says_of_each() -> None:
+    _, fulfilment, _ = case()
+    keys = tuple(sealed(fulfilment, n, f"K{n}") for n in (1, 2, 3))
+    wanted = supplier_progress.has_new_keys
+    for told in ((), ("pending",) * 3, ("delivered", "delivered", "pending"), ("delivered",) * 2):
+        order = report("completed", *told)
+        assert wanted(order, ())
+        assert wanted(order, keys[:2])
+        assert not wanted(order, keys)
+        # What an order of before gave is no key of this one.
+        old = (sealed(fulfilment, n, f"OLD{n}") for n in (1, 2, 3))
+        assert wanted(order, [msgspec.structs.replace(key, state="returned") for key in old])
+    assert not wanted(report("completed", "delivered", "delivered", "returned"), keys[:2])
+    assert not wanted(report("processing", "pending", "pending", "pending"), ())
+
+
 def test_the_order_is_polled_ever_more_slowly() -> None:
     _, _, attempt = case()
     waits = [

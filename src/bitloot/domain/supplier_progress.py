@@ -51,12 +51,17 @@ def is_stale(attempt: SupplierAttempt, report: SupplierOrder) -> bool:
 
 
 def has_new_keys(report: SupplierOrder, sealed: Sequence[SealedKey]) -> bool:
-    """Whether the order holds keys that can be read and are not sealed yet."""
+    """Whether the order holds keys that can be read and are not sealed yet.
+
+    A completed order has all its keys, whatever it says of each one, and however many it lists.
+    """
     if report.state in ENDED:
         return False
     ours = {key.supplier_key_id for key in sealed}
-    readable = {unit.key_id for unit in report.keys if unit.state == "delivered"}
-    return bool(readable - ours) or (report.state == "completed" and not report.keys)
+    if any(unit.state == "delivered" and unit.key_id not in ours for unit in report.keys):
+        return True
+    counted = sum(key.state in _COUNTED for key in sealed) + len(lost_keys(report))
+    return report.state == "completed" and counted < report.quantity
 
 
 def observe(
