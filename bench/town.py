@@ -46,7 +46,9 @@ def open_town(stage: Stage, own_keys: int) -> Iterator[Town]:
             arguments = (*BITLOOT, "sandbox", name, "--port", port, "--config", json.dumps(config))
             stand_in = stack.enter_context(running(name, arguments, {}, stage.folder))
             stand_in.wait_until_listening(stage.ports[name])
-        for command in (("sync", "kinguin"), ("seed", "--keys", str(own_keys))):
+        # The supplier lists nothing of what was invented for the other figures.
+        sync = ("sync", "kinguin", "--confirm-vanished")
+        for command in (sync, ("seed", "--keys", str(own_keys))):
             Program(command[0], (*BITLOOT, *command), variables, stage.folder).finish()
         roles = {
             role: stack.enter_context(

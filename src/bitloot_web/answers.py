@@ -8,9 +8,9 @@ being made, everyone who asks waits for it.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Final, TypeAlias
@@ -53,6 +53,10 @@ class Known(msgspec.Struct, frozen=True):
     route: str
 
 
+class _GivenUpError(Exception):
+    """Whoever was making the answer does not wait for it any more."""
+
+
 class _Kept(msgspec.Struct):
     answer: Answer
     version: int
@@ -73,22 +77,20 @@ class Answers:
         self._kept: dict[str, _Kept] = {}
         self._known: dict[Asked, tuple[str, Known]] = {}
         self._size = 0
-        self._being_made: dict[tuple[str, int], asyncio.Task[Answer]] = {}
+        self._being_made: dict[tuple[str, int], asyncio.Future[Answer]] = {}
 
     async def answer(
         self, name: str, version: int, make: Callable[[], Awaitable[msgspec.Struct]]
     ) -> Answer:
         """The answer of that name. Raises what `make` raises; that is kept by nobody."""
-        if self._is_fresh(name, version):
-            return self._kept[name].answer
         place = (name, version)
-        making = self._being_made.get(place)
-        if making is None:
-            # Nothing of the request that happens to be first belongs to the others.
-            making = asyncio.create_task(self._make(name, version, make), context=Context())
-            self._being_made[place] = making
-            making.add_done_callback(lambda done: self._is_made(place, done))
-        return await asyncio.shield(making)
+        while not self._is_fresh(name, version):
+            making = self._being_made.get(place)
+            if making is None:
+                return await self._made_for_all(place, make)
+            with contextlib.suppress(_GivenUpError):
+                return await asyncio.shield(making)
+        return self._kept[name].answer
 
     def known(self, asked: Asked, version: int) -> Known | None:
         """What such a request was answered, while it is kept."""
@@ -111,10 +113,25 @@ class Answers:
         kept = self._kept.get(name)
         return kept is not None and kept.version == version and self._now() < kept.ends_at
 
-    async def _make(
-        self, name: str, version: int, make: Callable[[], Awaitable[msgspec.Struct]]
+    async def _made_for_all(
+        self, place: tuple[str, int], make: Callable[[], Awaitable[msgspec.Struct]]
     ) -> Answer:
-        body = msgspec.json.encode(await make())
+        """Make it, and tell those who came meanwhile; if we are called off, one of them goes on."""
+        making = self._being_made[place] = asyncio.get_running_loop().create_future()
+        try:
+            answer = self._keep(*place, await make())
+        except BaseException as fault:
+            making.set_exception(fault if isinstance(fault, Exception) else _GivenUpError())
+            making.exception()  # if nobody waited, nobody has to be told
+            raise
+        else:
+            making.set_result(answer)
+            return answer
+        finally:
+            del self._being_made[place]
+
+    def _keep(self, name: str, version: int, made: msgspec.Struct) -> Answer:
+        body = msgspec.json.encode(made)
         digest = blake2b(body, digest_size=ETAG_BYTES).hexdigest()
         answer = Answer(body, f'"{digest}"')
         size = len(body) + len(name) + _OVERHEAD
@@ -135,11 +152,6 @@ class Answers:
             self._size -= kept.size
             for asked in kept.asked:
                 del self._known[asked]
-
-    def _is_made(self, place: tuple[str, int], making: "asyncio.Task[Answer]") -> None:
-        del self._being_made[place]
-        if not making.cancelled():
-            making.exception()  # whoever waited was told; if nobody did, nobody has to be
 
 
 def asked_of(scope: Scope) -> Asked:

@@ -97,7 +97,17 @@ async def test_who_gives_up_waiting_takes_the_answer_from_nobody() -> None:
     await asyncio.sleep(0)
     maker.may.set()
     assert (await second).body == b'{"text":"hello"}'
-    assert maker.made == 1
+
+
+async def test_of_those_who_wait_for_one_who_gave_up_a_single_one_asks_again() -> None:
+    answers, maker = kept(Watch()), Maker()
+    maker.may.clear()
+    first, *others = (asyncio.create_task(answers.answer("list", 1, maker)) for _ in range(200))
+    await asyncio.sleep(0)
+    first.cancel()
+    maker.may.set()
+    assert {each.body for each in await asyncio.gather(*others)} == {b'{"text":"hello"}'}
+    assert maker.made == 2
 
 
 async def test_the_oldest_make_room_and_what_is_too_large_is_not_kept() -> None:

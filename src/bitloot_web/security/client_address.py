@@ -5,6 +5,7 @@ read from the right, the first hop that is no trusted proxy is the client.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 
@@ -16,6 +17,10 @@ Network: TypeAlias = IPv4Network | IPv6Network
 UNKNOWN: Final = "unknown"
 IPV6_PREFIX: Final = 64
 MAX_HOPS: Final = 20
+# The longest text of an address has brackets, a zone and a port.
+MAX_TEXT: Final = 100
+# The same clients and proxies come again and again.
+_READ: Final = 4096
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
@@ -29,6 +34,11 @@ def parse(text: str) -> Address | None:
     An IPv4 address inside an IPv6 one is the IPv4 address.
     """
     bare = text.strip()
+    return _read(bare) if len(bare) <= MAX_TEXT else None
+
+
+@lru_cache(_READ)
+def _read(bare: str) -> Address | None:
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]
     elif bare.count(":") == 1:
@@ -67,6 +77,7 @@ def client_address(
     return client
 
 
+@lru_cache(_READ)
 def counted(address: Address | None) -> str:
     """The name that limits count an address by: an IPv6 address counts as its /64."""
     if address is None:

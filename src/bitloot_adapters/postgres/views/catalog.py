@@ -44,22 +44,8 @@ _NOTHING: Final = Shelf(page=Page((), None))
 _FENCES: Final = Fences()
 
 
-class _Card(msgspec.Struct, frozen=True, array_like=True):
+class _Card(ProductView, frozen=True, array_like=True):
     """The array `CARD`."""
-
-    id: str
-    slug: str
-    title: str
-    source: str
-    category: str | None
-    platform: str | None
-    region: str | None
-    excluded_countries: tuple[str, ...]
-    is_preorder: bool
-    release_date: str | None
-    cover_url: str | None
-    price: Decimal
-    available: int
 
 
 class _Found(msgspec.Struct, frozen=True, array_like=True):
@@ -151,7 +137,7 @@ class PostgresCatalogViews:
         is_more = len(found) > limit
         return Shelf(
             page=Page(
-                tuple(_shown(each.card) for each in found[:limit]),
+                tuple(each.card for each in found[:limit]),
                 _key(found[limit - 1]) if is_more else None,
             ),
             readings=() if readings is None else _READINGS.decode(str(readings)),
@@ -222,7 +208,7 @@ class PostgresCatalogViews:
         return FacetValue(value=value, count=min(count, most), is_more=count > most)
 
     def _detail(self, row: Values) -> ProductDetail:
-        view = _shown(_CARD.decode(str(row[0])))
+        view = _CARD.decode(str(row[0]))
         more = msgspec.convert(row[1:], _Details)
         offers = _OFFERS.decode(more.offers)
         if view.source == OWN_STOCK:
@@ -247,7 +233,7 @@ class PostgresCatalogViews:
     def _group(self, rows: Rows) -> GroupDetail:
         slug, title, description, cover_url = rows[0][:_GROUP_WIDTH]
         members = tuple(
-            MemberView(label=str(label), product=_shown(_CARD.decode(str(card))))
+            MemberView(label=str(label), product=_CARD.decode(str(card)))
             for *_, label, card in rows
             if label is not None
         )
@@ -261,24 +247,6 @@ class PostgresCatalogViews:
             },
             GroupDetail,
         )
-
-
-def _shown(card: _Card) -> ProductView:
-    return ProductView(
-        id=card.id,
-        slug=card.slug,
-        title=card.title,
-        source=card.source,
-        category=card.category,
-        platform=card.platform,
-        region=card.region,
-        excluded_countries=card.excluded_countries,
-        price=card.price,
-        available=card.available,
-        is_preorder=card.is_preorder,
-        release_date=card.release_date,
-        cover_url=card.cover_url,
-    )
 
 
 def _rounded(group: GroupOfProduct) -> GroupOfProduct:

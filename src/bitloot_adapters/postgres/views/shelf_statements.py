@@ -39,10 +39,10 @@ def filled(template: str, /, **parts: str | int) -> str:
 # price is what a unit is quoted for now (`standing_price`), or that set if it cannot be had.
 CARD: Final = f"""
     json_build_array(p.id, p.slug, p.title, p.source, p.category, p.platform, p.region,
-        p.excluded_countries, p.is_preorder, p.release_date, p.cover_url,
+        p.excluded_countries,
         CAST(CASE WHEN had.cost IS NULL OR l.is_loss_signed THEN ceil(l.price * 100) * 0.01
             ELSE greatest(ceil(l.price * 100) * 0.01, {floor_of("had.cost")}) END AS text),
-        greatest(had.free, 0))"""
+        greatest(had.free, 0), p.is_preorder, p.release_date, p.cover_url)"""
 HAD: Final = filled("""
     LEFT JOIN LATERAL (
         SELECT o.cost, o.stock - o.held AS spare FROM product_offers o WHERE o.product_id = p.id
