@@ -8,11 +8,19 @@ once a buyer would be promised what it does not keep, the offers are parted by t
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from bitloot.domain.decision import AuditEntry, Decision, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.product import Offer, Product
 from bitloot.domain.rule_change import reprice
+
+# What a buyer is promised of a product, and what a request calls it.
+PROMISED: Final[Mapping[str, str]] = {
+    "excluded_countries": "excludedCountries",
+    "region": "region",
+    "is_preorder": "isPreorder",
+}
 
 
 def joined(
@@ -56,6 +64,17 @@ def parted(
         jobs=(reprice(product.id), reprice(its_own.id)),
         audit=(_entry("offer.parted", product, its_own, actor, at),),
     )
+
+
+def demand_alike(product: Product, its_own: Product, field: str) -> None:
+    """That a person who corrects either leaves both such that offers of `its_own` can go on being
+    sold as `product`. Raises Refused `invalid-input`, `field` being what was corrected.
+    """
+    if its_own.id != product.id and unlike(product, its_own) is not None:
+        told = (
+            "Offers of a supplier are sold as another product that would not keep this: part them."
+        )
+        raise Refused("invalid-input", told, field=field)
 
 
 def unlike(product: Product, its_own: Product) -> str | None:

@@ -186,29 +186,40 @@ RETIRE_OTHERS: Final = _counted("""
 # `offer_change.unlike` says it, whichever of them was told anew. Both are priced with the rest.
 PART_UNLIKE: Final = _statement("""
     WITH told AS (
-        SELECT o.id, o.supplier, o.supplier_product_id, o.product_id
-        FROM catalogue_news n JOIN product_offers o ON o.supplier = {supplier}
-            AND o.supplier_product_id = n.supplier_product_id
+        SELECT o.* FROM catalogue_news n CROSS JOIN LATERAL (
+            SELECT id, supplier, supplier_product_id, product_id FROM product_offers
+            WHERE supplier = {supplier} AND supplier_product_id = n.supplier_product_id OFFSET 0
+        ) o
         WHERE n.has_facts AND n.sold_as <> n.product_id
         UNION
-        SELECT o.id, o.supplier, o.supplier_product_id, o.product_id
-        FROM catalogue_news n JOIN product_offers o ON o.product_id = n.product_id
-            AND (o.supplier <> {supplier} OR o.supplier_product_id <> n.supplier_product_id)
+        SELECT o.* FROM catalogue_news n CROSS JOIN LATERAL (
+            SELECT id, supplier, supplier_product_id, product_id FROM product_offers
+            WHERE product_id = n.product_id AND (supplier <> {supplier}
+                OR supplier_product_id <> n.supplier_product_id) OFFSET 0
+        ) o
         WHERE n.has_facts AND NOT n.is_new
     ),
-    parted AS (
-        UPDATE product_offers o SET product_id = own.id, version = o.version + 1,
-            updated_at = {at}
+    unlike AS MATERIALIZED (
+        SELECT told.id, told.product_id AS left_behind, own.id AS own_id
         FROM told
-        JOIN products own ON own.source = told.supplier
-            AND own.supplier_product_id = told.supplier_product_id
-        JOIN products sold ON sold.id = told.product_id AND sold.id <> own.id
-        WHERE o.id = told.id AND (NOT own.excluded_countries <@ sold.excluded_countries
+        CROSS JOIN LATERAL (
+            SELECT id, excluded_countries, region, is_preorder FROM products
+            WHERE source = told.supplier AND supplier_product_id = told.supplier_product_id OFFSET 0
+        ) own
+        CROSS JOIN LATERAL (
+            SELECT excluded_countries, region, is_preorder FROM products
+            WHERE id = told.product_id OFFSET 0
+        ) sold
+        WHERE own.id <> told.product_id AND (NOT own.excluded_countries <@ sold.excluded_countries
             OR (sold.region IS NOT NULL AND own.region IS DISTINCT FROM sold.region)
             OR own.is_preorder <> sold.is_preorder)
-        RETURNING told.product_id AS left_behind, own.id AS own_id
+    ),
+    parted AS (
+        UPDATE product_offers o SET version = o.version + 1, updated_at = {at},
+            product_id = (SELECT own_id FROM unlike WHERE unlike.id = o.id)
+        WHERE o.id = ANY(ARRAY(SELECT id FROM unlike))
     )
-    INSERT INTO catalogue_news (sold_as) SELECT unnest(ARRAY[left_behind, own_id]) FROM parted
+    INSERT INTO catalogue_news (sold_as) SELECT unnest(ARRAY[left_behind, own_id]) FROM unlike
 """)
 
 # What the supplier shows no longer, shows otherwise, and shows now: told once, compared once. The

@@ -214,6 +214,26 @@ async def test_what_a_dry_run_says_is_what_the_rule_then_does(
             assert told.json()["agrees"] is True
 
 
+async def demand_promises_kept(stage: "Stage", product_id: str) -> None:
+    """Neither the product nor what was joined to it can be corrected away from the other."""
+    (hidden,) = (row for row in stage.store.rows(Product) if row.supplier_product_id == "k-2")
+    for each, body, field in (
+        (product_id, {"excludedCountries": []}, "excludedCountries"),
+        (product_id, {"title": "Harbour!", "region": "Mars"}, "region"),
+        (product_id, {"isPreorder": True}, "isPreorder"),
+        (hidden.id, {"excludedCountries": ["DE", "AT", "FR", "PL"]}, "excludedCountries"),
+        (hidden.id, {"isPreorder": True}, "isPreorder"),
+    ):
+        version = (await read(stage, f"/products/{each}")).json()["summary"]["version"]
+        headers = {**stage.admin, "if-match": f'"{version}"'}
+        path = f"{BASE}/products/{each}"
+        answer = await stage.client.patch(path, json=body, headers=headers)
+        assert said(answer) == (422, "invalid-input"), (body, answer.text)
+        assert answer.json()["errors"][0]["field"] == field
+        title = await stage.client.patch(path, json={"title": "Still"}, headers=headers)
+        assert title.status_code == 200, title.text
+
+
 async def test_a_product_is_sold_from_a_further_supplier_too_and_no_more(stage: "Stage") -> None:
     await other_product(stage)
     locked = list(stage.supplier.listed("k-2").excluded_countries)
@@ -229,6 +249,7 @@ async def test_a_product_is_sold_from_a_further_supplier_too_and_no_more(stage: 
         assert joined.json()["summary"]["isAvailable"]
     (offer,) = (await read(stage, f"/products/{product_id}/offers")).json()["items"]
     assert (offer["supplier"], offer["supplierProductId"]) == ("kinguin", "k-2")
+    await demand_promises_kept(stage, product_id)
     for wrong in ("kinguin/k-404", "nobody/k-2", "custom/k-2"):
         assert said(await stage.client.put(f"{path}/{wrong}", headers=stage.admin)) == (
             404,

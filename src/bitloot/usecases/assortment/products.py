@@ -9,6 +9,7 @@ from bitloot.domain.decision import AuditEntry, Decision
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
 from bitloot.domain.media_change import NewMedia
+from bitloot.domain.offer_change import PROMISED, demand_alike
 from bitloot.domain.own_product import OwnProduct
 from bitloot.domain.product import Product
 from bitloot.domain.product_media import ProductMedia
@@ -82,6 +83,10 @@ class Products:
                 actor=actor,
                 at=self.clock(),
             )
+            promised = next((told for name, told in PROMISED.items() if name in fields), None)
+            after = decision.save[0].after
+            if promised is not None and isinstance(after, Product):
+                await _demand_kept(tx, after, promised)
             if "category" in {*fields, *unpin}:
                 jobs = (reprice(product_id),)
                 decision = Decision(save=decision.save, audit=decision.audit, jobs=jobs)
@@ -231,6 +236,24 @@ class Products:
         slug = fields.get("category")
         if isinstance(slug, str) and await tx.assortment.category_by_slug(slug) is None:
             raise Refused("invalid-input", "There is no such category.", field="category")
+
+
+async def _demand_kept(tx: Transaction, product: Product, field: str) -> None:
+    """What is sold as the product, and what its own offers are sold as, still go together."""
+    names = {
+        (offer.supplier, offer.supplier_product_id)
+        for offer in (await tx.checkout.shelf(product.id)).offers
+    }
+    for name in sorted(names):
+        supplied = await tx.assortment.supplied(*name)
+        if supplied is not None:
+            demand_alike(product, supplied.product, field)
+    if product.supplier_product_id is not None:
+        own = await tx.assortment.supplied(product.source, product.supplier_product_id)
+        for sold_as in sorted({offer.product_id for offer in own.offers} if own else ()):
+            other = await tx.assortment.product(sold_as)
+            if other is not None:
+                demand_alike(other, product, field)
 
 
 async def _product(tx: Transaction, product_id: str) -> Product:
