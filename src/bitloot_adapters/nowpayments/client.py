@@ -54,6 +54,8 @@ _REJECTIONS: Final = {
     "INVALID_REQUEST_PARAMS": "invalid",
     "INVALID_API_KEY": "credentials",
 }
+# However paying ends on a hosted page, its payer comes back to the order.
+_WAYS_BACK: Final = ("success_url", "cancel_url", "partially_paid_url")
 # Some replies lack the code; of an amount below the minimum the message varies.
 _TOO_SMALL: Final = re.compile(r"less than minimal|too small", re.IGNORECASE)
 
@@ -139,11 +141,7 @@ class NowPayments:
             "order_description": request.description or request.order_number,
             "ipn_callback_url": self._callback_url,
             **({"pay_currency": request.asset} if request.asset else {}),
-            **(
-                {"success_url": request.return_url, "cancel_url": request.return_url}
-                if request.return_url
-                else {}
-            ),
+            **(dict.fromkeys(_WAYS_BACK, request.return_url) if request.return_url else {}),
             **self._flags,
         }
         answer = await self._create("/invoice", body, key=request.order_number)
