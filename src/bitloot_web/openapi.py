@@ -64,7 +64,7 @@ _STREAMED: Final[Mapping[str, str]] = {
     "getReceipt": "text/html",
 }
 # Bodies that may be left out: all their fields are optional.
-_NEEDLESS_BODIES: Final = frozenset({"requestCode", "refreshSession"})
+_NEEDLESS_BODIES: Final = frozenset({"requestCode", "refreshSession", "signOut"})
 # Answers without content.
 _EMPTY: Final[Mapping[str, Mapping[str, str]]] = {
     "takeWebhook": {"200": "It was taken in.", "204": "It was taken in, of a supplier."},

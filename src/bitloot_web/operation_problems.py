@@ -107,6 +107,7 @@ _BESIDES: Final[Mapping[str, Codes]] = {
         "busy",
     ),
     "refreshSession": ("unauthenticated", "session-ended", "csrf-failed", "rate-limited"),
+    "signOut": ("session-ended",),
     "setPassword": (
         *_WITH_PLACE,
         "credentials-wrong",
@@ -218,6 +219,7 @@ _BESIDES: Final[Mapping[str, Codes]] = {
         "not-found",
         "beyond-your-rights",
         "too-many-api-keys",
+        "api-key-name-taken",
         *_STANDING,
     ),
 }

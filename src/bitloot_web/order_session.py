@@ -19,7 +19,7 @@ class OrderSessions:
     """Issues and checks order-session tokens. The first of `keys` signs, all of them open."""
 
     def __init__(self, keys: Sequence[bytes], *, issuer: str, limits: Limits) -> None:
-        self._life = limits.order_session_life
+        self._life, self._leeway = limits.order_session_life, limits.token_leeway
         self._tokens = SignedTokens(
             KIND, keys, audience=AUDIENCE, issuer=issuer, limits=limits, life=self._life
         )
@@ -34,4 +34,13 @@ class OrderSessions:
 
     def order_id(self, token: str, *, at: datetime) -> str:
         """The order that the token opens. Raises InvalidToken for every other token."""
-        return self._tokens.read(token, at=at).subject
+        return self.opened(token, at=at)[0]
+
+    def opened(self, token: str, *, at: datetime) -> tuple[str, datetime]:
+        """The order that the token opens, and until when it does, differing clocks allowed for.
+
+        Raises InvalidToken.
+        """
+        claims = self._tokens.read(token, at=at)
+        _, _, ends = claims.times
+        return claims.subject, datetime.fromtimestamp(ends, UTC) + self._leeway

@@ -92,6 +92,7 @@ PROBLEMS: Final[Mapping[str, Entry]] = {
         ("recovery-pending", "A recovery is running already"),
         ("recovery-over", "The recovery is over"),
         ("too-many-api-keys", "Too many keys"),
+        ("api-key-name-taken", "A key has this name"),
         ("last-owner", "The shop needs an owner"),
     ),
     **_entries(

@@ -14,13 +14,14 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.views.orders import TimelineEntry
 from bitloot_web.problems import ProblemError
-from bitloot_web.security.callers import Caller, is_still_signed_in
+from bitloot_web.security.callers import Admission, Caller, is_still_admitted
 from bitloot_web.shop import Shop
 
 # How often a watcher looks without a hint, and how long silence may last before a sign of life.
 LOOK_SECONDS: Final = 5.0
 HEARTBEAT_SECONDS: Final = 15.0
 BATCH: Final = 100
+_ANYHOW: Final = Admission()
 
 
 class Watchers:
@@ -63,19 +64,19 @@ class Watchers:
         return self._open.get(order_id, 0)
 
     async def follow(
-        self, shop: Shop, order_id: str, after: int, caller: Caller | None = None
+        self, shop: Shop, order_id: str, after: int, admission: Admission = _ANYHOW
     ) -> AsyncGenerator[TimelineEntry | None, None]:
         """The buyer's events after a number, for ever; None as a sign of life. Ends on `stop`, and
-        when the session of the `caller` does.
+        when the `admission` does: the session of who is signed in, or the order's token.
 
         Close it when done: the watch on hints ends with it.
         """
         silent = 0.0
-        while await self._goes_on(shop, caller):
+        while await self._goes_on(shop, admission):
             async with shop.realtime.watch(order_id) as hints:
                 pending: asyncio.Task[bool] | None = None
                 try:
-                    while await self._goes_on(shop, caller):
+                    while await self._goes_on(shop, admission):
                         entries = await self._read(shop, order_id, after)
                         for entry in entries:
                             after, silent = entry.seq, 0.0
@@ -100,12 +101,12 @@ class Watchers:
                         pending.cancel()
                         await asyncio.gather(pending, return_exceptions=True)
 
-    async def _goes_on(self, shop: Shop, caller: Caller | None) -> bool:
-        """An order's token is asked for once; who is signed in may be signed out meanwhile."""
-        if self.stopping.is_set() or caller is None:
-            return not self.stopping.is_set()
+    async def _goes_on(self, shop: Shop, admission: Admission) -> bool:
+        """A token ends, and who is signed in may be signed out meanwhile."""
+        if self.stopping.is_set():
+            return False
         try:
-            return await is_still_signed_in(shop, caller)
+            return await is_still_admitted(shop, admission)
         except StoreUnavailable:
             return False
 

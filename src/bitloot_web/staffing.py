@@ -3,12 +3,13 @@
 Who can run these owns the shop; over HTTP, those who have a role give it to others.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from bitloot.domain.api_key import NewKey
+from bitloot.domain.errors import Refused
 from bitloot.domain.roles import PERMISSIONS, ROLES, Actor, Permission, Role, permissions_of
-from bitloot.ports.views.people import KeyView
 from bitloot.usecases.people.user_desk import Appointed
 from bitloot_web.shop import Shop
 
@@ -16,11 +17,11 @@ ACTOR: Final = "cli"
 
 
 class SameNameError(Exception):
-    """Somebody has a key of this name already; `key` is what can be told of it."""
+    """Somebody has a key of this name already; `key_id` is what it is taken back by."""
 
-    def __init__(self, key: KeyView) -> None:
-        self.key = key
-        super().__init__(f"there is a key {key.name!r} already (blk_{key.prefix}_…)")
+    def __init__(self, name: str, facts: Mapping[str, str | int | None]) -> None:
+        self.key_id = facts["key"]
+        super().__init__(f"there is a key {name!r} already (blk_{facts['prefix']}_…)")
 
 
 def role_named(text: str) -> Role:
@@ -47,36 +48,32 @@ async def appoint(shop: Shop, email: str, role: Role) -> Appointed:
 
 
 async def issue_key(
-    shop: Shop, person: Appointed, name: str, scopes: Sequence[Permission] = ()
+    shop: Shop,
+    person: Appointed,
+    name: str,
+    scopes: Sequence[Permission] = (),
+    life: timedelta | None = None,
 ) -> NewKey:
-    """A key of theirs with these scopes, or with all that they may do where none is named.
+    """A key of theirs with these scopes, or with all that they may do where none is named. It ends
+    after its `life`, or after `limits.api_key_life`.
 
     Raises SameNameError; Refused as `ApiKeys.create` does.
     """
-    if (same := await _living(shop, person.user_id, name)) is not None:
-        raise SameNameError(same)
     allowed = permissions_of(person.roles)
-    actor = Actor(name=ACTOR, permissions=allowed)
-    return await shop.api_keys.create(
-        name, scopes or sorted(allowed), maker_id=person.user_id, actor=actor
-    )
+    try:
+        return await shop.api_keys.create(
+            name,
+            scopes or sorted(allowed),
+            maker_id=person.user_id,
+            actor=Actor(name=ACTOR, permissions=allowed),
+            expires_at=shop.clock() + (life or shop.limits.api_key_life),
+        )
+    except Refused as no:
+        if no.code != "api-key-name-taken":
+            raise
+        raise SameNameError(" ".join(name.split()), no.facts) from None
 
 
 async def owner_key(shop: Shop, email: str, name: str) -> str:
     """The text of a new key that opens all that an owner may do; the owner is made if need be."""
     return (await issue_key(shop, await appoint(shop, email, "owner"), name)).text
-
-
-async def _living(shop: Shop, user_id: str, name: str) -> KeyView | None:
-    """Their key of this name that still opens something."""
-    at, wanted = shop.clock(), " ".join(name.split())
-    after: str | None = None
-    while True:
-        page = await shop.views.people.api_keys(limit=shop.limits.page_max, after=after)
-        for key in page.items:
-            ended = key.expires_at is not None and key.expires_at <= at
-            if (key.created_by, key.name) == (user_id, wanted) and not (ended or key.revoked_at):
-                return key
-        if page.after is None:
-            return None
-        after = page.after

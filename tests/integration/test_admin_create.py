@@ -1,18 +1,26 @@
 """`bitloot admin create`: the first owner of a shop, and keys for their programs."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.integration.commands import Commands
 from tests.integration.goods_shop import open_goods_shop
 
+from bitloot.domain.limits import Limits
 from bitloot.domain.roles import PERMISSIONS
 from bitloot.ports.views.people import KeyView, Profile, UserFilter
 from bitloot_web.devservices import ValkeyStore
 
 EMAIL = "boss@shop.example"
 KEY = re.compile(r"blk_[0-9a-f]{8}_[0-9a-f]{64}\n")
+
+
+def days(key: KeyView) -> float:
+    """How long a key opens."""
+    assert key.expires_at is not None
+    return round((key.expires_at - key.created_at) / timedelta(days=1), 3)
 
 
 @pytest.fixture
@@ -59,18 +67,27 @@ async def test_a_key_is_printed_once_alone_and_opens_the_desk(commands: Commands
         assert answer.status_code == 200, answer.text
     _, (key,) = await everyone(commands)
     assert frozenset(key.scopes) == PERMISSIONS
+    assert days(key) == Limits().api_key_life.days
+    assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC", made.stderr)
 
 
 async def test_a_key_opens_what_was_asked_for_and_what_its_owner_may_do(commands: Commands) -> None:
     support = (EMAIL, "--role", "support", "--with-key")
-    made = commands.run("admin", "create", *support, "looking", "--scope", "orders.read")
+    looking = (*support, "looking", "--scope", "orders.read", "--days", "30")
+    made = commands.run("admin", "create", *looking)
     assert made.returncode == 0, made.stderr
     beyond = commands.run("admin", "create", *support, "paying", "--scope", "refunds.write")
     assert (beyond.returncode, beyond.stdout) == (1, "")
-    for wrong in (("--with-key", "x", "--scope", "orders.sell"), ("--scope", "orders.read")):
+    for wrong in (
+        ("--with-key", "x", "--scope", "orders.sell"),
+        ("--scope", "orders.read"),
+        ("--days", "30"),
+        ("--with-key", "x", "--days", "0"),
+    ):
         refused = commands.run("admin", "create", "nobody@shop.example", *wrong)
         assert (refused.returncode, refused.stdout) == (2, "")
-        assert "--scope" in refused.stderr
+        assert wrong[-2] in refused.stderr
     users, keys = await everyone(commands)
     assert [user.email for user in users] == [EMAIL]
     assert [(key.name, key.scopes) for key in keys] == [("looking", ("orders.read",))]
+    assert list(map(days, keys)) == [30]

@@ -48,7 +48,7 @@ SIGNED = {"cursor"}
 # They take nothing, or any text: nothing that they are sent is of a wrong shape.
 NEVER_WRONG = {
     "health", "readiness", "downloadKeys", "adminGetSyncStatus", "adminGetRepriceStatus",
-    "getMe", "exportMe", "listMySessions", "endMySessions", "signOut",
+    "getMe", "exportMe", "listMySessions", "endMySessions",
     "requestDeletion", "getDeletion", "cancelDeletion",
 }  # fmt: skip
 # Their examples name what this shop does not have, which is refused as a wrong field.

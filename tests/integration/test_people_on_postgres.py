@@ -1,23 +1,30 @@
 """Sessions, deletions and recoveries on real servers: PostgreSQL for rows, Valkey for codes."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
 from tests import asgi
 from tests.integration.till import open_till
 
 from bitloot.domain.address import parse_address
+from bitloot.domain.decision import Decision, Event, insert, update
 from bitloot.domain.errors import Refused
+from bitloot.domain.forgetting import farewell
 from bitloot.domain.limits import Limits
 from bitloot.domain.roles import PERMISSIONS, Actor
 from bitloot.domain.session import Client
-from bitloot.testing.people_rows import PROOFS
+from bitloot.testing.people_rows import PROOFS, PeopleRows
+from bitloot.testing.rows import stocked
 from bitloot.testing.virtual_time import VirtualClock
 from bitloot.usecases.people.accounts import DELETION_SWEEP
+from bitloot.usecases.people.forgetting import Forgetting
 from bitloot.usecases.people.identity import SignedIn
 from bitloot_adapters.redis.connection import open_redis
 from bitloot_adapters.redis.otp_store import RedisOtpStore
@@ -25,6 +32,7 @@ from bitloot_web.asgi import build_app
 from bitloot_web.composition.assembly import build_shop
 from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.devservices import ValkeyStore
+from bitloot_web.job_runner import Handler
 from bitloot_web.metrics import open_metrics
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Shop
@@ -35,6 +43,7 @@ CLIENT = Client(user_agent="A browser", address="192.0.2.7")
 OWNER = Actor(name="cli", permissions=PERMISSIONS)
 LIMITS = Limits()
 AT_ONCE = 50
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 SECOND = timedelta(seconds=1)
 
 
@@ -56,10 +65,32 @@ class Town:
         """The daily sweep."""
         at = self.clock.now()
         await self.near.jobs.tick(DELETION_SWEEP, at, "sweep", f"{DELETION_SWEEP}/{at}")
+        await self.run(self.shop.accounts.run_due, "sweep")
+
+    async def run(self, handle: Handler, kind: str = "forget_orders") -> None:
+        """The jobs of a kind that are due."""
         for job_id in await self.near.jobs.claim_due(100):
             lease = await self.near.jobs.lease(job_id)
-            if lease is not None and lease.kind == "sweep":
-                await self.shop.accounts.run_due(lease)
+            if lease is not None and lease.kind == kind:
+                await handle(lease)
+
+
+async def places_of(url: str, text: str) -> set[str]:
+    """The tables that hold a text, as text or as bytes."""
+    found: set[str] = set()
+    coded = text.encode().hex()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        asked = await connection.execute(TABLES)
+        for (table,) in await asked.fetchall():
+            rows = sql.SQL("SELECT 1 FROM {} t WHERE {} LIMIT 1").format(
+                sql.Identifier(table),
+                sql.SQL("position({} IN t::text) > 0 OR position({} IN t::text) > 0").format(
+                    sql.Literal(text), sql.Literal(coded)
+                ),
+            )
+            if await (await connection.execute(rows)).fetchone() is not None:
+                found.add(table)
+    return found
 
 
 @pytest.fixture
@@ -130,6 +161,49 @@ async def test_thirty_days_of_a_deletion_pass_at_once(town: Town) -> None:
         await town.sign_in()
 
 
+async def test_no_table_says_who_somebody_was_once_they_are_forgotten(
+    town: Town, shop_url: str
+) -> None:
+    rows = PeopleRows(clock=town.clock.now, new_id=town.near.new_id)
+    goods = rows.goods()
+    purchase = rows.purchase(goods, email=BUYER)
+    for decision in (stocked(goods), purchase.placing()):
+        async with town.near.uow.begin() as tx:
+            await tx.record(decision)
+    who = await town.sign_in()
+    await town.shop.email_changes.request(who.user.id, NEW)
+    await town.shop.recoveries.start(who.user.id, NEW, PROOFS, actor=OWNER)
+    mail = rows.email(to=BUYER, order_id=purchase.order.id, state="sent", provider_id="m1")
+    told = rows.webhook(provider="mailer", subject="m1", body=BUYER.encode())
+    async with town.near.uow.begin() as tx:
+        file = await tx.orders.file(purchase.order.id)
+        assert file is not None
+        ended = update(file.order, status="cancelled")
+        event = Event(kind="order_cancelled", at=town.clock.now(), subject=purchase.order.id)
+        await tx.record(
+            Decision(
+                save=(ended, insert(mail), insert(told)),
+                events=(event,),
+                order_id=purchase.order.id,
+            )
+        )
+    assert "orders" in await places_of(shop_url, BUYER)
+    assert not {"events", "audit_logs", "jobs"} & await places_of(shop_url, BUYER)
+    await town.shop.accounts.request_deletion(who.user.id)
+    town.clock.advance(LIMITS.deletion_grace)
+    await town.sweep()
+    # Only what is about to be sent, and the order that a job of its own makes nameless.
+    assert await places_of(shop_url, BUYER) == {"emails", "orders"}
+    await town.run(Forgetting(uow=town.near.uow, clock=town.clock.now, limits=LIMITS).orders)
+    async with town.near.uow.begin() as tx:
+        (last,) = await tx.inbox.mails_to(BUYER, limit=9)
+    assert last.kind == "deletion-done"
+    async with town.near.uow.begin() as tx:
+        await tx.record(Decision(save=(update(last, **farewell(last, "it")),)))
+    for text in (BUYER, NEW, "in March"):
+        assert await places_of(shop_url, text) == set()
+
+
 async def test_a_day_of_a_recovery_passes_at_once(town: Town) -> None:
     who = await town.sign_in()
     desk = town.shop.recoveries
@@ -169,6 +243,20 @@ async def test_every_token_lives_its_life_and_half_a_minute_more(town: Town) -> 
         following = town.shop.tokens.pair((await town.sign_in()).session)
         end = town.clock.now() - began + week
         assert await told(end + SECOND, "/v1/auth/refresh", following.refresh) == 401
+
+
+async def test_of_many_keys_of_one_name_made_at_once_one_is_there(town: Town) -> None:
+    boss = (await town.shop.user_desk.appoint("boss@shop.example", ["owner"], actor=OWNER)).user_id
+
+    async def made() -> str:
+        try:
+            await town.shop.api_keys.create("Books", ["orders.read"], maker_id=boss, actor=OWNER)
+        except Refused as no:
+            return no.code
+        return "made"
+
+    told = await asyncio.gather(*(made() for _ in range(8)))
+    assert Counter(told) == {"made": 1, "api-key-name-taken": 7}
 
 
 async def test_both_codes_move_an_account(town: Town) -> None:

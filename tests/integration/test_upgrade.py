@@ -1,5 +1,6 @@
 """A shop that was filled before prices stood beside products comes to the newest schema whole."""
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -48,7 +49,23 @@ VALUES ('00000000-0000-7000-8000-000000000203', 1, '00000000-0000-7000-8000-0000
 SET session_replication_role = DEFAULT;
 INSERT INTO quotes (id, version, lines, gateway_fee, total, frozen_until, created_at)
 VALUES ('00000000-0000-7000-8000-000000000301', 1, '[]', 0.01, 11.00, '2026-02-01', '2026-02-01');
+INSERT INTO orders (id, version, number, quote_id, email, email_key, email_person, placed_from,
+    source, status, remarks, total, gateway_fee, created_at, window_ends_at, completion_mailed,
+    event_seq)
+VALUES ('00000000-0000-7000-8000-000000000401', 2, 'BL-1', '00000000-0000-7000-8000-000000000301',
+    'Buyer@shop.example', 'buyer@shop.example', 'buyer@shop.example', '192.0.2.7', 'kinguin',
+    'expired', '{}', 11.00, 0.01, '2026-02-01', '2026-02-01', false, 2);
+INSERT INTO events (order_id, seq, kind, at, subject, facts, changes)
+SELECT '00000000-0000-7000-8000-000000000401', seq, kind, '2026-02-01', 'x', '{}', changes::jsonb
+FROM (VALUES
+    (1, 'order_placed', '{"order/00000000-0000-7000-8000-000000000401": {"version": 1,
+        "number": "BL-1", "email": "Buyer@shop.example", "email_key": "buyer@shop.example",
+        "email_person": "buyer@shop.example", "placed_from": "192.0.2.7"},
+        "orderitem/x": {"a": 1}}'),
+    (2, 'order_expired', '{"order/00000000-0000-7000-8000-000000000401": {"version": 2}}')
+) made(seq, kind, changes);
 """
+TIMELINE = "SELECT changes::text FROM events ORDER BY seq"
 LISTED = """
 SELECT p.slug, l.price, l.is_listed, l.is_available, l.is_loss_signed, l.platform, l.region,
     l.source, p.version, p.excluded_countries, p.genres, p.pinned
@@ -71,6 +88,19 @@ def old_shop(postgres_server: Databases) -> Iterator[str]:
 def rows(url: str, question: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(question.encode()).fetchall()
+
+
+def test_timelines_say_no_more_who_bought(old_shop: str) -> None:
+    order = '"order/00000000-0000-7000-8000-000000000401"'
+    told = [json.loads(str(text)) for (text,) in rows(old_shop, TIMELINE)]
+    number = {"version": 1, "number": "BL-1"}
+    assert told == [
+        json.loads(f'{{{order}: {json.dumps(number)}, "orderitem/x": {{"a": 1}}}}'),
+        json.loads(f'{{{order}: {{"version": 2}}}}'),
+    ]
+    assert rows(old_shop, "SELECT email FROM orders") == [("Buyer@shop.example",)]
+    with pytest.raises(psycopg.Error, match="append-only"):
+        rows(old_shop, "UPDATE events SET kind = 'x' RETURNING kind")
 
 
 def test_every_product_keeps_its_price_and_what_is_left_of_it(old_shop: str) -> None:

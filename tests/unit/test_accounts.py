@@ -1,6 +1,6 @@
 """What becomes of accounts: deletion, another address, recovery, the desk, keys for machines."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from tests.unit.people_shop import (
 
 from bitloot.domain.account import User
 from bitloot.domain.account_deletion import carried_out
-from bitloot.domain.api_key import digest_of
+from bitloot.domain.api_key import ApiKey, digest_of
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.email import Email, Suppression
 from bitloot.domain.errors import Refused
@@ -432,6 +432,27 @@ async def test_a_key_never_opens_more_than_its_maker_may_do() -> None:
             await it.shop.api_keys.create("Books", ["refunds.write"], maker_id=desk, actor=SUPPORT)
         with pytest.raises(Refused, match="invalid-input"):
             await it.shop.api_keys.create("Books", [], maker_id=desk, actor=SUPPORT)
+
+
+async def test_two_keys_of_one_person_have_two_names() -> None:
+    async with shop(seed=22) as it:
+        boss = await appointed(it, "boss@shop.example", "owner")
+        other = await appointed(it, "two@shop.example", "owner")
+
+        async def made(name: str, maker: str = boss, **more: datetime) -> ApiKey:
+            create = it.shop.api_keys.create
+            return (await create(name, ["orders.read"], maker_id=maker, actor=OWNER, **more)).key
+
+        ends = it.around.clock.now() + DAY
+        first = await made("The  books", expires_at=ends)
+        await made("The books", other)
+        for _ in range(2):
+            with pytest.raises(Refused, match="api-key-name-taken") as refused:
+                await made(" The books ")
+            assert refused.value.facts == {"key": first.id, "prefix": first.prefix}
+            await it.advance(2 * DAY)  # one that ended has its name still: it is listed by it
+        await it.shop.api_keys.revoke(first.id, actor=OWNER)
+        assert (await made("The books")).name == "The books"
 
 
 async def test_one_person_has_so_many_keys_and_no_more() -> None:

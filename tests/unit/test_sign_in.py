@@ -3,17 +3,25 @@
 import asyncio
 import unicodedata
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
-from tests.unit.people_shop import BUYER, CLIENT, OWNER, bought, codes, mails, signed_in
+from tests.unit.people_shop import BUYER, CLIENT, OWNER, bought, codes, mails, record, signed_in
 
 from bitloot.domain.account import OrderClaim, User
-from bitloot.domain.email import Email
+from bitloot.domain.address import parse_address
+from bitloot.domain.decision import Decision, insert
+from bitloot.domain.email import Email, Suppression
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
 from bitloot.domain.session import Client, Session
 from bitloot.ports.errors import StoreUnavailable
+from bitloot.ports.rate_limiter import Quota, Taken, Verdict
+from bitloot.ports.unit_of_work import Transaction
+from bitloot.usecases.people.mailed_codes import MailedCodes
 from bitloot_web.testing import TestShop, shop
 
 LIMITS = Limits()
@@ -63,6 +71,63 @@ async def test_one_mailbox_is_one_account_however_it_is_typed(first: str, again:
         same = await it.shop.identity.verify(first, challenge, codes(it, typed)[-1], CLIENT)
         assert (same.user.id, same.user.email) == (who.id, first)
         assert len(it.around.store.rows(User)) == 1
+
+
+class Noted:
+    """Ports that note what is asked of them."""
+
+    def __init__(self, codes: MailedCodes) -> None:
+        self.asked: list[str] = []
+        self._ports = codes
+        self.codes = replace(codes, uow=self, otp=self, rate_limiter=self)
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        self.asked.append("begin")
+        return self._ports.uow.begin()
+
+    async def open(self, challenge: str, digest: str, *, life: timedelta, tries: int) -> None:
+        self.asked.append("open")
+        await self._ports.otp.open(challenge, digest, life=life, tries=tries)
+
+    async def verify(self, challenge: str, digest: str) -> Literal["right", "wrong", "gone"]:
+        return await self._ports.otp.verify(challenge, digest)
+
+    async def hit(self, quota: Quota, subject: str, *, mark: str | None = None) -> Verdict:
+        self.asked.append(quota.scope)
+        return await self._ports.rate_limiter.hit(quota, subject, mark=mark)
+
+    async def take(self, quota: Quota, subject: str, *, most: int) -> Taken:
+        return await self._ports.rate_limiter.take(quota, subject, most=most)
+
+
+async def test_the_same_is_done_for_an_address_whose_code_is_not_mailed() -> None:
+    """Also for one that gets no mail at all: neither delay nor work tells which that is."""
+    async with shop(seed=6) as it:
+        row = insert(Suppression(id=BUYER, reason="bounce", created_at=it.around.clock.now()))
+        await record(it, Decision(save=(row,)))
+        noted = Noted(it.shop.codes)
+
+        async def work(email: str) -> tuple[list[str], int, int]:
+            noted.asked.clear()
+            writes = it.around.store.tables.writes
+            await noted.codes.send("signin", parse_address(email))
+            return [*noted.asked], it.around.store.tables.writes - writes, await it.run_due()
+
+        like_any = await work("new@shop.example")
+        assert like_any[0] == ["otp-address", "otp-address-day", "begin", "open", "begin"]
+        assert [await work("often@shop.example") for _ in range(8)] == [like_any] * 8
+        assert await work(BUYER) == like_any
+        assert len(mails(it, "often@shop.example")) == LIMITS.otp_requests_per_15_minutes
+        assert not mails(it, BUYER)
+
+
+async def test_what_is_asked_for_beyond_a_limit_uses_no_code_of_the_day_up() -> None:
+    async with shop(seed=6) as it:
+        for _ in range(2):
+            for _ in range(3 * LIMITS.otp_requests_per_15_minutes):
+                await it.shop.identity.request(BUYER)
+            await it.advance(15 * MINUTE)
+        assert len(mails(it, BUYER)) == 2 * LIMITS.otp_requests_per_15_minutes
 
 
 async def test_orders_of_a_guest_are_theirs_from_the_next_sign_in_on() -> None:

@@ -11,6 +11,8 @@ from bitloot.domain.roles import Role
 UserState: TypeAlias = Literal["active", "suspended", "deleted"]
 
 LONGEST_NAME: Final = 100
+# RFC 6761, section 6.4: no such domain is ever there.
+_NOWHERE: Final = "@invalid"
 
 
 class User(Row, frozen=True, kw_only=True):
@@ -72,7 +74,12 @@ def check_state(state: UserState) -> None:
 
 def forgotten_address(user_id: str) -> str:
     """What stands in place of an address that is forgotten; nothing is ever sent there."""
-    return f"deleted+{user_id}@invalid"
+    return f"deleted+{user_id}{_NOWHERE}"
+
+
+def is_forgotten_address(text: str) -> bool:
+    """Whether it stands for somebody who was forgotten; no mailbox has such an address."""
+    return text.endswith(_NOWHERE)
 
 
 def actor_name(user_id: str) -> str:

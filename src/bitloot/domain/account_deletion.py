@@ -4,8 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from bitloot.domain.account import User, forgotten_address
-from bitloot.domain.decision import AuditEntry, Change, Decision, Row, insert, update
+from bitloot.domain.account import OrderClaim, User, forgotten_address
+from bitloot.domain.decision import (
+    AuditEntry,
+    Change,
+    Decision,
+    JobRequest,
+    Row,
+    insert,
+    update,
+)
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
 from bitloot.domain.session import Session, revoked
@@ -42,23 +50,32 @@ def cancelled(deletion: AccountDeletion, *, actor: str, at: datetime) -> Decisio
     return Decision(save=(update(deletion, state="cancelled"),), audit=(entry,))
 
 
+def is_due(deletion: AccountDeletion, *, at: datetime) -> bool:
+    """Whether the grace is over, and nobody changed their mind."""
+    return deletion.state == "requested" and at >= deletion.due_at
+
+
 def carried_out(
     deletion: AccountDeletion,
     user: User,
     sessions: Sequence[Session],
     *,
     hidden_key: str,
+    orders: Sequence[str] = (),
     at: datetime,
 ) -> Decision:
     """The person is forgotten. `hidden_key` is a keyed hash of the address: whoever shows to hold
-    it later is told that the account is gone.
+    it later is told that the account is gone. `orders` of the address that nobody claimed are
+    theirs, so that these are forgotten with the others.
 
     Nothing is decided before the grace is over, or about what was cancelled meanwhile.
     """
-    if deletion.state != "requested" or at < deletion.due_at:
+    if not is_due(deletion, at=at):
         return Decision(reason="not due")
     gone: tuple[Change, ...] = ()
+    jobs: tuple[JobRequest, ...] = ()
     if not user.is_forgotten:
+        jobs = (JobRequest(kind="forget_orders", ref=user.id),)
         gone = (
             update(
                 user,
@@ -78,7 +95,9 @@ def carried_out(
             *gone,
             update(deletion, state="done", done_at=at),
             *revoked(sessions, "deleted", at=at),
+            *(insert(OrderClaim(id=order, user_id=user.id, at=at)) for order in orders),
         ),
+        jobs=jobs,
         audit=(_entry("account.forgotten", user.id, "scheduler", at),),
     )
 

@@ -23,7 +23,8 @@ _TEXT: Final = re.compile(r"blk_([0-9a-f]{8})_([0-9a-f]{64})")
 class ApiKey(Row, frozen=True, kw_only=True):
     """`prefix` is shown so that keys can be told apart; `digest` is the SHA-256 of the secret, hex.
 
-    `scopes` are sorted. `last_used_at` is right to a few minutes.
+    `name` is unique among those of `created_by` that were not taken back. `scopes` are sorted.
+    `last_used_at` is right to a few minutes.
     """
 
     in_timeline: ClassVar[bool] = False
@@ -55,6 +56,14 @@ def digest_of(text: str) -> str | None:
     return None if found is None else _digest(found[2])
 
 
+def key_name(text: str) -> str:
+    """A name as it is stored. Raises Refused `invalid-input`."""
+    name = " ".join(text.split())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise Refused("invalid-input", f"A name has 1 to {LONGEST_NAME} letters.", field="name")
+    return name
+
+
 def made(
     name: str,
     scopes: Iterable[Permission],
@@ -62,6 +71,7 @@ def made(
     created_by: str,
     alive: int,
     *,
+    same: ApiKey | None,
     expires_at: datetime | None,
     key_id: str,
     random: bytes,
@@ -70,16 +80,18 @@ def made(
 ) -> tuple[NewKey, Decision]:
     """A new key; `random` are `SECRET_BYTES` and `PREFIX_BYTES` more.
 
-    `alive` of its maker's keys there are already. Raises Refused `beyond-your-rights`,
-    `too-many-api-keys` or `invalid-input`.
+    `alive` of its maker's keys there are already, and `same` is the one of this name. Raises
+    Refused `beyond-your-rights`, `too-many-api-keys`, `api-key-name-taken` or `invalid-input`.
     """
-    title = " ".join(name.split())
-    if not title or len(title) > LONGEST_NAME or not title.isprintable():
-        raise Refused("invalid-input", f"A name has 1 to {LONGEST_NAME} letters.", field="name")
+    title = key_name(name)
     if expires_at is not None and expires_at <= at:
         raise Refused("invalid-input", "The key would have ended already.", field="expiresAt")
     if alive >= limits.api_keys_per_user:
         raise Refused("too-many-api-keys")
+    if same is not None:
+        raise Refused(
+            "api-key-name-taken", field="name", facts={"key": same.id, "prefix": same.prefix}
+        )
     text = random.hex()
     secret, prefix = text[: 2 * SECRET_BYTES], text[2 * SECRET_BYTES :]
     key = ApiKey(

@@ -20,7 +20,8 @@ JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, J
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A stored fact with an identity. `version` is 0 until it is first written, then 1, 2, …
 
-    `unlogged` names fields that never enter an event: sealed bytes and wrapped keys.
+    `unlogged` names fields that never enter an event: sealed bytes and wrapped keys, and who
+    somebody is.
     """
 
     unlogged: ClassVar[frozenset[str]] = frozenset()

@@ -62,6 +62,7 @@ REFUSALS: Final[dict[str, str]] = {
     "recovery-not-ready": "The cooling period of the recovery is not over.",
     "recovery-over": "The recovery was stopped, cancelled or completed already.",
     "too-many-api-keys": "There are as many keys as one person may have; revoke one first.",
+    "api-key-name-taken": "There is a key of this name already; take it back, or choose another.",
     "beyond-your-rights": "This needs rights that you do not have yourself.",
     "last-owner": "The shop needs an owner; make somebody else one first.",
 }

@@ -42,11 +42,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     claims_per_sign_in: int = 500
     deletion_grace: timedelta = 30 * _D
     deletions_per_sweep: int = 200
+    forgotten_at_once: int = 100
     recovery_cooling: timedelta = 24 * _H
     recovery_proofs_min: int = 2
     recovery_proofs_max: int = 3
     api_keys_per_user: int = 20
     api_key_use_noted: timedelta = 5 * _M
+    api_key_life: timedelta = 365 * _D
     order_session_life: timedelta = _H
     token_leeway: timedelta = 30 * _S
     webhook_timestamp_tolerance: timedelta = 5 * _M

@@ -1,7 +1,7 @@
 """An order: one purchase, its lines, and the table of its life."""
 
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -141,8 +141,13 @@ class Order(Row, frozen=True, kw_only=True):
 
     `window_ends_at` is the order's timer (the reservations' too); `event_seq` counts its timeline.
     `email_person` is the address without its plus-alias, for velocity only. `settled_by` is the id
-    of the payment row whose money paid for it.
+    of the payment row whose money paid for it. Who bought it stands here alone and in no event, so
+    that it can be forgotten.
     """
+
+    unlogged: ClassVar[frozenset[str]] = frozenset(
+        {"email", "email_key", "email_person", "placed_from"}
+    )
 
     number: str
     quote_id: str

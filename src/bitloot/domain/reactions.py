@@ -28,6 +28,7 @@ JobKind: TypeAlias = Literal[
     "read_product",
     "shelve_products",
     "reprice",
+    "forget_orders",
 ]
 
 
@@ -125,6 +126,7 @@ REACTIONS: Final[Mapping[str, tuple[Reaction, ...]]] = {
     "grant_revoked": (_PUSH,),
     # the subject is the sealed key
     "unit_reported": (),
+    "buyer_forgotten": (),
 }
 
 

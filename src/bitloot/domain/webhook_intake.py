@@ -74,13 +74,22 @@ def turn_away(
 
 
 def handled(
-    webhook: Webhook, classification: WebhookClass, *, at: datetime, order_id: str | None = None
+    webhook: Webhook,
+    classification: WebhookClass,
+    *,
+    at: datetime,
+    order_id: str | None = None,
+    body: bytes | None = None,
 ) -> Decision:
-    """Note what became of a webhook."""
-    return Decision(
-        save=(update(webhook, classification=classification, handled_at=at, order_id=order_id),),
-        reason=classification,
+    """Note what became of a webhook; `body` in place of its own, where that is not to be kept."""
+    change = update(
+        webhook,
+        classification=classification,
+        handled_at=at,
+        order_id=order_id,
+        body=webhook.body if body is None else body,
     )
+    return Decision(save=(change,), reason=classification)
 
 
 def replayed(

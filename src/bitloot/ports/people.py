@@ -56,6 +56,12 @@ class People(Protocol):
         """How many keys of a user are neither revoked nor over; nothing is locked."""
         ...
 
+    async def key_named(self, user_id: str, name: str) -> ApiKey | None:
+        """The key of a user with this name that was not revoked; nothing is locked: two that are
+        made at once meet at `api_keys_name`.
+        """
+        ...
+
     async def open_change(self, user_id: str) -> EmailChange | None:
         """The change of address that waits for its codes."""
         ...
@@ -85,6 +91,20 @@ class People(Protocol):
 
         Nothing is locked: two who claim one order meet at `order_claims_pkey`.
         """
+        ...
+
+    async def orders_to_forget(self, user_id: str, *, nobody: str, limit: int) -> Sequence[str]:
+        """The ids of up to `limit` orders that a user claimed and whose address is not `nobody`,
+        oldest first; nothing is locked.
+        """
+        ...
+
+    async def changes(self, user_id: str, *, nobody: str, limit: int) -> Sequence[EmailChange]:
+        """Up to `limit` changes of address in any state, to another one than `nobody`."""
+        ...
+
+    async def recoveries(self, user_id: str, *, nobody: str, limit: int) -> Sequence[Recovery]:
+        """Up to `limit` recoveries in any state, to another address than `nobody`."""
         ...
 
     async def claimed(self, order_id: str) -> OrderClaim | None:

@@ -206,12 +206,32 @@ class Inbox(Protocol):
         """The mail that the provider knows by this id, locked."""
         ...
 
+    async def mails_to(
+        self, address_key: str, *, order_id: str | None = None, limit: int
+    ) -> Sequence[Email]:
+        """Up to `limit` mails to the address with this key, oldest first, locked; those about one
+        order only where it is named.
+        """
+        ...
+
+    async def mails_named(self, keys: Sequence[str]) -> Sequence[Email]:
+        """The mails with these keys, as far as they were written, oldest first, locked."""
+        ...
+
+    async def mail_events(self, provider_ids: Sequence[str], *, limit: int) -> Sequence[Webhook]:
+        """Up to `limit` well-signed webhooks that tell of these mails, by the provider's ids, and
+        whose bodies are not forgotten yet; locked.
+        """
+        ...
+
     async def is_suppressed(self, address_key: str) -> bool:
         """Whether the address with this key is not to be written to."""
         ...
 
     async def codes_sent(self, address_key: str, *, since: datetime) -> int:
-        """How many codes were mailed to the address with this key since then."""
+        """How many codes were mailed to the address with this key since then; those that were held
+        back (`suppressed`) do not count.
+        """
         ...
 
     async def last_facts(self, order_id: str, kind: str) -> Facts | None:

@@ -64,6 +64,10 @@ class PeopleReadsContract(Contract):
                 assert await people.claimed(each) is None
                 assert await people.user_by_email(each) is None
                 assert not await people.unclaimed_orders(each, limit=9)
+                assert await people.key_named(each, "a name") is None
+                assert not await people.orders_to_forget(each, nobody="", limit=9)
+                assert not await people.changes(each, nobody="", limit=9)
+                assert not await people.recoveries(each, nobody="", limit=9)
 
     async def test_rows_are_read_as_they_were_written(self, rig: PeopleRig) -> None:
         rows = people_of(rig)
@@ -165,6 +169,38 @@ class PeopleReadsContract(Contract):
             assert await tx.people.claimed(second.id) is None
         assert await rig.people.owner_of(first.id) == user.id
         assert await rig.people.owner_of(second.id) is None
+
+    async def test_what_says_who_somebody_is_is_read_until_it_says_nobody(
+        self, rig: PeopleRig
+    ) -> None:
+        rows, user, nobody = people_of(rig), await person(rig), "nobody@invalid"
+        orders = [await bought(rig), await bought(rig), await bought(rig, "other@shop.example")]
+        for order in orders:
+            await put(rig, rows.claim(order, user))
+        wanted = await put(rig, rows.change(user, state="done"))
+        recovery = await put(rig, rows.recovery(user))
+        async with rig.uow.begin() as tx:
+            people = tx.people
+            found = await people.orders_to_forget(user.id, nobody=nobody, limit=2)
+            assert found == [order.id for order in orders[:2]]
+            key = orders[2].email_key
+            found = await people.orders_to_forget(user.id, nobody=key, limit=9)
+            assert found == [order.id for order in orders[:2]]
+            changes = await people.changes(user.id, nobody=nobody, limit=9)
+            assert list(changes) == [wanted]
+            assert not await people.changes(user.id, nobody=wanted.new_key, limit=9)
+            recoveries = await people.recoveries(user.id, nobody=nobody, limit=9)
+            assert list(recoveries) == [recovery]
+            assert not await people.recoveries(user.id, nobody=recovery.new_key, limit=9)
+
+    async def test_an_unrevoked_key_is_found_by_its_name(self, rig: PeopleRig) -> None:
+        rows, user = people_of(rig), await person(rig)
+        await put(rig, rows.api_key(user, name="Books", revoked_at=rig.now()))
+        over = await put(rig, rows.api_key(user, name="Books", expires_at=rig.now() - HOUR))
+        async with rig.uow.begin() as tx:
+            assert await tx.people.key_named(user.id, "Books") == over
+            assert await tx.people.key_named(user.id, "books") is None
+            assert await tx.people.key_named(NOBODY, "Books") is None
 
     async def test_an_order_is_claimed_once(self, rig: PeopleRig) -> None:
         rows, order = people_of(rig), await bought(rig)

@@ -56,7 +56,7 @@ class PeopleRows(Rows):
         key_id = self.new_id()
         key = ApiKey(
             id=key_id,
-            name="A machine",
+            name=f"A machine {key_id[-8:]}",
             prefix=key_id[-8:],
             digest=sha256(key_id.encode()).hexdigest(),
             scopes=("orders.read", "users.read"),

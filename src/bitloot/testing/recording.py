@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-import msgspec
 import pytest
 
 from bitloot.domain.decision import (
@@ -19,6 +18,7 @@ from bitloot.domain.decision import (
     update,
 )
 from bitloot.domain.order import Order, OrderFile
+from bitloot.domain.replay import rebuilt
 from bitloot.ports.errors import Conflict, LeaseLost
 from bitloot.ports.jobs import Again, Dead, Done, JobRow, Lease
 from bitloot.testing.contract import Contract
@@ -289,7 +289,7 @@ def assert_rebuilt(file: OrderFile, events: Sequence[Event]) -> None:
         *file.attempts,
         *file.holds,
     )
-    rebuilt = fold(events)
-    assert rebuilt.keys() == {row_name(row) for row in rows}
+    folded = fold(events)
+    assert folded.keys() == {row_name(row) for row in rows}
     for row in rows:
-        assert msgspec.convert(rebuilt[row_name(row)], type(row)) == row
+        assert rebuilt(row, folded[row_name(row)]) == row

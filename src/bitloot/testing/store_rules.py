@@ -180,6 +180,15 @@ async def one_secret_for_two_machines(rig: StoreRig) -> Pair:
     return first, rows.api_key(user, digest=first.digest)
 
 
+async def one_name_for_two_machines(rig: StoreRig) -> Pair:
+    rows = people_of(rig)
+    user, other = rows.user(), rows.user("other@shop.example")
+    first = rows.api_key(user, name="Books")
+    revoked = rows.api_key(user, name="Books", revoked_at=rig.now())
+    await store(rig, *inserts(user, other, revoked, first, rows.api_key(other, name="Books")))
+    return first, rows.api_key(user, name="Books")
+
+
 async def two_changes_of_address_at_once(rig: StoreRig) -> Pair:
     rows = people_of(rig)
     user = rows.user()
@@ -227,6 +236,7 @@ UNIQUE: Final[dict[str, Callable[[StoreRig], Awaitable[Pair]]]] = {
     "webhook_logs_pkey": one_id_twice,
     "users_email_key": one_address_for_two_accounts,
     "api_keys_digest": one_secret_for_two_machines,
+    "api_keys_name": one_name_for_two_machines,
     "email_changes_one_open": two_changes_of_address_at_once,
     "account_deletions_one_open": two_deletions_at_once,
     "recoveries_one_open": two_recoveries_at_once,

@@ -10,6 +10,7 @@ import pytest
 from bitloot.domain.address import parse_address
 from bitloot.domain.decision import Decision, Event, JobRequest, insert, update
 from bitloot.domain.email import Suppression
+from bitloot.domain.forgetting import FORGOTTEN_BODY
 from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.idempotency import Once, keep_answer
 from bitloot.domain.webhook import Webhook
@@ -388,12 +389,41 @@ class UnitOfWorkContract(RecordingContract, StoreRulesContract):
                 kind="reentry-code", to="me@shop.example", created_at=now - timedelta(days=2)
             ),
             rows.email(kind="reentry-code", to="you@shop.example"),
+            rows.email(kind="reentry-code", to="me@shop.example", state="suppressed"),
             rows.email(to="me@shop.example"),
         ]
         await store(rig, *inserts(*mails))
         async with rig.uow.begin() as tx:
             count = await tx.inbox.codes_sent("me@shop.example", since=now - timedelta(days=1))
         assert count == 2
+
+    async def test_mails_are_found_by_their_address_and_what_was_told_by_the_mails(
+        self, rig: StoreRig
+    ) -> None:
+        rows, order = rows_of(rig), (await placed(rig)).order
+        about = [rows.email(to="Me@shop.example", order_id=order.id) for _ in range(2)]
+        other, foreign = rows.email(to="me@shop.example"), rows.email(to="you@shop.example")
+        told = [rows.webhook(provider="mailer", subject=name) for name in ("m1", "m2", "m9")]
+        silent = (
+            rows.webhook(provider="mailer", subject="m1", body=FORGOTTEN_BODY),
+            rows.webhook(provider="mailer", subject="m1", signature_ok=False),
+            rows.webhook(provider="gateway", subject="m1", order_number="BL-1"),
+        )
+        await store(rig, *inserts(*about, other, foreign, *told, *silent))
+        async with rig.uow.begin() as tx:
+            inbox = tx.inbox
+            found = await inbox.mails_to("me@shop.example", limit=9)
+            assert [mail.id for mail in found] == [mail.id for mail in (*about, other)]
+            assert [mail.id for mail in await inbox.mails_to("me@shop.example", limit=1)] == [
+                about[0].id
+            ]
+            of_order = await inbox.mails_to("me@shop.example", order_id=order.id, limit=9)
+            assert [mail.id for mail in of_order] == [mail.id for mail in about]
+            named = await inbox.mails_named([other.key, about[0].key, "no such mail", other.key])
+            assert [mail.id for mail in named] == [about[0].id, other.id]
+            events = await inbox.mail_events(["m1", "m2"], limit=9)
+            assert [event.id for event in events] == [event.id for event in told[:2]]
+            assert len(await inbox.mail_events(["m1", "m2"], limit=1)) == 1
 
     async def test_the_last_event_of_a_kind_is_known_by_its_facts(self, rig: StoreRig) -> None:
         order, other = (await placed(rig)).order, (await placed(rig)).order

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from bitloot.domain.account import is_forgotten_address
 from bitloot.domain.account_links import AccountLinks
 from bitloot.domain.backoff import fraction, outage_pause
 from bitloot.domain.decision import Decision, insert, update
@@ -20,6 +21,7 @@ from bitloot.domain.failpoints import (
     AFTER_SENT_COMMIT,
     MAIL_ACCEPTED_BEFORE_SENT,
 )
+from bitloot.domain.forgetting import FORGOTTEN_BODY, farewell
 from bitloot.domain.limits import Limits
 from bitloot.domain.mail_fate import fate
 from bitloot.domain.mailing import UNSETTLED, Try, email_kind, next_try, tried
@@ -125,14 +127,16 @@ class Emails:
             word = webhook.status or "other"
             event = word.removesuffix(_PERMANENT)
             changes = [update(email, provider_event=fate(email.provider_event, event))]
-            dead = word.endswith(_PERMANENT) or event == "complained"
+            is_nobody = is_forgotten_address(email.to_key)
+            dead = (word.endswith(_PERMANENT) or event == "complained") and not is_nobody
             # By the key that the next mail to this address asks for.
             if dead and not await tx.inbox.is_suppressed(email.to_key):
                 reason: Literal["bounce", "complaint"] = (
                     "complaint" if event == "complained" else "bounce"
                 )
                 changes.append(insert(Suppression(id=email.to_key, reason=reason, created_at=at)))
-            noted = handled(webhook, "applied", at=at)
+            body = FORGOTTEN_BODY if is_nobody else None
+            noted = handled(webhook, "applied", at=at, body=body)
             await tx.record(Decision(save=(*changes, *noted.save)), lease=lease, outcome=Done())
 
         await decide(self.uow, attempt)
@@ -148,7 +152,8 @@ class Emails:
         if kind is None or kind == "reentry-code" or file is None:
             await tx.record(Decision(), lease=lease, outcome=Done())
             return None
-        is_suppressed = await tx.inbox.is_suppressed(file.order.email_key)
+        key = file.order.email_key
+        is_suppressed = is_forgotten_address(key) or await tx.inbox.is_suppressed(key)
         facts = self._facts(kind, file)
         if kind == "order-refunded":
             recorded = await tx.inbox.last_facts(file.order.id, "refund_recorded")
@@ -292,6 +297,7 @@ class Emails:
                 provider_id=provider_id,
                 refusal=refusal,
                 sent_at=at if state == "sent" else None,
+                **farewell(row, email_kind(row.key)[1]),
             )
             await tx.record(Decision(save=(done,)), lease=lease, outcome=Done())
 

@@ -8,6 +8,7 @@ import msgspec
 from bitloot.domain.account import OrderClaim, User
 from bitloot.domain.account_deletion import AccountDeletion
 from bitloot.domain.api_key import ApiKey
+from bitloot.domain.decision import Row
 from bitloot.domain.email_change import EmailChange
 from bitloot.domain.order import Order
 from bitloot.domain.recovery import Recovery
@@ -57,6 +58,10 @@ class MemoryPeople(msgspec.Struct, frozen=True):
             row.created_by == user_id and key_is_live(row, at) for row in self.tables.all(ApiKey)
         )
 
+    async def key_named(self, user_id: str, name: str) -> ApiKey | None:
+        """The key of this name."""
+        return self.tables.by_key(ApiKey, "api_keys_name", user_id, name)
+
     async def open_change(self, user_id: str) -> EmailChange | None:
         """The open change of address."""
         return self.tables.by_key(EmailChange, "email_changes_one_open", user_id)
@@ -95,9 +100,31 @@ class MemoryPeople(msgspec.Struct, frozen=True):
         )
         return sorted(found, reverse=True)[:limit]
 
+    async def orders_to_forget(self, user_id: str, *, nobody: str, limit: int) -> Sequence[str]:
+        """Orders of a user that say who bought them."""
+        claims = (row.id for row in self.tables.all(OrderClaim) if row.user_id == user_id)
+        found = (self.tables.get(Order, order_id) for order_id in claims)
+        return sorted(row.id for row in found if row is not None and row.email_key != nobody)[
+            :limit
+        ]
+
+    async def changes(self, user_id: str, *, nobody: str, limit: int) -> Sequence[EmailChange]:
+        """Changes of address."""
+        rows = (row for row in self.tables.all(EmailChange) if row.user_id == user_id)
+        return sorted((row for row in rows if row.new_key != nobody), key=_by_id)[:limit]
+
+    async def recoveries(self, user_id: str, *, nobody: str, limit: int) -> Sequence[Recovery]:
+        """Recoveries."""
+        rows = (row for row in self.tables.all(Recovery) if row.user_id == user_id)
+        return sorted((row for row in rows if row.new_key != nobody), key=_by_id)[:limit]
+
     async def claimed(self, order_id: str) -> OrderClaim | None:
         """Whose an order is."""
         return self.tables.get(OrderClaim, order_id)
+
+
+def _by_id(row: Row) -> str:
+    return row.id
 
 
 def live_sessions(tables: Tables, user_id: str, at: datetime) -> tuple[Session, ...]:

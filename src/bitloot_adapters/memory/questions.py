@@ -9,6 +9,7 @@ import msgspec
 
 from bitloot.domain.decision import Event
 from bitloot.domain.email import CODE_KINDS, Email, Suppression
+from bitloot.domain.forgetting import FORGOTTEN_BODY
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.fulfilment_plan import OWN_STOCK
 from bitloot.domain.hold import Hold
@@ -371,6 +372,34 @@ class MemoryInbox(msgspec.Struct, frozen=True):
         """By the provider's id."""
         return self.tables.by_key(Email, "emails_provider_id", provider, provider_id)
 
+    async def mails_to(
+        self, address_key: str, *, order_id: str | None = None, limit: int
+    ) -> Sequence[Email]:
+        """Mails to an address, oldest first."""
+        found = (
+            mail
+            for mail in self.tables.all(Email)
+            if mail.to_key == address_key and order_id in {None, mail.order_id}
+        )
+        return sorted(found, key=lambda mail: mail.id)[:limit]
+
+    async def mails_named(self, keys: Sequence[str]) -> Sequence[Email]:
+        """Mails by their keys."""
+        found = (self.tables.by_key(Email, "emails_key", key) for key in dict.fromkeys(keys))
+        return sorted((mail for mail in found if mail is not None), key=lambda mail: mail.id)
+
+    async def mail_events(self, provider_ids: Sequence[str], *, limit: int) -> Sequence[Webhook]:
+        """What was told of these mails."""
+        found = (
+            webhook
+            for webhook in self.tables.all(Webhook)
+            if webhook.signature_ok
+            and webhook.order_number is None
+            and webhook.subject in provider_ids
+            and webhook.body != FORGOTTEN_BODY
+        )
+        return sorted(found, key=lambda webhook: webhook.id)[:limit]
+
     async def is_suppressed(self, address_key: str) -> bool:
         """Whether this address is not to be written to."""
         return self.tables.get(Suppression, address_key) is not None
@@ -378,7 +407,10 @@ class MemoryInbox(msgspec.Struct, frozen=True):
     async def codes_sent(self, address_key: str, *, since: datetime) -> int:
         """How many codes went to this address since then."""
         return sum(
-            mail.kind in CODE_KINDS and mail.to_key == address_key and mail.created_at >= since
+            mail.kind in CODE_KINDS
+            and mail.to_key == address_key
+            and mail.created_at >= since
+            and mail.state != "suppressed"
             for mail in self.tables.all(Email)
         )
 

@@ -178,6 +178,11 @@ UNIQUE_RULES: Final[tuple[AnyRule, ...]] = (
     _rule("users_email_key", User, lambda r: None if r.state == "deleted" else (r.email_key,)),
     _rule("api_keys_digest", ApiKey, lambda r: (r.digest,)),
     _rule(
+        "api_keys_name",
+        ApiKey,
+        lambda r: (r.created_by, r.name) if r.revoked_at is None else None,
+    ),
+    _rule(
         "email_changes_one_open",
         EmailChange,
         lambda r: (r.user_id,) if r.state == "open" else None,

@@ -5,9 +5,19 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import Text, bindparam, func, literal_column, select, update
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from bitloot.domain.email import CODE_KINDS, Email
+from bitloot.domain.forgetting import FORGOTTEN_BODY
 from bitloot.domain.reveal import Grant
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.unit_of_work import Facts
@@ -21,6 +31,8 @@ from bitloot_adapters.postgres.tables import emails, events, grants, suppression
 WEBHOOK: Final = codec(Webhook)
 EMAIL: Final = codec(Email)
 GRANT: Final = codec(Grant)
+# As the partial index has it: what providers of mails tell names no order.
+_MAIL_EVENT: Final = webhook_logs.c.signature_ok & webhook_logs.c.order_number.is_(None)
 
 _WEBHOOK: Final = locked_by_id(WEBHOOK, "row_id")
 COUNT_REPEAT: Final = compiled(
@@ -56,6 +68,32 @@ _EMAIL_BY_PROVIDER_ID: Final = compiled(
     )
     .with_for_update(key_share=True)
 )
+_TO: Final = emails.c.to_key == bindparam("key", type_=Text)
+_MAILS: Final = select(*EMAIL.columns).where(_TO).order_by(emails.c.id)
+_MOST: Final = bindparam("most", type_=Integer)
+_MAILS_TO: Final = compiled(_MAILS.limit(_MOST).with_for_update(key_share=True))
+_MAILS_ABOUT: Final = compiled(
+    _MAILS.where(emails.c.order_id == bindparam("row_id", type_=ID))
+    .limit(_MOST)
+    .with_for_update(key_share=True)
+)
+_MAILS_NAMED: Final = compiled(
+    select(*EMAIL.columns)
+    .where(emails.c.key == func.any(bindparam("keys", type_=ARRAY(Text))))
+    .order_by(emails.c.id)
+    .with_for_update(key_share=True)
+)
+_MAIL_EVENTS: Final = compiled(
+    select(*WEBHOOK.columns)
+    .where(
+        _MAIL_EVENT,
+        webhook_logs.c.subject == func.any(bindparam("ids", type_=ARRAY(Text))),
+        webhook_logs.c.body != literal_column(f"'\\x{FORGOTTEN_BODY.hex()}'::bytea"),
+    )
+    .order_by(webhook_logs.c.id)
+    .limit(_MOST)
+    .with_for_update(key_share=True)
+)
 _SUPPRESSED: Final = compiled(
     select(literal_column("1")).where(suppressions.c.id == bindparam("key", type_=Text))
 )
@@ -64,6 +102,7 @@ _CODES: Final = compiled(
         emails.c.to_key == bindparam("key", type_=Text),
         emails.c.kind.in_([literal_column(f"'{kind}'") for kind in CODE_KINDS]),
         emails.c.created_at >= bindparam("since", type_=MOMENT),
+        emails.c.state != literal_column("'suppressed'"),
     )
 )
 _LAST_FACTS: Final = compiled(
@@ -111,6 +150,23 @@ class InboxReads:
     async def email_by_provider_id(self, provider: str, provider_id: str) -> Email | None:
         rows = await _rows(self._session, _EMAIL_BY_PROVIDER_ID, provider=provider, key=provider_id)
         return EMAIL.first(rows)
+
+    async def mails_to(
+        self, address_key: str, *, order_id: str | None = None, limit: int
+    ) -> Sequence[Email]:
+        if order_id is None:
+            rows = await _rows(self._session, _MAILS_TO, key=address_key, most=limit)
+        else:
+            named = {"key": address_key, "row_id": order_id, "most": limit}
+            rows = await _rows(self._session, _MAILS_ABOUT, **named)
+        return EMAIL.rows(rows)
+
+    async def mails_named(self, keys: Sequence[str]) -> Sequence[Email]:
+        return EMAIL.rows(await _rows(self._session, _MAILS_NAMED, keys=list(keys)))
+
+    async def mail_events(self, provider_ids: Sequence[str], *, limit: int) -> Sequence[Webhook]:
+        rows = await _rows(self._session, _MAIL_EVENTS, ids=list(provider_ids), most=limit)
+        return WEBHOOK.rows(rows)
 
     async def is_suppressed(self, address_key: str) -> bool:
         return bool(await _rows(self._session, _SUPPRESSED, key=address_key))

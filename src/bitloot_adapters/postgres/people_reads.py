@@ -22,8 +22,10 @@ from bitloot_adapters.postgres.statements import Rows, Statement, ask, compiled,
 from bitloot_adapters.postgres.tables import (
     account_deletions,
     api_keys,
+    email_changes,
     order_claims,
     orders,
+    recoveries,
     sessions,
     users,
 )
@@ -89,6 +91,13 @@ _SESSIONS: Final = compiled(
 )
 _API_KEY: Final = locked_by_id(API_KEY, "row_id")
 _KEYS: Final = compiled(select(func.count()).where(api_keys.c.created_by == USER_ID, KEY_LIVE))
+_NAMED: Final = compiled(
+    select(*API_KEY.columns).where(
+        api_keys.c.created_by == USER_ID,
+        api_keys.c.name == bindparam("name", type_=Text),
+        api_keys.c.revoked_at.is_(None),
+    )
+)
 _CHANGE: Final = _open(CHANGE, "open")
 _DELETION: Final = locked_by_id(DELETION, "row_id")
 _OPEN_DELETION: Final = _open(DELETION, "requested")
@@ -109,6 +118,30 @@ _UNCLAIMED: Final = compiled(
     .order_by(orders.c.id.desc())
     .limit(_MOST)
 )
+_NOBODY: Final = bindparam("nobody", type_=Text)
+_TO_FORGET: Final = compiled(
+    select(orders.c.id)
+    .select_from(order_claims.join(orders, orders.c.id == order_claims.c.id))
+    .where(order_claims.c.user_id == USER_ID, orders.c.email_key != _NOBODY)
+    .order_by(orders.c.id)
+    .limit(_MOST)
+)
+
+
+def _moved_elsewhere(kind: Codec[R], new_key: ColumnElement[str]) -> Statement:
+    """What named another address for a user, oldest first, locked."""
+    of = kind.table.c
+    return compiled(
+        select(*kind.columns)
+        .where(of.user_id == USER_ID, new_key != _NOBODY)
+        .order_by(of.id)
+        .limit(_MOST)
+        .with_for_update(key_share=True)
+    )
+
+
+_CHANGES: Final = _moved_elsewhere(CHANGE, email_changes.c.new_key)
+_RECOVERIES: Final = _moved_elsewhere(RECOVERY, recoveries.c.new_key)
 _CLAIM: Final = compiled(
     select(*CLAIM.columns).where(order_claims.c.id == bindparam("row_id", type_=ID))
 )
@@ -148,6 +181,11 @@ class PeopleReads:
     async def living_keys(self, user_id: str, *, at: datetime) -> int:
         return _count(await self._rows(_KEYS, user_id=user_id, at=at)) if is_id(user_id) else 0
 
+    async def key_named(self, user_id: str, name: str) -> ApiKey | None:
+        if not is_id(user_id):
+            return None
+        return API_KEY.first(await self._rows(_NAMED, user_id=user_id, name=name))
+
     async def open_change(self, user_id: str) -> EmailChange | None:
         return await self._one(CHANGE, _CHANGE, user_id=user_id)
 
@@ -170,6 +208,15 @@ class PeopleReads:
         rows = await self._rows(_UNCLAIMED, email_key=email_key, most=limit)
         return [str(row[0]) for row in rows]
 
+    async def orders_to_forget(self, user_id: str, *, nobody: str, limit: int) -> Sequence[str]:
+        return [str(row[0]) for row in await self._of(_TO_FORGET, user_id, nobody, limit)]
+
+    async def changes(self, user_id: str, *, nobody: str, limit: int) -> Sequence[EmailChange]:
+        return CHANGE.rows(await self._of(_CHANGES, user_id, nobody, limit))
+
+    async def recoveries(self, user_id: str, *, nobody: str, limit: int) -> Sequence[Recovery]:
+        return RECOVERY.rows(await self._of(_RECOVERIES, user_id, nobody, limit))
+
     async def claimed(self, order_id: str) -> OrderClaim | None:
         return await self._one(CLAIM, _CLAIM, row_id=order_id)
 
@@ -177,6 +224,11 @@ class PeopleReads:
         if not all(map(is_id, named.values())):
             return None
         return kind.first(await self._rows(statement, **named))
+
+    async def _of(self, statement: Statement, user_id: str, nobody: str, most: int) -> Rows:
+        if not is_id(user_id):
+            return []
+        return await self._rows(statement, user_id=user_id, nobody=nobody, most=most)
 
     async def _rows(self, statement: Statement, **values: object) -> Rows:
         (rows,) = await self._session.ask(ask(statement, **values))

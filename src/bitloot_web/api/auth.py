@@ -17,7 +17,8 @@ from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
-from bitloot_web.security.access import Anyone, Signed
+from bitloot_web.security.access import Anyone, Leaving, Signed
+from bitloot_web.security.callers import known_caller
 from bitloot_web.security.captcha import is_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.cookie_sessions import (
@@ -29,7 +30,7 @@ from bitloot_web.security.cookie_sessions import (
 )
 from bitloot_web.security.rate_limits import count, limited
 from bitloot_web.shop import Shop
-from bitloot_web.tokens import InvalidToken
+from bitloot_web.tokens import InvalidToken, Opened
 
 # What is no password is told by the shop, in words; here only what would be too much to read.
 Password: TypeAlias = Annotated[str, msgspec.Meta(max_length=1024)]
@@ -192,27 +193,28 @@ async def refresh(
     request: EdgeRequest, shop: TheShop, data: JSONBody[RefreshWanted] = BY_COOKIE
 ) -> Response[SessionTokens]:
     """Exchange a refresh token for the next pair. Sent twice at once, it gives the same pair."""
-    token = data.refresh_token or refresh_token_of(request)
-    if token is None:
+    opened = refresh_shown(request, shop, data)
+    if opened is None:
         fault = FieldError("refreshToken", "Send it, or be signed in by a cookie.")
         raise ProblemError("invalid-input", errors=(fault,))
-    try:
-        opened = shop.tokens.refreshed(token, at=shop.clock())
-    except InvalidToken:
-        raise ProblemError("session-ended") from None
-    if data.refresh_token is None:
-        check_unforged(request, opened.session_id)
     shop.standing.forget(opened.session_id)
     who = await shop.identity.refresh(opened.session_id, opened.generation)
     return tokens_shown(shop, who, "cookie" if data.refresh_token is None else "tokens")
 
 
-@post("/v1/auth/logout", access=Signed(), status_code=204, operation_id="signOut")
-async def sign_out(request: EdgeRequest, shop: TheShop, actor: TheActor) -> Response[None]:
-    """Sign out here; sessions elsewhere go on."""
-    assert actor.session_id is not None
-    await shop.identity.logout(actor.session_id)
-    shop.standing.forget(actor.session_id)
+@post("/v1/auth/logout", access=Leaving(), status_code=204, operation_id="signOut")
+async def sign_out(
+    request: EdgeRequest, shop: TheShop, data: JSONBody[RefreshWanted] = BY_COOKIE
+) -> Response[None]:
+    """Sign out here; sessions elsewhere go on. Where the access token has ended, the refresh token
+    will do.
+    """
+    known = known_caller(request) or refresh_shown(request, shop, data)
+    session_id = None if known is None else known.session_id
+    if session_id is None:
+        raise ProblemError("unauthenticated")
+    await shop.identity.logout(session_id)
+    shop.standing.forget(session_id)
     return signed_out(request, shop)
 
 
@@ -256,6 +258,24 @@ async def forgot_password(
 async def reset_password(shop: TheShop, data: JSONBody[PasswordReset]) -> None:
     """Set a password by a code; every session ends."""
     await shop.passwords.reset(data.email, data.challenge_id, data.code.strip(), data.password)
+
+
+def refresh_shown(request: EdgeRequest, shop: Shop, data: RefreshWanted) -> Opened | None:
+    """What the refresh token of the body says, or that of a page's cookie; None without either.
+
+    Raises ProblemError `session-ended` for one that is not good, `unauthenticated` for two cookies
+    of its name, `csrf-failed`.
+    """
+    token = data.refresh_token or refresh_token_of(request)
+    if token is None:
+        return None
+    try:
+        opened = shop.tokens.refreshed(token, at=shop.clock())
+    except InvalidToken:
+        raise ProblemError("session-ended") from None
+    if data.refresh_token is None:
+        check_unforged(request, opened.session_id)
+    return opened
 
 
 def client_shown(request: EdgeRequest, shop: Shop) -> Client:

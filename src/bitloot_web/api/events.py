@@ -19,7 +19,7 @@ from bitloot_web.realtime import Watchers
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get
 from bitloot_web.security.access import OrderOwner
-from bitloot_web.security.callers import Caller, known_caller
+from bitloot_web.security.callers import Admission, admission_of
 from bitloot_web.shop import Shop
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -53,10 +53,10 @@ async def events(
         more = items[-1].id if len(items) == size else None
         return Response(Timeline(items=items, next=more))
     start = max(after, _event_id(last_event_id))
-    caller = known_caller(request)
-    watchers.check_room(str(order_id), caller, shop.limits)
+    admission = admission_of(request)
+    watchers.check_room(str(order_id), admission.caller, shop.limits)
     return Stream(
-        _stream(shop, watchers, str(order_id), start, caller),
+        _stream(shop, watchers, str(order_id), start, admission),
         media_type=EVENT_STREAM,
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -72,15 +72,15 @@ def _event_id(text: str | None) -> int:
 
 
 async def _stream(
-    shop: Shop, watchers: Watchers, order_id: str, after: int, caller: Caller | None
+    shop: Shop, watchers: Watchers, order_id: str, after: int, admission: Admission
 ) -> AsyncIterator[bytes]:
     yield f"retry: {RETRY_MS}\n\n".encode()
     with ExitStack() as seats:
         try:
-            seats.enter_context(watchers.seat(order_id, caller, shop.limits))
+            seats.enter_context(watchers.seat(order_id, admission.caller, shop.limits))
         except ProblemError:
             return
-        async with aclosing(watchers.follow(shop, order_id, after, caller)) as entries:
+        async with aclosing(watchers.follow(shop, order_id, after, admission)) as entries:
             async for entry in entries:
                 yield _told(entry)
 

@@ -21,7 +21,7 @@ from bitloot_web.dependencies import TheShop, TheWatchers
 from bitloot_web.problems import ProblemError
 from bitloot_web.realtime import Watchers
 from bitloot_web.security.access import ACCESS, OrderOwner
-from bitloot_web.security.callers import Caller, opens
+from bitloot_web.security.callers import Admission, opens
 from bitloot_web.security.cookie_sessions import own_origin
 from bitloot_web.shop import Shop
 
@@ -52,11 +52,11 @@ class Greeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Followed(msgspec.Struct, frozen=True):
-    """The order, after which event, and for whom; nobody by name by the order's token."""
+    """The order, after which event, and what opened it."""
 
     order_id: str
     after: int
-    caller: Caller | None
+    admission: Admission
 
 
 @websocket("/v1/ws/orders/{order_id:uuid}", opt={ACCESS: OrderOwner()})
@@ -75,7 +75,7 @@ async def order_socket(
         async with asyncio.timeout(GREETING_SECONDS):
             first = await socket.receive_data(mode="text")
         greeting = read_greeting(first)
-        caller = await opens(shop, greeting.token, str(order_id))
+        admission = await opens(shop, greeting.token, str(order_id))
     except ProblemError as error:
         await socket.close(_CODES.get(error.code, POLICY), error.code)
         return
@@ -85,8 +85,8 @@ async def order_socket(
     except WebSocketDisconnect:
         return
     try:
-        with watchers.seat(str(order_id), caller, shop.limits):
-            await _serve(socket, shop, watchers, Followed(str(order_id), greeting.after, caller))
+        with watchers.seat(str(order_id), admission.caller, shop.limits):
+            await _serve(socket, shop, watchers, Followed(str(order_id), greeting.after, admission))
     except ProblemError:
         await socket.close(TOO_MANY, "too many sockets")
 
@@ -135,7 +135,7 @@ async def _speak(
     socket: EdgeSocket, shop: Shop, watchers: Watchers, followed: Followed
 ) -> int | None:
     start = max(0, followed.after)
-    following = watchers.follow(shop, followed.order_id, start, followed.caller)
+    following = watchers.follow(shop, followed.order_id, start, followed.admission)
     async with aclosing(following) as entries:
         async for entry in entries:
             message: msgspec.Struct | dict[str, str]

@@ -31,6 +31,7 @@ from bitloot.usecases.people.account_mails import AccountMails
 from bitloot.usecases.people.accounts import DELETION_SWEEP, Accounts
 from bitloot.usecases.people.api_keys import ApiKeys
 from bitloot.usecases.people.email_changes import EmailChanges
+from bitloot.usecases.people.forgetting import Forgetting
 from bitloot.usecases.people.identity import Identity
 from bitloot.usecases.people.mailed_codes import HideAddress, MailedCodes
 from bitloot.usecases.people.passwords import Passwords
@@ -271,6 +272,7 @@ def job_handlers(near: Neighbours, shop: Shop) -> Mapping[str, Handler]:
         "read_product": shop.catalogue_syncs.read_product,
         "shelve_products": shop.catalogue_syncs.shelve,
         "reprice": shop.catalogue_syncs.reprice,
+        "forget_orders": over(Forgetting, near).orders,
     }
     return {str(kind): handler for kind, handler in handlers.items()}
 

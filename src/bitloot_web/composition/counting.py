@@ -94,7 +94,7 @@ class DecisionCounter:
 
     def _mail(self, change: Change, mail: Email) -> None:
         before = change.before if isinstance(change.before, Email) else None
-        if before is None and mail.kind in CODE_KINDS:
+        if before is None and mail.kind in CODE_KINDS and mail.state == "sending":
             self._metrics.otp_issued.inc()
         if before is not None and before.state == "sending" and mail.state == "sent":
             self._metrics.email_success.labels(mail.kind).inc()

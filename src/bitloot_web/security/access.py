@@ -11,7 +11,16 @@ import msgspec
 
 from bitloot.domain.roles import Permission
 from bitloot_web.problems import ProblemError
-from bitloot_web.security.callers import bearer, check_owner, opens, remember, signed_in, staff
+from bitloot_web.security.callers import (
+    Admission,
+    bearer,
+    check_owner,
+    opens,
+    remember,
+    remember_admission,
+    signed_in,
+    staff,
+)
 from bitloot_web.security.client_address import client_of, counted, is_within
 from bitloot_web.security.cookie_sessions import by_cookie
 from bitloot_web.security.rate_limits import Connection, count, shop_of
@@ -65,11 +74,11 @@ class OrderOwner(msgspec.Struct, frozen=True):
         order_id: UUID = connection.path_params["order_id"]
         shop, caller = shop_of(connection), await by_cookie(connection)
         if caller is None:
-            caller = await opens(shop, bearer(connection), str(order_id))
+            admission = await opens(shop, bearer(connection), str(order_id))
         else:
             await check_owner(shop, caller, str(order_id))
-        if caller is not None:
-            remember(connection, caller)
+            admission = Admission(caller=caller)
+        remember_admission(connection, admission)
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -84,6 +93,25 @@ class Signed(msgspec.Struct, frozen=True):
         """Raises ProblemError `unauthenticated`, `csrf-failed`."""
         caller = await by_cookie(connection)
         remember(connection, caller or await signed_in(shop_of(connection), bearer(connection)))
+
+
+class Leaving(Signed, frozen=True):
+    """Whoever ends a session, also one of which only the refresh token is good still: a page's
+    cookie, or the token in the body, which the handler reads.
+    """
+
+    async def admit(self, connection: Connection) -> None:
+        """Raises ProblemError `unauthenticated` for an access token that is none, `csrf-failed`."""
+        try:
+            caller = await by_cookie(connection)
+        except ProblemError as error:
+            if error.code != "unauthenticated":
+                raise
+            return
+        if caller is not None:
+            remember(connection, caller)
+        elif "authorization" in connection.headers:
+            remember(connection, await signed_in(shop_of(connection), bearer(connection)))
 
 
 class Staff(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Who is asking: the holder of an order's token, somebody who is signed in, staff, a machine."""
 
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ ORDER_SESSION: Final = "order_session"
 MAX_TOKEN: Final = 4096
 _KEY_MARK: Final = "blk_"
 _CALLER: Final = "caller"
+_ADMISSION: Final = "admission"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +36,15 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def actor(self) -> Actor:
         """As those who act on others are known to the core."""
         return Actor(name=self.name, permissions=self.permissions)
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What lets somebody see an order: who they are, as long as their session goes on, or the
+    order's token, as long as that is good.
+    """
+
+    caller: Caller | None = None
+    until: datetime | None = None
 
 
 def bearer(connection: Connection) -> str:
@@ -68,26 +79,29 @@ async def signed_in(shop: Shop, token: str) -> Caller:
     )
 
 
-async def is_still_signed_in(shop: Shop, caller: Caller) -> bool:
-    """Whether the session of somebody who was let in goes on."""
+async def is_still_admitted(shop: Shop, admission: Admission) -> bool:
+    """Whether what let somebody in is good still. Raises StoreUnavailable."""
+    caller, at = admission.caller, shop.clock()
+    if caller is None:
+        return admission.until is None or at <= admission.until
     state = await shop.standing.session(caller.session_id) if caller.session_id else None
-    return state is not None and state.is_good(shop.clock())
+    return state is not None and state.is_good(at)
 
 
-async def opens(shop: Shop, token: str, order_id: str) -> Caller | None:
+async def opens(shop: Shop, token: str, order_id: str) -> Admission:
     """Who may see an order: nobody in particular by the order's token, or the user whose it is.
 
     Raises ProblemError `unauthenticated`, or `not-found` for another's order; StoreUnavailable.
     """
     try:
-        own = shop.sessions.order_id(token, at=shop.clock())
+        own, until = shop.sessions.opened(token, at=shop.clock())
     except InvalidToken:
         caller = await signed_in(shop, token)
         await check_owner(shop, caller, order_id)
-        return caller
+        return Admission(caller=caller)
     if own != order_id:
         raise ProblemError("not-found")
-    return None
+    return Admission(until=until)
 
 
 async def check_owner(shop: Shop, caller: Caller, order_id: str) -> None:
@@ -119,6 +133,20 @@ async def _machine(shop: Shop, token: str) -> Caller:
 def remember(connection: Connection, caller: Caller) -> None:
     """Who was let in, for the handler."""
     connection.scope["state"][_CALLER] = caller
+
+
+def remember_admission(connection: Connection, admission: Admission) -> None:
+    """What let somebody see an order, and who that is if they have a name."""
+    connection.scope["state"][_ADMISSION] = admission
+    if admission.caller is not None:
+        remember(connection, admission.caller)
+
+
+def admission_of(request: EdgeRequest) -> Admission:
+    """What let somebody see the order that is asked for."""
+    found = request.scope["state"][_ADMISSION]
+    assert isinstance(found, Admission)
+    return found
 
 
 def known_caller(connection: Connection | EdgeRequest) -> Caller | None:

@@ -88,7 +88,7 @@ def cookies_of(shop: Shop, session: Session) -> tuple[Cookie, ...]:
 
 def signed_out(request: EdgeRequest, shop: Shop) -> Response[None]:
     """Nothing to say; a page that was known by its cookies loses them."""
-    if not is_by_cookie(request):
+    if not is_by_cookie(request) and not request.scope["state"].get(_SHOWN):
         return Response(None)
     return Response(None, cookies=_taken_away(shop))
 

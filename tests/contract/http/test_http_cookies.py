@@ -249,6 +249,36 @@ async def test_signing_out_takes_the_cookies_away(stage: "Stage", method: str, p
     refused(after, 401, "unauthenticated")
 
 
+@pytest.mark.parametrize("left", [(SECURE.refresh,), (SECURE.refresh, SECURE.access)])
+async def test_a_page_signs_out_by_its_refresh_cookie_alone(
+    stage: "Stage", left: tuple[str, ...]
+) -> None:
+    """The access cookie is gone a quarter of an hour after the last request, or it is stale."""
+    _, cookies = await signed_in(stage)
+    stage.clock.advance(timedelta(minutes=16))
+    held = carried({name: cookies[name] for name in left})
+    csrf = {HEADER: cookies[SECURE.csrf]}
+    for forged in ({}, OWN, csrf, *({**proof, **csrf} for proof in FORGED.values())):
+        answer = await asked_by_page(stage, "POST", "/v1/auth/logout", {**held, **forged})
+        refused(answer, 403, "csrf-failed")
+        assert not kept(answer)
+    for _ in range(2):
+        out = await asked_by_page(stage, "POST", "/v1/auth/logout", {**held, **OWN, **csrf})
+        assert (out.status_code, kept(out)) == (204, dict.fromkeys(cookies, ""))
+    again = await asked_by_page(stage, "POST", "/v1/auth/refresh", proven(cookies))
+    refused(again, 401, "session-ended")
+
+
+async def test_a_page_that_signs_out_too_late_loses_its_cookies_all_the_same(
+    stage: "Stage",
+) -> None:
+    _, cookies = await signed_in(stage)
+    stage.clock.advance(timedelta(days=7, minutes=1))
+    out = await asked_by_page(stage, "POST", "/v1/auth/logout", proven(cookies))
+    refused(out, 401, "session-ended")
+    assert kept(out) == dict.fromkeys(cookies, "")
+
+
 async def test_no_session_that_was_there_before_is_taken_up_by_a_sign_in(stage: "Stage") -> None:
     """Session fixation: what somebody else put into the browser stays theirs."""
     _, planted = await signed_in(stage, "evil@shop.example")

@@ -1,16 +1,19 @@
 """Following an order: pages of events, a stream with resume, and a socket with its token inside."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
 
+from bitloot.domain.limits import Limits
 from bitloot_web.problems import URN
 
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage
 
+LIMITS: Final = Limits()
 STREAM = {"accept": "text/event-stream"}
 
 
@@ -161,6 +164,27 @@ async def test_a_client_that_talks_too_much_is_dropped(stage: "Stage") -> None:
     for _ in range(25):
         await socket.send("more")
     assert await socket.closed() == 1008
+
+
+async def test_sockets_and_streams_end_with_the_token_that_opened_them(stage: "Stage") -> None:
+    """S10: access ends within a minute of its end; half of it is for clocks that differ."""
+    order_id, token = await stage.order()
+    socket = stage.socket(order_id)
+    await socket.open()
+    await socket.send({"token": token["authorization"][7:]})
+    assert (await socket.event())["kind"] == "order_placed"
+    path = f"/v1/orders/{order_id}/events"
+    stream = asyncio.create_task(stage.client.get(path, headers={**token, **STREAM}))
+    await asyncio.sleep(0.05)
+    stage.clock.advance(LIMITS.order_session_life - timedelta(seconds=1))
+    await stage.realtime.publish(order_id, 2)
+    await asyncio.sleep(0.05)
+    assert stage.app.watchers.count(order_id) == 2
+    stage.clock.advance(LIMITS.token_leeway + timedelta(seconds=2))
+    await stage.realtime.publish(order_id, 2)
+    assert await socket.closed() == 4401
+    assert "order_placed" in (await asyncio.wait_for(stream, 10)).text
+    assert stage.app.watchers.count(order_id) == 0
 
 
 async def test_sockets_end_when_the_server_stops(stage: "Stage") -> None:

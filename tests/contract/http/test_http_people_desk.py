@@ -177,6 +177,18 @@ async def test_a_demoted_persons_keys_open_no_more_than_they_do(stage: "Stage") 
     refused(await stage.client.post("/v1/admin/catalog/rules", headers=key), 403, "forbidden")
 
 
+async def test_a_key_is_made_under_a_name_of_its_own(stage: "Stage") -> None:
+    admin = await staff(stage, "admin")
+    body = {"name": "a till", "scopes": ["orders.read"]}
+    made = await stage.client.post("/v1/admin/api-keys", json=body, headers=admin.headers)
+    again = await stage.client.post("/v1/admin/api-keys", json=body, headers=admin.headers)
+    refused(again, 409, "api-key-name-taken")
+    path = f"/v1/admin/api-keys/{made.json()['id']}"
+    assert (await stage.client.delete(path, headers=admin.headers)).status_code == 204
+    fresh = await stage.client.post("/v1/admin/api-keys", json=body, headers=admin.headers)
+    assert fresh.status_code == 201
+
+
 @pytest.mark.parametrize("expires", ["2031-01-31T12:00:00", "soon"])
 async def test_when_a_key_ends_is_told_with_a_zone(stage: "Stage", expires: str) -> None:
     admin = await staff(stage, "admin")

@@ -128,6 +128,23 @@ async def test_whoever_is_signed_out_is_out_within_a_minute(stage: "Stage", endi
         refused(await stage.client.get(path, headers=who.headers), 401, "unauthenticated")
 
 
+async def test_who_has_a_refresh_token_left_signs_out_by_it(stage: "Stage") -> None:
+    who, other = await sign_in(stage), await sign_in(stage)
+    stage.clock.advance(timedelta(minutes=16))
+    path, body = "/v1/auth/logout", {"refreshToken": who.refresh}
+    for headers, given in (({}, {}), (who.headers, body), ({"authorization": "Bearer x"}, body)):
+        answer = await stage.client.post(path, json=given, headers=headers)
+        refused(answer, 401, "unauthenticated")
+    for token in (who.access, f"{who.refresh}x", "x"):
+        answer = await stage.client.post(path, json={"refreshToken": token})
+        refused(answer, 401, "session-ended")
+    for _ in range(2):
+        assert (await stage.client.post(path, json=body)).status_code == 204
+    refused(await stage.client.post("/v1/auth/refresh", json=body), 401, "session-ended")
+    fresh = await stage.client.post("/v1/auth/refresh", json={"refreshToken": other.refresh})
+    assert fresh.status_code == 200
+
+
 async def test_a_socket_ends_with_the_session_that_opened_it(stage: "Stage") -> None:
     """S22: who was let in by name is asked again."""
     order_id, _ = await stage.order()

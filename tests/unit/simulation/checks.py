@@ -6,7 +6,6 @@ from functools import cache
 from operator import attrgetter
 from typing import Final
 
-import msgspec
 from tests.unit.simulation.buyers import Shown
 from tests.unit.simulation.wires import FarSupplier
 from tests.unit.simulation.world import LIMITS, World, at_once
@@ -19,7 +18,7 @@ from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.payment import Payment
-from bitloot.domain.replay import differences
+from bitloot.domain.replay import differences, rebuilt
 from bitloot.domain.reveal import Grant
 from bitloot.ports.views.invariants import SEVERAL_MAILS
 from bitloot_adapters.memory.questions import MemoryOrders
@@ -184,7 +183,7 @@ def unsettled(world: World) -> list[str]:
 
 def _is_like(row: Row, fields: dict[str, JsonValue]) -> bool:
     told = _told_of(type(row))
-    return told(row) == told(msgspec.convert(fields, type(row), strict=False))
+    return told(row) == told(rebuilt(row, fields))
 
 
 @cache

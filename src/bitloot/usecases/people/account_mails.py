@@ -44,10 +44,18 @@ class AccountMails:
         *,
         at: datetime,
         order_id: str | None = None,
+        is_sent: bool = True,
     ) -> Written:
-        """A mail with a code or a signed link: facts only, rendered at sending."""
+        """A mail with a code or a signed link: facts only, rendered at sending.
+
+        One that is not sent is written and taken up all the same, so that no time tells of it.
+        """
         key = f"{kind}/{subject_id}/1"
-        row = msgspec.structs.replace(self._row(kind, key, recipient, at), order_id=order_id)
+        row = msgspec.structs.replace(
+            self._row(kind, key, recipient, at),
+            order_id=order_id,
+            state="sending" if is_sent else "suppressed",
+        )
         return Written(insert(row), JobRequest(kind="send_email", ref=key))
 
     async def told(

@@ -5,7 +5,13 @@ from datetime import timedelta
 
 from bitloot.domain.account import actor_name
 from bitloot.domain.account_change import renamed
-from bitloot.domain.account_deletion import AccountDeletion, asked, cancelled, carried_out
+from bitloot.domain.account_deletion import (
+    AccountDeletion,
+    asked,
+    cancelled,
+    carried_out,
+    is_due,
+)
 from bitloot.domain.account_links import AccountLinks
 from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
@@ -15,6 +21,7 @@ from bitloot.ports.deciding import decide
 from bitloot.ports.jobs import Again, Done, Lease
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.usecases.people.account_mails import AccountMails, of_user, posted
+from bitloot.usecases.people.forgetting import traces_of
 from bitloot.usecases.people.known_users import known_user, standing_user
 from bitloot.usecases.people.mailed_codes import HideAddress
 
@@ -113,17 +120,38 @@ class Accounts:
             await tx.record(Decision(), lease=lease, outcome=outcome)
 
     async def _forget(self, deletion_id: str) -> None:
+        while await self._forget_traces(deletion_id):
+            continue
+
         async def attempt(tx: Transaction) -> None:
             deletion = await tx.people.deletion(deletion_id)
             assert deletion is not None
             user = await known_user(tx, deletion.user_id)
             at = self.clock()
             live = await tx.people.sessions_of(user.id, at=at)
-            hidden = self.hide(user.email_key)
-            decision = carried_out(deletion, user, live, hidden_key=hidden, at=at)
+            hidden, most = self.hide(user.email_key), self.limits.claims_per_sign_in
+            orders = await tx.people.unclaimed_orders(user.email_key, limit=most)
+            decision = carried_out(deletion, user, live, hidden_key=hidden, orders=orders, at=at)
             if not decision.save:
                 return
             mail = await self.mails.told(tx, "deletion-done", deletion.id, of_user(user), at=at)
-            await tx.record(posted(decision, mail))
+            # A mail that is not sent would only keep the address.
+            await tx.record(decision if mail.job is None else posted(decision, mail))
 
         await decide(self.uow, attempt)
+
+    async def _forget_traces(self, deletion_id: str) -> bool:
+        """Some of all that says who somebody was; whether there may be more."""
+
+        async def attempt(tx: Transaction) -> bool:
+            deletion = await tx.people.deletion(deletion_id)
+            assert deletion is not None
+            user = await known_user(tx, deletion.user_id)
+            if user.is_forgotten or not is_due(deletion, at=self.clock()):
+                return False
+            changes = await traces_of(tx, user, self.limits.forgotten_at_once)
+            if changes:
+                await tx.record(Decision(save=changes))
+            return bool(changes)
+
+        return await decide(self.uow, attempt)

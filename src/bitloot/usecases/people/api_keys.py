@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bitloot.domain.api_key import PREFIX_BYTES, SECRET_BYTES, NewKey, made, seen, taken_back
+from bitloot.domain.api_key import (
+    PREFIX_BYTES,
+    SECRET_BYTES,
+    NewKey,
+    key_name,
+    made,
+    seen,
+    taken_back,
+)
 from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
@@ -36,18 +44,22 @@ class ApiKeys:
     ) -> NewKey:
         """A key of the signed-in user `maker_id`; it never opens more than they may do.
 
-        Raises Refused `beyond-your-rights`, `too-many-api-keys` or `invalid-input`.
+        Raises Refused `beyond-your-rights`, `too-many-api-keys`, `invalid-input`, or
+        `api-key-name-taken` where they have another of this name, ended or not, that was not taken
+        back.
         """
+        title = key_name(name)
 
         async def attempt(tx: Transaction) -> NewKey:
             at = self.clock()
             await standing_user(tx, maker_id)
             new, decision = made(
-                name,
+                title,
                 scopes,
                 actor,
                 maker_id,
                 await tx.people.living_keys(maker_id, at=at),
+                same=await tx.people.key_named(maker_id, title),
                 expires_at=expires_at,
                 key_id=self.new_id(),
                 random=self.random_bytes(SECRET_BYTES + PREFIX_BYTES),

@@ -61,15 +61,15 @@ class EmailChanges:
                 at=at,
                 limits=self.limits,
             )
-            if all(allowed):
-                ways = zip(
-                    challenges,
-                    (of_user(current), Recipient(address.typed, address.key)),
-                    strict=True,
-                )
-                mails = [self.mails.secret(KIND, each, to, at=at) for each, to in ways]
-                decision = posted(decision, *mails)
-            await tx.record(decision)
+            ways = zip(
+                challenges,
+                (of_user(current), Recipient(address.typed, address.key)),
+                strict=True,
+            )
+            mails = [
+                self.mails.secret(KIND, each, to, at=at, is_sent=all(allowed)) for each, to in ways
+            ]
+            await tx.record(posted(decision, *mails))
             return change
 
         change = await decide(self.uow, attempt)

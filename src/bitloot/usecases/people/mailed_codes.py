@@ -1,8 +1,9 @@
 """One-time codes to an address: who reads the mailbox holds the address.
 
-The same is done for every address, whether somebody has an account under it or not, so that no
-answer and no delay tells which. A code that is not mailed opens nothing: asking again and again
-brings no more guesses than codes. Nothing here works without the store of codes.
+The same is done for every address, whether somebody has an account under it or not, and whether
+its code goes out or not, so that no answer and no delay tells which. A code that is not mailed
+opens nothing: asking again and again brings no more guesses than codes. Nothing here works without
+the store of codes.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from bitloot.domain.account import is_forgotten_address
 from bitloot.domain.address import Address
 from bitloot.domain.decision import Decision
 from bitloot.domain.email import EmailKind
@@ -37,6 +39,8 @@ KINDS: Final[Mapping[Purpose, EmailKind]] = {
     "reset": "password-reset-code",
 }
 _LONGEST_CHALLENGE: Final = 64
+# In front of a subject that is over a limit already: what it asks for is counted for nobody.
+_OVER: Final = "over/"
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +66,7 @@ class MailedCodes:
     limits: Limits
 
     async def send(self, purpose: Purpose, address: Address) -> Challenge:
-        """Mail a code, or do all the same without a mail where too many went there already.
+        """Mail a code, or do all the same without sending it where too many went there already.
 
         Raises StoreUnavailable.
         """
@@ -70,11 +74,10 @@ class MailedCodes:
         is_mailed = await self.may_mail(address.key, at)
         name = self._name(purpose, address, challenge)
         await self.open(name, self.digest_of(challenge, self.code_of(challenge)), good=is_mailed)
-        if is_mailed:
-            recipient = Recipient(address.typed, address.key)
-            mail = self.mails.secret(KINDS[purpose], challenge, recipient, at=at)
-            async with self.uow.begin() as tx:
-                await tx.record(posted(Decision(), mail))
+        recipient = Recipient(address.typed, address.key)
+        mail = self.mails.secret(KINDS[purpose], challenge, recipient, at=at, is_sent=is_mailed)
+        async with self.uow.begin() as tx:
+            await tx.record(posted(Decision(), mail))
         return Challenge(challenge_id=challenge, expires_at=at + self.limits.otp_life)
 
     async def check(self, purpose: Purpose, address: Address, challenge: str, code: str) -> None:
@@ -87,21 +90,22 @@ class MailedCodes:
         """Count one code to this address; whether it may be mailed. Raises StoreUnavailable.
 
         The count of a day is kept twice: exactly by the limiter, and by the stored mails, which
-        outlive it.
+        outlive it. Everything is asked for every address.
         """
-        limits = self.limits
+        limits, is_within = self.limits, True
         quotas = (
             ("otp-address", limits.otp_requests_per_15_minutes, WINDOW),
             ("otp-address-day", limits.otp_codes_per_day, DAY),
         )
         for scope, limit, window in quotas:
             quota = Quota(scope=scope, limit=limit, window=window, fails_closed=True)
-            if not (await self.rate_limiter.hit(quota, address_key)).allowed:
-                return False
+            subject = address_key if is_within else f"{_OVER}{address_key}"
+            is_within &= (await self.rate_limiter.hit(quota, subject)).allowed
         async with self.uow.begin() as tx:
             is_suppressed = await tx.inbox.is_suppressed(address_key)
             sent = await tx.inbox.codes_sent(address_key, since=at - DAY)
-        return not is_suppressed and sent < limits.otp_codes_per_day
+        is_nobody = is_forgotten_address(address_key)
+        return is_within and not is_suppressed and not is_nobody and sent < limits.otp_codes_per_day
 
     async def open(self, name: str, digest: str, *, good: bool) -> None:
         """Store what opens a name; where it is not `good`, nothing does."""

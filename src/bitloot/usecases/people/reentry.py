@@ -33,12 +33,15 @@ class Reentry:
         challenge, at = self.new_id(), self.clock()
         async with self.uow.begin() as tx:
             file = await tx.orders.file(order_id)
-        is_mailed = file is not None and await self.codes.may_mail(file.order.email_key, at)
+        known = order_id if file is None else file.order.email_key
+        is_mailed = await self.codes.may_mail(known, at) and file is not None
         digest = self.codes.digest_of(challenge, self.codes.code_of(challenge))
         await self.codes.open(_name(order_id, challenge), digest, good=is_mailed)
-        if file is not None and is_mailed:
+        if file is not None:
             to = Recipient(file.order.email, file.order.email_key)
-            mail = self.mails.secret("reentry-code", challenge, to, at=at, order_id=order_id)
+            mail = self.mails.secret(
+                "reentry-code", challenge, to, at=at, order_id=order_id, is_sent=is_mailed
+            )
             async with self.uow.begin() as tx:
                 await tx.record(posted(Decision(), mail))
         return Challenge(challenge_id=challenge, expires_at=at + self.limits.otp_life)

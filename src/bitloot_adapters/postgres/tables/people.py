@@ -96,6 +96,13 @@ api_keys = Table(
     moment("revoked_at", optional=True),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("digest", name="api_keys_digest"),
+    Index(
+        "api_keys_name",
+        "created_by",
+        "name",
+        unique=True,
+        postgresql_where=written("revoked_at IS NULL"),
+    ),
     Index("api_keys_created_by", "created_by", "id"),
 )
 

@@ -62,6 +62,12 @@ webhook_logs = Table(
         unique=True,
         postgresql_where=expression("signature_ok"),
     ),
+    # What is told of a mail, by the provider's id of it.
+    Index(
+        "webhook_logs_mail_events",
+        "subject",
+        postgresql_where=expression("signature_ok AND order_number IS NULL"),
+    ),
     Index("webhook_logs_order_id", "order_id"),
     Index("webhook_logs_received_at", "received_at", "id"),
     one_of("classification", get_args(WebhookClass)),

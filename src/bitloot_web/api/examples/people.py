@@ -66,6 +66,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "refreshSession": Example(
         asked=auth.RefreshWanted(refresh_token=_JWT.format("refresh")), answered=_TOKENS
     ),
+    "signOut": Example(asked=auth.RefreshWanted(refresh_token=_JWT.format("refresh"))),
     "setPassword": Example(asked=auth.NewPassword(password=_WORDS)),
     "requestResetCode": Example(asked=auth.CodeWanted(email=EMAIL), answered=_CODE_SENT),
     "resetPassword": Example(
