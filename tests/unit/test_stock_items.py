@@ -113,6 +113,13 @@ def test_each_row_that_is_no_account_is_told_with_its_column() -> None:
     ]
 
 
+@pytest.mark.parametrize("cost", ["-1", "+1", "NaN", "Infinity", "1e3", "1.123456789", "9" * 13])
+def test_a_cost_of_a_row_that_is_no_plain_amount_is_told(cost: str) -> None:
+    sheet = read(f"key,cost\nGOOD,1\nBAD,{cost}\n", "key")
+    assert [line.serial for line in sheet.lines] == [b"GOOD"]
+    assert refused(sheet) == [(3, "cost", "bad_cost")]
+
+
 def test_each_row_that_is_no_licence_file_is_told_with_its_column() -> None:
     long = base64.b64encode(b"x" * 17).decode()
     rows = (

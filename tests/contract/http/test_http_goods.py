@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from tests.contract.http.goods_desk import asked, said, shelved
+from tests.contract.http.goods_desk import BASE, asked, said, shelved
 
 from bitloot.domain.decision import Decision, update
 from bitloot.domain.pricing_rules import PricingRule
@@ -285,6 +285,20 @@ async def test_products_are_found_by_each_filter(stage: "Stage") -> None:
     other = await asked(stage, "GET", f"/products?limit=1&source=custom&cursor={first['next']}")
     assert said(other) == (400, "invalid-request")
     assert await slugs(f"limit=1&cursor={first['next']}") == ["own-game"]
+
+
+@pytest.mark.parametrize(("path", "name"), [("/products", "title"), ("/supplier/search", "name")])
+async def test_a_text_that_the_desk_searches_for_is_bounded_and_means_itself(
+    stage: "Stage", path: str, name: str
+) -> None:
+    for text in ("x" * 10_000, "x" * 101, "a\0b"):
+        answer = await stage.client.get(f"{BASE}{path}", params={name: text}, headers=stage.admin)
+        assert said(answer) == (400, "invalid-request")
+        assert answer.json()["errors"][0]["field"] == name
+    for text in ("%_%", "\\\\\\", "&|!():*", "'; DROP TABLE products; --", "\U0001f47e" * 3):
+        answer = await stage.client.get(f"{BASE}{path}", params={name: text}, headers=stage.admin)
+        assert answer.status_code == 200, answer.text
+        assert not next(iter(answer.json().values()))
 
 
 async def test_many_products_are_acted_on_each_for_itself(stage: "Stage") -> None:
