@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.figures import (
+    authenticated_read,
     callback_intake,
     catalogue_cached,
     catalogue_growth,
@@ -22,9 +23,11 @@ from bench.figures import (
     list_during_sync,
     order_place,
     order_status,
+    password_sign_in,
     relay,
     round_trips,
     starting,
+    token_refresh,
     whole_shop,
     worker_overhead,
 )
@@ -39,6 +42,9 @@ FIGURES: Final[Mapping[str, Callable[[Stage], Findings]]] = {
     "callback-intake": callback_intake.measure,
     "order-place": order_place.measure,
     "order-status": order_status.measure,
+    "authenticated-read": authenticated_read.measure,
+    "token-refresh": token_refresh.measure,
+    "password-sign-in": password_sign_in.measure,
     "round-trips": round_trips.measure,
     "relay": relay.measure,
     "commit-to-start": commit_to_start.measure,

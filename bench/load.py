@@ -21,8 +21,16 @@ class BadAnswersError(Exception):
 class Requests:
     """Requests in a file, used up from its beginning, each once, unless they are cycled."""
 
-    def __init__(self, path: Path, requests: Iterable[bytes], *, is_cycled: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        requests: Iterable[bytes],
+        *,
+        is_cycled: bool = False,
+        connections: int = CONNECTIONS,
+    ) -> None:
         self._path = path
+        self._connections = connections
         made = list(requests)
         self.count = len(made)
         self.used = 0
@@ -35,7 +43,7 @@ class Requests:
             raise BadAnswersError(f"{self._path.name}: all {self.count} requests are used up")
         return Task(
             port=port,
-            connections=CONNECTIONS,
+            connections=self._connections,
             seconds=seconds,
             requests=str(self._path),
             first=0 if self.is_cycled else self.used,
@@ -64,11 +72,19 @@ class LoadGenerator:
 
     def run(self, requests: Requests, port: int, seconds: float) -> Outcome:
         """Send for so long. Raises BadAnswersError."""
+        self.begin(requests, port, seconds)
+        return self.end(requests, port)
+
+    def begin(self, requests: Requests, port: int, seconds: float) -> None:
+        """Send for so long from now on, which nobody waits for before `end`."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         task = requests.task(port, seconds)
         self._process.stdin.write(msgspec.json.encode(task).decode() + "\n")
         self._process.stdin.flush()
+
+    def end(self, requests: Requests, port: int) -> Outcome:
+        """What became of those that were begun. Raises BadAnswersError."""
+        assert self._process.stdout is not None
         outcome = msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
         requests.used += outcome.sent
         if outcome.bad or not outcome.sent:

@@ -1,7 +1,7 @@
 """What a run stands on: servers, a filled database, and settings with high rates."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from bitloot_web.devservices import PostgresServer, ValkeyServer, start_postgres
 
 TEMPLATE: Final = "filled"
 SHARED_BUFFERS: Final = "256MB"
+SERVE: Final = (*BITLOOT, "serve")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,12 @@ class Stage:
 
     @contextlib.contextmanager
     def serving(
-        self, database_url: str, name: str = "shop", settings: Mapping[str, str] | None = None
+        self,
+        database_url: str,
+        name: str = "shop",
+        settings: Mapping[str, str] | None = None,
+        *,
+        program: Sequence[str] = SERVE,
     ) -> Iterator[Program]:
         """`bitloot serve` on that database, where the shop of that name listens. `settings` are
         those that this shop alone has.
@@ -59,7 +65,7 @@ class Stage:
             "BITLOOT_PORT": str(self.ports[name]),
             **(settings or {}),
         }
-        with running(name, (*BITLOOT, "serve"), variables, self.folder) as shop:
+        with running(name, program, variables, self.folder) as shop:
             shop.wait_for(self.url(name) + "/readyz")
             yield shop
 

@@ -4,7 +4,6 @@ A thin Litestar handler each, one statement through one psycopg pool, no middlew
 program with the same loop and parser as `bitloot serve`.
 """
 
-import base64
 import hashlib
 import hmac
 import sys
@@ -19,13 +18,13 @@ import uvicorn
 from litestar import Litestar, Response, get, post
 from litestar.params import FromPath
 
-from bench.limits import catalogue_routes
+from bench.limits import catalogue_routes, session_routes
+from bench.limits.bare_token import bare_token
 from bench.limits.pool import Bare, open_pool, pool_of
 from bench.limits.statements import CALLBACK, ORDER, STATUS
-from bench.shop_settings import IPN_SECRET, SECRET_KEY
+from bench.shop_settings import IPN_SECRET
 
 KEY: Final = IPN_SECRET.encode()
-TOKEN_KEY: Final = SECRET_KEY.encode()
 _CALLBACK: Final = CALLBACK.encode()
 _ORDER: Final = ORDER.encode()
 _STATUS: Final = STATUS.encode()
@@ -102,7 +101,8 @@ async def order(request: Bare) -> Response[bytes]:
         row = await cursor.fetchone()
     assert row is not None, "the quote was used or the product is gone"
     document = str(row[0]).encode()
-    token = _token(ids[0])
+    # As long as an order's token.
+    token = bare_token({"sub": ids[0], "type": "order_session", "pad": "0" * 180})
     end = b',"orderSessionToken":"' + token + b'","orderSessionExpiresAt":"2030-01-01T00:00:00Z"}'
     return Response(document[:-1] + end, status_code=201, media_type="application/json")
 
@@ -117,14 +117,6 @@ async def status(request: Bare, order_id: FromPath[UUID]) -> Response[bytes]:
     return Response(str(row[0]).encode(), media_type="application/json")
 
 
-def _token(order_id: str) -> bytes:
-    """As long as an order's token."""
-    claims = msgspec.json.encode({"sub": order_id, "type": "order_session", "pad": "0" * 180})
-    text = base64.urlsafe_b64encode(claims)
-    signature = hmac.new(TOKEN_KEY, text, hashlib.sha256).digest()
-    return b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + text + base64.urlsafe_b64encode(signature)
-
-
 def app(database_url: str) -> Litestar:
     """The application; its pool opens with it."""
 
@@ -135,7 +127,7 @@ def app(database_url: str) -> Litestar:
             yield
 
     return Litestar(
-        [ready, callback, order, status, *catalogue_routes.ROUTES],
+        [ready, callback, order, status, *catalogue_routes.ROUTES, *session_routes.ROUTES],
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,

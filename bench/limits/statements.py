@@ -119,6 +119,16 @@ SELECT json_build_object('id', o.id, 'number', o.number, 'status', o.status,
 FROM orders o WHERE o.id = $1
 """
 
+# Parameters: session, the version that it has.
+REFRESH: Final = """
+UPDATE sessions SET generation = generation + 1, version = sessions.version + 1,
+    rotated_at = now(), expires_at = now() + interval '7 days'
+FROM users
+WHERE sessions.id = $1 AND sessions.version = $2 AND sessions.revoked_at IS NULL
+    AND sessions.expires_at > now() AND users.id = sessions.user_id AND users.state = 'active'
+RETURNING sessions.user_id::text, sessions.generation, sessions.rotated_at, sessions.expires_at
+"""
+
 # Parameter: how many.
 CLAIM: Final = """
 WITH chosen AS MATERIALIZED (

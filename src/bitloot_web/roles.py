@@ -9,12 +9,13 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from math import ceil
 from typing import Final, Literal, TypeAlias
 
 import structlog
 import uvicorn
+from litestar.handlers import BaseRouteHandler
 
 from bitloot.domain.limits import Limits
 from bitloot_web.asgi import build_app
@@ -57,7 +58,7 @@ async def running(
     opened: OpenShop, roles: frozenset[Role], stop: asyncio.Event
 ) -> AsyncIterator[None]:
     """The roles, while the block runs; `stop` is set when it is left, or when a role ends early."""
-    starting = {"web": _web, "worker": _worker, "scheduler": _scheduler}
+    starting = {"web": web, "worker": _worker, "scheduler": _scheduler}
     tasks = [
         asyncio.create_task(start(opened, stop), name=role)
         for role, start in starting.items()
@@ -90,9 +91,12 @@ def _metrics_apart(opened: OpenShop, roles: frozenset[Role]) -> Callable[[], Non
         raise CannotListenError(f"cannot serve metrics on {where}: {error.strerror}") from None
 
 
-async def _web(opened: OpenShop, stop: asyncio.Event) -> None:
+async def web(
+    opened: OpenShop, stop: asyncio.Event, *, more: Sequence[BaseRouteHandler] = ()
+) -> None:
+    """Serve the shop until `stop` is set; `more` are routes beside those of the API."""
     settings = opened.configuration.settings
-    app = build_app(opened.shop)
+    app = build_app(opened.shop, more=more)
     _keep_what_is_loaded()
     server = Server(
         uvicorn.Config(

@@ -1,10 +1,13 @@
 """The argon2id hasher keeps the contract of password hashers, and its share of the machine."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from decimal import Decimal
 
 import argon2
 import pytest
@@ -23,6 +26,8 @@ QUICK = Limits(
     password_hashing_at_once=2,
     password_hashing_waiting=3,
 )
+# More cores than there are: nobody rests.
+RESTLESS = Decimal(1000)
 
 
 class Argon2Rig:
@@ -61,7 +66,9 @@ async def test_no_more_threads_hash_than_may_at_once_and_none_is_left_behind() -
     def hashing() -> int:
         return sum(thread.name.startswith(THREADS) for thread in threading.enumerate())
 
-    limits = Limits(password_hashing_at_once=2, password_hashing_waiting=10)
+    limits = Limits(
+        password_hashing_at_once=2, password_hashing_waiting=10, password_cpu_share=RESTLESS
+    )
     async with open_password_hasher(limits) as hasher:
         tasks = [asyncio.create_task(hasher.hash(RIGHT)) for _ in range(12)]
         most = 0
@@ -72,7 +79,7 @@ async def test_no_more_threads_hash_than_may_at_once_and_none_is_left_behind() -
 
 
 async def test_who_is_unknown_costs_the_work_of_a_wrong_password() -> None:
-    async with open_password_hasher(Limits()) as hasher:
+    async with open_password_hasher(Limits(password_cpu_share=RESTLESS)) as hasher:
         hashed = await hasher.hash(RIGHT)
 
         async def fastest(stored: str | None) -> float:
@@ -100,7 +107,8 @@ async def test_a_stored_text_that_asks_for_a_gigabyte_is_damaged_and_not_obeyed(
 
 
 async def test_the_loop_keeps_its_pace_while_real_hashes_run() -> None:
-    async with open_password_hasher(Limits(password_hashing_waiting=10)) as hasher:
+    limits = Limits(password_hashing_waiting=10, password_cpu_share=RESTLESS)
+    async with open_password_hasher(limits) as hasher:
         tasks = [asyncio.create_task(hasher.hash(RIGHT)) for _ in range(6)]
         ticks = 0
         while not all(task.done() for task in tasks):
@@ -108,3 +116,48 @@ async def test_the_loop_keeps_its_pace_while_real_hashes_run() -> None:
             ticks += 1
     # Six hashes take some 200 ms; a loop that is held up by each would tick six times.
     assert ticks > 20
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+async def test_hashes_take_no_more_of_the_processor_than_their_share(lanes: int) -> None:
+    share, hashes = 0.2, 8
+    limits = Limits(
+        password_hash_bytes=2 * 1024 * 1024,
+        password_hash_lanes=lanes,
+        password_hashing_at_once=2,
+        password_cpu_share=Decimal(str(share)),
+    )
+    async with open_password_hasher(limits) as hasher:
+        began, worked = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(hasher.hash(RIGHT) for _ in range(hashes)))
+        took, spent = time.perf_counter() - began, time.process_time() - worked
+    # The first two begin at once and nobody rests after the last; the loop takes its part as well.
+    assert took > 0.6 * (hashes - 2) / hashes * spent / share
+
+
+async def test_who_gives_up_during_a_rest_keeps_nobody_from_the_next_turn() -> None:
+    limits = Limits(
+        password_hash_bytes=1024 * 1024,
+        password_hashing_waiting=1,
+        password_cpu_share=Decimal("0.02"),
+    )
+    async with open_password_hasher(limits) as hasher:
+        hashed = await hasher.hash(RIGHT)
+        resting = asyncio.create_task(hasher.verify(RIGHT, hashed))
+        next_one = asyncio.create_task(hasher.verify(RIGHT, hashed))
+        await asyncio.sleep(0)
+        assert not resting.done()
+        resting.cancel()
+        async with asyncio.timeout(10):
+            assert await next_one
+        assert resting.cancelled()
+
+
+async def test_threads_that_hash_give_way_to_the_one_that_answers() -> None:
+    async with open_password_hasher(QUICK) as hasher:
+        await hasher.hash(RIGHT)
+        (hashing,) = (each for each in threading.enumerate() if each.name.startswith(THREADS))
+        assert hashing.native_id is not None
+        if sys.platform == "linux":  # elsewhere threads have no priority of their own
+            own, theirs = (os.getpriority(os.PRIO_PROCESS, who) for who in (0, hashing.native_id))
+            assert theirs > own

@@ -25,12 +25,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     otp_codes_per_day: int = 10
     otp_verifications_per_ip_per_15_minutes: int = 30
 
-    # passwords (argon2id; OWASP: 19 MiB, 2 passes, 1 lane)
+    # passwords (argon2id; OWASP: 19 MiB, 2 passes, 1 lane; CPU share: of one core, in each process)
     password_hash_bytes: int = 19 * 1024 * 1024
     password_hash_passes: int = 2
     password_hash_lanes: int = 1
     password_hashing_at_once: int = 1
     password_hashing_waiting: int = 16
+    password_cpu_share: Decimal = Decimal("0.25")
 
     # tokens, sessions, accounts
     access_token_life: timedelta = 15 * _M
