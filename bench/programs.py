@@ -16,6 +16,8 @@ from bitloot_web.devservices.process import SELF, ServiceProcess, launch, lock_f
 
 BITLOOT: Final = ("-m", "bitloot_web.cli")
 READY_SECONDS: Final = 60.0
+# The whole catalogue may be read, or taken off the shelves.
+FINISH_SECONDS: Final = 300.0
 LOOK_SECONDS: Final = 0.01
 TAIL: Final = 3000
 
@@ -72,7 +74,7 @@ class Program:
 
     def finish(self) -> None:
         """Wait for a program that ends by itself. Raises RuntimeError when it failed."""
-        if self._running.wait(READY_SECONDS) != 0:
+        if self._running.wait(FINISH_SECONDS) != 0:
             raise RuntimeError(f"{self.name} failed: {self.tail()}")
 
     def stop(self) -> None:
