@@ -1,7 +1,8 @@
 """What surrounds every request: its id, its line in the log, its time, the headers of its answer.
 
 A HEAD is asked inside as the GET that it stands for, and answered without the content (RFC 9110,
-section 9.3.2): no route has to know of it.
+section 9.3.2): no route has to know of it. A preflight that the framework refuses in plain words
+is refused with a problem document like everything else.
 
 Pure ASGI, outermost inside the server: answers that no handler gave pass through here too.
 """
@@ -10,14 +11,17 @@ import copy
 import re
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Final
 
+import msgspec
 import structlog
 from litestar.enums import HttpMethod, ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
 from bitloot_web.logs import tell_request
 from bitloot_web.metrics import UNMATCHED
+from bitloot_web.problems import MEDIA_TYPE, ProblemError, problem
 from bitloot_web.request_checks import HEAD_ONLY
 from bitloot_web.security.rate_limits import headers_of
 from bitloot_web.shop import Shop
@@ -25,6 +29,8 @@ from bitloot_web.shop import Shop
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _CSP: Final = b"default-src 'none'; frame-ancestors 'none'"
 _HSTS: Final = b"max-age=31536000; includeSubDomains"
+_NO_PREFLIGHT: Final = "A page of that origin may not ask for this, or not in this way."
+_OF_BODY: Final = frozenset({b"content-type", b"content-length"})
 ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -66,7 +72,7 @@ class Envelope:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, answer)
+                await self._app(scope, receive, as_problem(scope, answer, request_id))
             finally:
                 # The template, not the path: a path may carry the token of a download link.
                 tell_request(
@@ -114,6 +120,36 @@ def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     return inner, send_head
+
+
+def as_problem(scope: Scope, send: Send, instance: str) -> Send:
+    """The refusal of a preflight as a problem document; every other answer as it is."""
+    if scope["type"] != ScopeType.HTTP or scope["method"] != HttpMethod.OPTIONS:
+        return send
+    body: bytes | None = None
+
+    async def send_problem(message: Message) -> None:
+        nonlocal body
+        if message["type"] == "http.response.start" and _is_plain_no(message):
+            refusal = ProblemError("invalid-request", _NO_PREFLIGHT)
+            body = msgspec.json.encode(problem(refusal, instance=instance))
+            kept = [each for each in message["headers"] if each[0].lower() not in _OF_BODY]
+            message["headers"] = [
+                *kept,
+                (b"content-type", MEDIA_TYPE.encode()),
+                (b"content-length", str(len(body)).encode()),
+            ]
+        elif message["type"] == "http.response.body" and body is not None:
+            message["body"] = body
+        await send(message)
+
+    return send_problem
+
+
+def _is_plain_no(message: HTTPResponseStartEvent) -> bool:
+    kinds = [value for name, value in message["headers"] if name.lower() == b"content-type"]
+    is_plain = any(kind.startswith(b"text/plain") for kind in kinds)
+    return is_plain and message["status"] >= HTTPStatus.BAD_REQUEST
 
 
 def _route(scope: Scope) -> str:

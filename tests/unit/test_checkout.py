@@ -63,6 +63,20 @@ async def test_a_quote_does_without_an_estimate_while_the_gateway_is_down(
     assert (await shop.checkout.quote(wanted, country=None, asset="btc")).estimate is None
 
 
+async def test_an_asset_is_named_by_its_ticker_wherever_it_is_asked_for(
+    shop: UnpaidOrders,
+) -> None:
+    wanted = [Wanted(product=(await shop.stock()).product.id, quantity=1)]
+    quoted = await shop.checkout.quote(wanted, country=None, asset=" BTC ")
+    assert quoted.estimate is not None
+    assert quoted.quote.asset == quoted.estimate.asset == "btc"
+    for odd in ("", " ", "b t c", "btc/ltc", "₿", "x" * 33):
+        with pytest.raises(Refused, match="invalid-input"):
+            await shop.checkout.quote(wanted, country=None, asset=odd)
+        with pytest.raises(Refused, match="invalid-input"):
+            await shop.opening.estimate(Decimal(10), odd)
+
+
 async def test_an_asset_that_cannot_carry_the_amount_is_refused_at_the_quote(
     shop: UnpaidOrders,
 ) -> None:

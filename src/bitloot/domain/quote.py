@@ -13,6 +13,8 @@ from bitloot.domain.money import ZERO, Eur
 from bitloot.domain.pricing import floor_today, price_today
 from bitloot.domain.product import Sellable
 
+MAX_ASSET: Final = 32
+
 
 class QuoteLine(msgspec.Struct, frozen=True, kw_only=True):
     """A priced line. EUR a unit; `unit_floor` is the lowest price that does not lose money."""
@@ -119,7 +121,7 @@ def price_basket(
         id=quote_id,
         lines=lines,
         country=where,
-        asset=asset.lower() if asset else None,
+        asset=None if asset is None else checked_asset(asset),
         gateway_fee=limits.gateway_fee,
         total=total,
         frozen_until=at + limits.quote_freeze,
@@ -134,6 +136,14 @@ def checked_country(country: str | None) -> str | None:
     if len(country) != 2 or not (country.isascii() and country.isalpha()):
         raise _bad("country", "Write the country as two letters, such as DE.")
     return country.upper()
+
+
+def checked_asset(asset: str) -> str:
+    """The ticker of an asset, lower-case. Raises Refused `invalid-input`."""
+    ticker = asset.strip().lower()
+    if not ticker or len(ticker) > MAX_ASSET or not (ticker.isascii() and ticker.isalnum()):
+        raise _bad("asset", "Name an asset by its ticker, such as btc.")
+    return ticker
 
 
 def _priced(sellable: Sellable, quantity: int, country: str | None, limits: Limits) -> QuoteLine:

@@ -136,6 +136,20 @@ async def test_every_answer_carries_its_id_and_the_headers_that_guard_it(stage: 
     assert len(made.headers["x-request-id"]) == 36
 
 
+async def test_a_refused_preflight_is_a_problem_like_every_error(stage: "Stage") -> None:
+    asked = {"access-control-request-method": "POST", "x-request-id": "request-0042"}
+    evil = {**asked, "origin": "https://evil.example"}
+    answer = await stage.client.options("/v1/orders", headers=evil)
+    assert (answer.status_code, answer.json()["type"]) == (400, f"{URN}invalid-request")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["instance"] == "request-0042"
+    assert "access-control-allow-origin" not in answer.headers
+    named = {**asked, "origin": "https://app.example"}
+    assert (await stage.client.options("/v1/orders", headers=named)).status_code == 204
+    nowhere = await stage.client.options("/nowhere")
+    assert (nowhere.status_code, nowhere.json()["type"]) == (404, f"{URN}not-found")
+
+
 async def test_only_named_origins_may_read_answers(stage: "Stage") -> None:
     path = "/v1/catalog/products"
     named = await stage.client.get(path, headers={"origin": "https://app.example"})

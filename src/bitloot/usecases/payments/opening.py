@@ -22,6 +22,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.payment import Invoice, Payment
 from bitloot.domain.payment_opening import PAYABLE, needs_requote, requote
+from bitloot.domain.quote import checked_asset
 from bitloot.ports.breaker import Breakers
 from bitloot.ports.cache import Cache, remembered
 from bitloot.ports.clock import Clock, FailPoint, NewId
@@ -35,7 +36,6 @@ from bitloot.usecases.payments.ways import Way, by_address, by_page
 # A create call whose answer is lost is followed by one more, with a row of its own.
 CREATE_CALLS: Final = 2
 RETRY_SOON: Final = 5
-MAX_ASSET: Final = 32
 
 C = TypeVar("C")
 
@@ -84,7 +84,7 @@ class Opening:
 
     async def estimate(self, amount: Decimal, asset: str) -> AssetQuote:
         """What an EUR amount comes to, and the least of the asset. Raises Refused."""
-        gateway, ticker = self.gateways[self.gateway], _ticker(asset)
+        gateway, ticker = self.gateways[self.gateway], checked_asset(asset)
 
         async def read() -> AssetQuote:
             return await gateway.asset_quote(amount, ticker)
@@ -103,7 +103,7 @@ class Opening:
     async def pay(self, order_id: str, *, asset: str, once: Once) -> PaymentFacts:
         """An address to pay to. Raises Refused."""
         gateway = self.gateways[self.gateway]
-        way = by_address(gateway, _ticker(asset), new_id=self.new_id, limits=self.limits)
+        way = by_address(gateway, checked_asset(asset), new_id=self.new_id, limits=self.limits)
         return await self._open(order_id, once, way)
 
     async def pay_hosted(
@@ -113,7 +113,7 @@ class Opening:
         gateway = self.gateways[self.gateway]
         if not gateway.capabilities.hosted_page:
             raise Refused("hosted-page-unavailable")
-        ticker = _ticker(asset) if asset else None
+        ticker = checked_asset(asset) if asset else None
         way = by_page(gateway, ticker, return_url, new_id=self.new_id, limits=self.limits)
         return await self._open(order_id, once, way)
 
@@ -287,13 +287,6 @@ class Opening:
             at=self.clock(),
             record_id=call.record.id,
         )
-
-
-def _ticker(asset: str) -> str:
-    ticker = asset.strip().lower()
-    if not ticker or len(ticker) > MAX_ASSET or not (ticker.isascii() and ticker.isalnum()):
-        raise Refused("invalid-input", "Name an asset by its ticker, such as btc.", field="asset")
-    return ticker
 
 
 def _unavailable(error: Unavailable | Rejected) -> Refused:
