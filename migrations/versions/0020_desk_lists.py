@@ -1,12 +1,12 @@
 """The lists of the desk are filtered along an index, however large the catalogue and the stock.
 
-Revision 0021, after 0020.
+Revision 0020, after 0019.
 """
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
