@@ -70,19 +70,20 @@ class Envelope:
                 status = 101
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, as_problem(scope, answer, request_id))
-            finally:
-                # The template, not the path: a path may carry the token of a download link.
-                tell_request(
-                    __name__,
-                    request_id=request_id,
-                    method=method[:16],
-                    route=_route(scope),
-                    status=status,
-                    ms=round((time.monotonic() - started) * 1000, 1),
-                )
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, as_problem(scope, answer, request_id))
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
+            # The template, not the path: a path may carry the token of a download link.
+            tell_request(
+                __name__,
+                request_id=request_id,
+                method=method[:16],
+                route=_route(scope),
+                status=status,
+                ms=round((time.monotonic() - started) * 1000, 1),
+            )
 
     def _request_id(self, scope: Scope) -> str:
         for name, value in scope["headers"]:
@@ -93,13 +94,13 @@ class Envelope:
     def _headers(
         self, scope: Scope, request_id: str, given: Iterable[tuple[bytes, bytes]]
     ) -> list[tuple[bytes, bytes]]:
-        given = tuple(given)
-        names = {name.lower() for name, _ in given}
-        added = [(b"x-request-id", request_id.encode()), *ALWAYS, *headers_of(scope)]
-        added += [default for default in DEFAULTS if default[0] not in names]
+        headers = [*given]
+        names = {name.lower() for name, _ in headers}
+        headers += ((b"x-request-id", request_id.encode()), *ALWAYS, *headers_of(scope))
+        headers += [default for default in DEFAULTS if default[0] not in names]
         if self._shop.edge.is_production:
-            added.append((b"strict-transport-security", _HSTS))
-        return [*given, *added]
+            headers.append((b"strict-transport-security", _HSTS))
+        return headers
 
 
 def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:

@@ -154,17 +154,23 @@ class _Rendering:
         self._lines.write(_LOST)
         raise structlog.DropEvent
 
-    def request(self, line: RequestLine) -> bool:
+    def request(
+        self, logger: str, *, request_id: str, method: str, route: str, status: int, ms: float
+    ) -> bool:
         """Write the line of a request; False where it has to take the long way."""
         if self._redactor is None:
             return False
-        told = msgspec.structs.replace(
-            line,
-            request_id=self._redactor.text(line.request_id),
-            method=self._redactor.text(line.method),
-            route=self._redactor.text(line.route),
+        shown = self._redactor.text
+        line = RequestLine(
+            request_id=shown(request_id),
+            method=shown(method),
+            route=shown(route),
+            status=status,
+            ms=ms,
+            logger=logger,
+            timestamp=STAMP(None, "info", {})["timestamp"],
         )
-        self._lines.write(msgspec.json.encode(told).decode())
+        self._lines.write(msgspec.json.encode(line).decode())
         return True
 
 
@@ -172,20 +178,14 @@ def tell_request(
     logger: str, *, request_id: str, method: str, route: str, status: int, ms: float
 ) -> None:
     """The record of a request, by the short way where there is one: each request pays for it."""
-    line = RequestLine(
-        request_id=request_id,
-        method=method,
-        route=route,
-        status=status,
-        ms=ms,
-        logger=logger,
-        timestamp=STAMP(None, "info", {})["timestamp"],
-    )
     last = structlog.get_config()["processors"][-1]
-    if not (isinstance(last, _Rendering) and last.request(line)):
-        structlog.get_logger(logger).info(
-            line.event, request_id=request_id, method=method, route=route, status=status, ms=ms
-        )
+    if isinstance(last, _Rendering) and last.request(
+        logger, request_id=request_id, method=method, route=route, status=status, ms=ms
+    ):
+        return
+    structlog.get_logger(logger).info(
+        "request", request_id=request_id, method=method, route=route, status=status, ms=ms
+    )
 
 
 def tell_exception(logger: WrappedLogger, method: str, record: EventDict) -> EventDict:
