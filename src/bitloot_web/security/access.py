@@ -100,6 +100,11 @@ class Leaving(Signed, frozen=True):
     cookie, or the token in the body, which the handler reads.
     """
 
+    @property
+    def security(self) -> Security:
+        """The user's token, or nothing where the body brings one."""
+        return (_USER, PAGE, _NOBODY)
+
     async def admit(self, connection: Connection) -> None:
         """Raises ProblemError `unauthenticated` for an access token that is none, `csrf-failed`."""
         try:

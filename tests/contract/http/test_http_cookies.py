@@ -13,7 +13,14 @@ from tests.contract.http.test_http_matrix import CLI, accesses
 from bitloot.domain.session import Client
 from bitloot_web.problems import URN
 from bitloot_web.security.access import Access, Anyone, OrderOwner, Signed, Staff
-from bitloot_web.security.cookie_sessions import HEADER, SAFE, SECURE, names_at, own_origin
+from bitloot_web.security.cookie_sessions import (
+    HEADER,
+    REFRESH_PATH,
+    SAFE,
+    SECURE,
+    names_at,
+    own_origin,
+)
 
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage, Sweep
@@ -155,6 +162,33 @@ async def test_nothing_is_changed_by_a_cookie_unless_our_own_page_asks(sweep: "S
         asked += 1
     assert not wrong, "\n".join(wrong)
     assert asked > 50
+
+
+async def test_a_refresh_cookie_does_nothing_unless_our_own_page_asks(sweep: "Sweep") -> None:
+    """Every unsafe route that browsers send it to: it is as if it were not there, or refused."""
+    stage, wrong = sweep.stage, list[str]()
+    user_id, taken = (await sign_in(stage)).user_id, set[str]()
+    for method, path, operation in sweep.operations:
+        if not path.startswith(REFRESH_PATH) or method in SAFE:
+            continue
+        for how, proof in {**FORGED, "without its token": OWN}.items():
+            stage.clock.advance(timedelta(minutes=16))
+            session = (await stage.shop.identity.sign_in(user_id, Client())).session
+            cookie = carried({SECURE.refresh: stage.shop.tokens.pair(session).refresh})
+            csrf = {} if proof is OWN else {HEADER: stage.shop.tokens.csrf(session.id)}
+            headers = {**proof, **csrf}
+            answer = await asked_by_page(stage, method, path, {**cookie, **headers})
+            without = await asked_by_page(stage, method, path, headers)
+            if answer.is_success or kept(answer):
+                wrong.append(f"{operation['operationId']} {how}: {answer.status_code}")
+            elif refusal(answer) != refusal(without):
+                assert refusal(answer) == f"{URN}csrf-failed"
+                taken.add(operation["operationId"])
+            state = await stage.shop.views.people.session_state(session.id)
+            assert state is not None
+            assert state.is_good(stage.clock.now())
+    assert not wrong, "\n".join(wrong)
+    assert taken == {"refreshSession", "signOut"}
 
 
 @pytest.mark.parametrize("proof", [{"origin": ORIGIN}, {"sec-fetch-site": "same-origin"}])
