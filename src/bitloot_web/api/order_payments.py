@@ -41,6 +41,7 @@ class PaymentDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kind: Literal["address", "hosted"]
     status: PaymentStatusText
     price: str | None = None
+    currency: str = "EUR"
     pay_currency: str | None
     pay_amount: str | None
     pay_address: str | None

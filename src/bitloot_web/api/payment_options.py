@@ -33,6 +33,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What `price` EUR come to in the asset, rounded up, and the least that it can carry."""
 
     price: str
+    currency: str = "EUR"
     asset: str
     amount: str
     minimum: str

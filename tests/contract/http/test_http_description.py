@@ -20,6 +20,7 @@ from bitloot_web.problems import PROBLEMS, URN
 if TYPE_CHECKING:
     from tests.contract.http.conftest import Stage, Sweep
 
+MONEY = re.compile(r"(price|cost|total|floor|refunded|paidOver)$", re.IGNORECASE)
 # Nobody meets it at an address that the description names: a method that it does not name.
 NOT_OF_AN_OPERATION = {"method-not-allowed"}  # fmt: skip
 
@@ -45,6 +46,20 @@ async def test_the_description_declares_the_problem_of_every_operation(sweep: "S
         if path.startswith("/v1/admin"):
             assert {"apiKey": []} in operation["security"]
             assert {"userToken": []} in operation["security"]
+
+
+def test_money_is_answered_with_its_currency() -> None:
+    # Lines of what has it itself.
+    lines = {"Item", "PricedLine", "ReceiptLine", "Sibling"}
+    schemas = at(description().document, "components", "schemas")
+    found = {
+        name
+        for name, schema in schemas.items()
+        if schema.get("additionalProperties") is not False
+        and any(MONEY.search(field) for field in schema.get("properties", {}))
+    }
+    assert len(found) > 15
+    assert {each for each in found if "currency" not in schemas[each]["properties"]} == lines
 
 
 async def test_the_description_is_a_page_for_people_too(sweep: "Sweep") -> None:

@@ -88,6 +88,7 @@ class FoundShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     platform: str | None
     region: str | None
     cost: str
+    currency: str = "EUR"
     stock: int
     is_preorder: bool
     updated_at: datetime

@@ -58,6 +58,7 @@ class Stock(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     value: str
     sold_for: str
     sold_cost: str
+    currency: str = "EUR"
     profit: str
 
 

@@ -43,6 +43,7 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     email: str
     source: str
     total: str
+    currency: str = "EUR"
     open_holds: int
     created_at: datetime
     paid_at: datetime | None
@@ -92,6 +93,7 @@ class OrderDetail(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     email: str
     country: str | None
     total: str
+    currency: str = "EUR"
     created_at: datetime
     paid_at: datetime | None
     version: int
@@ -120,6 +122,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     entry: str
     account: str
     amount: str
+    currency: str = "EUR"
     at: datetime
 
 

@@ -60,6 +60,7 @@ class KeyShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reported_at: datetime | None
     batch: str
     cost: str
+    currency: str = "EUR"
     state: str
     expires_at: datetime | None
     order_item_id: str | None

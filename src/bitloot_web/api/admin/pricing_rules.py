@@ -119,6 +119,7 @@ class EffectShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     old_price: str | None
     new_price: str | None
     floor: str
+    currency: str = "EUR"
     decided_by: str
     is_loss_signed: bool
     applied: bool

@@ -29,6 +29,7 @@ class OfferShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     supplier_product_id: str
     offer_id: str
     cost: str
+    currency: str = "EUR"
     stock: int
     held: int
     updated_at: datetime
@@ -44,6 +45,7 @@ class PriceShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     previous: str | None
     floor: str
     cost: str | None
+    currency: str = "EUR"
     gateway_fee: str
     offer_row_id: str | None
     rule_id: str | None
@@ -71,6 +73,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     capped: str | None
     floor: str | None
     price: str | None
+    currency: str = "EUR"
     decided_by: str | None
     is_loss_signed: bool
     agrees: bool

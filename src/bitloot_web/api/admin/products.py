@@ -107,6 +107,7 @@ class ProductRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_available: bool
     price: str | None
     floor: str | None
+    currency: str = "EUR"
     is_loss_signed: bool
     pinned: tuple[str, ...]
     version: int
