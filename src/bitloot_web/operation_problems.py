@@ -47,6 +47,7 @@ _FILE: Final[Codes] = ("invalid-input", "unsupported-media-type", "body-too-larg
 _INTO_VAULT: Final[Codes] = ("provider-unavailable", "duplicate-keys")
 # Of somebody whose account was closed since they were let in.
 _STANDING: Final[Codes] = ("account-suspended", "account-deleted")
+_CAPTCHA: Final[Codes] = ("captcha-missing", "captcha-failed")
 _BESIDES: Final[Mapping[str, Codes]] = {
     "listProducts": ("invalid-input", "rate-limited"),
     "getProduct": ("rate-limited",),
@@ -73,7 +74,7 @@ _BESIDES: Final[Mapping[str, Codes]] = {
     ),
     "createOrder": (
         "not-found",
-        "captcha-failed",
+        *_CAPTCHA,
         "quote-expired",
         "quote-used",
         "price-changed",
@@ -94,9 +95,9 @@ _BESIDES: Final[Mapping[str, Codes]] = {
         "amount-below-minimum",
         "provider-unavailable",
     ),
-    "requestCode": ("captcha-failed", "rate-limited", "provider-unavailable"),
+    "requestCode": (*_CAPTCHA, "rate-limited", "provider-unavailable"),
     "createSession": ("code-wrong", "rate-limited"),
-    "requestSignInCode": ("captcha-failed", "rate-limited", "provider-unavailable"),
+    "requestSignInCode": (*_CAPTCHA, "rate-limited", "provider-unavailable"),
     "signInByCode": ("code-wrong", *_STANDING, "csrf-failed", "rate-limited"),
     "signInByPassword": (
         "csrf-failed",
@@ -117,7 +118,7 @@ _BESIDES: Final[Mapping[str, Codes]] = {
         "rate-limited",
         "busy",
     ),
-    "requestResetCode": ("captcha-failed", "rate-limited", "provider-unavailable"),
+    "requestResetCode": (*_CAPTCHA, "rate-limited", "provider-unavailable"),
     "resetPassword": ("code-wrong", "password-too-common", *_STANDING, "rate-limited", "busy"),
     "getMe": _WITH_PLACE,
     "changeMe": (*_WITH_PLACE, *_STANDING),

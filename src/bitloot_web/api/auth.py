@@ -19,7 +19,7 @@ from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
 from bitloot_web.security.access import Anyone, Leaving, Signed
 from bitloot_web.security.callers import known_caller
-from bitloot_web.security.captcha import is_person
+from bitloot_web.security.captcha import is_person, no_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.cookie_sessions import (
     check_own_page,
@@ -138,7 +138,7 @@ def tokens_shown(shop: Shop, who: SignedIn, keeping: Keeping) -> Response[Sessio
 async def request_code(request: EdgeRequest, shop: TheShop, data: JSONBody[CodeWanted]) -> CodeSent:
     """Mail a code to an address, whether somebody has an account under it or not."""
     if not await is_person(request, shop, data.captcha, action="sign-in"):
-        raise ProblemError("captcha-failed")
+        raise no_person(data.captcha)
     challenge = await shop.identity.request(data.email)
     return CodeSent(challenge_id=challenge.challenge_id, expires_at=challenge.expires_at)
 
@@ -243,7 +243,7 @@ async def forgot_password(
 ) -> CodeSent:
     """Mail a code for a new password, whether somebody has an account under the address or not."""
     if not await is_person(request, shop, data.captcha, action="forgot"):
-        raise ProblemError("captcha-failed")
+        raise no_person(data.captcha)
     challenge = await shop.passwords.forgot(data.email)
     return CodeSent(challenge_id=challenge.challenge_id, expires_at=challenge.expires_at)
 

@@ -24,7 +24,7 @@ from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import Anyone, OrderOwner
 from bitloot_web.security.callers import known_caller
-from bitloot_web.security.captcha import is_person
+from bitloot_web.security.captcha import is_person, no_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited_once
 from bitloot_web.shop import Shop
@@ -205,7 +205,7 @@ async def create_order(
         # The token of a request that was answered long ago is spent; its answer is not.
         earlier = await shop.checkout.answered(once)
         if earlier is None:
-            raise ProblemError("captcha-failed")
+            raise no_person(data.captcha)
         return placed(earlier, shop)
     facts = await shop.checkout.place(
         data.quote_id,

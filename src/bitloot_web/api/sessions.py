@@ -9,11 +9,10 @@ from litestar.params import FromPath, JSONBody
 
 from bitloot_web.api.fields import ShortText, Token
 from bitloot_web.dependencies import TheShop
-from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
 from bitloot_web.security.access import Anyone
-from bitloot_web.security.captcha import is_person
+from bitloot_web.security.captcha import is_person, no_person
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import count, limited
 
@@ -63,7 +62,7 @@ async def request_code(
 ) -> CodeSent:
     """Mail a code to the order's address. A shop without a captcha needs no body."""
     if not await is_person(request, shop, data.captcha, action="code"):
-        raise ProblemError("captcha-failed")
+        raise no_person(data.captcha)
     challenge = await shop.reentry.request(str(order_id))
     return CodeSent(challenge_id=challenge.challenge_id, expires_at=challenge.expires_at)
 

@@ -3,6 +3,7 @@
 import structlog
 
 from bitloot.ports.errors import Rejected, Unavailable
+from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.client_address import client_of
 from bitloot_web.shop import Shop
@@ -36,6 +37,11 @@ async def is_person(
     finally:
         shop.metrics.captcha.labels(ending).inc()
     return passed
+
+
+def no_person(token: str | None) -> ProblemError:
+    """What is answered where nobody proved it (Cloudflare Turnstile, "Error codes")."""
+    return ProblemError("captcha-failed" if token else "captcha-missing")
 
 
 def _alert(error: Rejected) -> None:

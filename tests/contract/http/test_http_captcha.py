@@ -108,7 +108,7 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 async def test_an_order_without_a_token_is_refused_and_with_a_good_one_placed(
     guarded: Guarded,
 ) -> None:
-    assert problem(await guarded.order(None)) == (403, "captcha-failed")
+    assert problem(await guarded.order(None)) == (400, "captcha-missing")
     assert problem(await guarded.order("0.invented")) == (403, "captcha-failed")
     assert problem(await guarded.order("0" * 2049)) == (403, "captcha-failed")
     assert guarded.orders() == 0
@@ -184,7 +184,7 @@ async def test_a_secret_that_the_provider_does_not_know_is_told_as_an_error() ->
 async def test_a_code_is_mailed_to_people_only(guarded: Guarded) -> None:
     placed = (await guarded.order(await guarded.provider.token(action="order"))).json()
     path = f"/v1/orders/{placed['id']}/session/code"
-    assert problem(await guarded.client.post(path)) == (403, "captcha-failed")
+    assert problem(await guarded.client.post(path)) == (400, "captcha-missing")
     wrong = {"captcha": await guarded.provider.token(action="order")}
     assert problem(await guarded.client.post(path, json=wrong)) == (403, "captcha-failed")
     right = {"captcha": await guarded.provider.token(action="code")}
