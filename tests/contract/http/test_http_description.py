@@ -55,11 +55,11 @@ def test_money_is_answered_with_its_currency() -> None:
     found = {
         name
         for name, schema in schemas.items()
-        if schema.get("additionalProperties") is not False
-        and any(MONEY.search(field) for field in schema.get("properties", {}))
+        if at({name: schema}, name).get("additionalProperties") is not False
+        and any(MONEY.search(field) for field in at(schema, "properties"))
     }
     assert len(found) > 15
-    assert {each for each in found if "currency" not in schemas[each]["properties"]} == lines
+    assert {each for each in found if "currency" not in at(schemas, each, "properties")} == lines
 
 
 async def test_the_description_is_a_page_for_people_too(sweep: "Sweep") -> None:
