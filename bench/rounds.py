@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,6 +12,11 @@ import msgspec
 SPIN_STEPS: Final = 400_000
 # A round whose fastest and slowest spin are further apart met somebody else's work.
 MOST_APART: Final = 1.5
+# Nor was a round undisturbed in which the host kept more of the processors for others.
+MOST_STOLEN: Final = 0.02
+_STAT: Final = Path("/proc/stat")
+_STOLEN: Final = 7
+_TIMES: Final = 8
 # A disturbed round is measured again, at most so often as there are rounds.
 MOST_AGAIN: Final = 1
 
@@ -29,11 +35,12 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     ours: Sample
     limit: Sample
     spins: tuple[float, ...]
+    stolen: float = 0.0
 
     @property
     def is_disturbed(self) -> bool:
         """Whether the machine had other work meanwhile."""
-        return max(self.spins) > MOST_APART * min(self.spins)
+        return were_disturbed(self.spins, self.stolen)
 
 
 class Lap(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +48,12 @@ class Lap(msgspec.Struct, frozen=True, kw_only=True):
 
     samples: tuple[Sample, ...]
     spins: tuple[float, ...]
+    stolen: float = 0.0
 
     @property
     def is_disturbed(self) -> bool:
         """Whether the machine had other work meanwhile."""
-        return max(self.spins) > MOST_APART * min(self.spins)
+        return were_disturbed(self.spins, self.stolen)
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +73,44 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 Take = Callable[[], Sample]
 
 
+class Watch:
+    """How the machine fares during a round: what the same empty loop takes now and then, and which
+    share of the processors its host kept for others (proc(5), `steal`; nothing where none tells).
+    """
+
+    def __init__(self) -> None:
+        self._stolen, self._all = _processor_times()
+        self._spins: list[float] = []
+
+    def look(self) -> None:
+        """Run the empty loop once."""
+        self._spins.append(spin())
+
+    @property
+    def spins(self) -> tuple[float, ...]:
+        """Seconds of each loop."""
+        return tuple(self._spins)
+
+    @property
+    def stolen(self) -> float:
+        """From 0 to 1, of the time since the watch began."""
+        stolen, every = _processor_times()
+        return (stolen - self._stolen) / max(1, every - self._all)
+
+
+def were_disturbed(spins: Sequence[float], stolen: float) -> bool:
+    """Whether what was measured meanwhile says more of the machine than of us."""
+    return stolen > MOST_STOLEN or max(spins) > MOST_APART * min(spins)
+
+
+def _processor_times() -> tuple[int, int]:
+    """Ticks that were stolen, and all of them, of all processors together."""
+    if not _STAT.exists():
+        return 0, 0
+    times = [int(each) for each in _STAT.read_text().splitlines()[0].split()[1:]]
+    return times[_STOLEN], sum(times[:_TIMES])
+
+
 def spin() -> float:
     """Seconds that a fixed piece of work takes now."""
     begun = time.perf_counter()
@@ -78,11 +124,13 @@ def in_turns(ours: Take, limit: Take, rounds: int) -> Comparison:
     """A B A B: so many rounds, and as many again at most where some were disturbed."""
     taken: list[Round] = []
     while _wants_more(taken, rounds):
-        before = spin()
+        watch = Watch()
+        watch.look()
         first = ours()
-        between = spin()
+        watch.look()
         second = limit()
-        taken.append(Round(ours=first, limit=second, spins=(before, between, spin())))
+        watch.look()
+        taken.append(Round(ours=first, limit=second, spins=watch.spins, stolen=watch.stolen))
     return settled(taken)
 
 
@@ -90,11 +138,12 @@ def laps(sides: Sequence[Take], rounds: int) -> tuple[Sample, ...]:
     """A B C A B C: the medians of each side, by the same rules."""
     taken: list[Lap] = []
     while _wants_more(taken, rounds):
-        spins, samples = [spin()], []
+        watch, samples = Watch(), []
+        watch.look()
         for take in sides:
             samples.append(take())
-            spins.append(spin())
-        taken.append(Lap(samples=tuple(samples), spins=tuple(spins)))
+            watch.look()
+        taken.append(Lap(samples=tuple(samples), spins=watch.spins, stolen=watch.stolen))
     counted = [each for each in taken if not each.is_disturbed] or taken
     places = range(len(sides))
     return tuple(median(each.samples[place] for each in counted) for place in places)

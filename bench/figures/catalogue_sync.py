@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from bench.limits import catalogue_rows as limit
 from bench.memory import megabytes
 from bench.report import Findings, Note, Row, against, at_most
-from bench.rounds import Round, Sample, spin
+from bench.rounds import Round, Sample, Watch
 from bench.stage import Stage
 from bitloot.domain.limits import Limits
 from bitloot.domain.price_contexts import PricingTerms
@@ -135,13 +135,14 @@ async def _repriced(sides: _Sides, ours: str, bare: str) -> Row:
 
 
 async def _round(ours: Step, bare: Step, products: int) -> Round:
-    spins, samples = [spin()], []
+    watch, samples = Watch(), []
+    watch.look()
     for step in (ours, bare):
         begun = time.perf_counter()
         await step()
         samples.append(Sample(per_second=products / (time.perf_counter() - begun)))
-        spins.append(spin())
-    return Round(ours=samples[0], limit=samples[1], spins=tuple(spins))
+        watch.look()
+    return Round(ours=samples[0], limit=samples[1], spins=watch.spins, stolen=watch.stolen)
 
 
 def _row(name: str, rounds: Sequence[Round], *, must: float, moonshot: float) -> Row:

@@ -18,7 +18,17 @@ from bench.report import (
     table,
     write,
 )
-from bench.rounds import MOST_APART, Round, Sample, in_turns, median, percentile, settled
+from bench.rounds import (
+    MOST_APART,
+    MOST_STOLEN,
+    Round,
+    Sample,
+    Watch,
+    in_turns,
+    median,
+    percentile,
+    settled,
+)
 
 ROOT = Path(__file__).parents[2]
 LATEST = ROOT / "bench" / "results" / "latest.json"
@@ -65,6 +75,21 @@ def test_a_round_in_which_the_machine_had_other_work_is_dropped() -> None:
 def test_a_round_is_disturbed_when_its_spins_are_too_far_apart_and_not_before() -> None:
     assert not measured(1, 1, 1.0, MOST_APART, 1.2).is_disturbed
     assert measured(1, 1, 1.0, MOST_APART + 0.01, 1.2).is_disturbed
+
+
+def test_a_round_is_disturbed_when_the_host_took_more_than_its_share_and_not_before() -> None:
+    calm = measured(1, 1)
+    assert not msgspec.structs.replace(calm, stolen=MOST_STOLEN).is_disturbed
+    assert msgspec.structs.replace(calm, stolen=MOST_STOLEN + 0.001).is_disturbed
+
+
+def test_a_watch_tells_of_each_look_and_of_no_more_than_all_the_time_there_was() -> None:
+    watch = Watch()
+    watch.look()
+    watch.look()
+    assert len(watch.spins) == 2
+    assert min(watch.spins) > 0
+    assert 0 <= watch.stolen <= 1
 
 
 def test_where_no_round_was_calm_all_count_and_none_is_kept() -> None:
