@@ -57,6 +57,9 @@ class Metrics:
         self.duplicate_webhook = counter(
             "bitloot_duplicate_webhook", "Webhooks that had been stored before", by_provider
         )
+        self.alerts = counter(
+            "bitloot_alerts", "What somebody has to look at, by what it is", ("alert",)
+        )
         self.underpaid_orders = counter("bitloot_underpaid_orders", "Orders that ended underpaid")
         self.email_success = counter(
             "bitloot_email_success", "Mails that the provider took", by_kind

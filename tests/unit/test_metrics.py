@@ -22,6 +22,7 @@ def test_every_counter_of_the_shop_is_on_the_page_from_the_start() -> None:
         "bitloot_captcha_total",
         "bitloot_invalid_hmac_total",
         "bitloot_duplicate_webhook_total",
+        "bitloot_alerts_total",
         "bitloot_underpaid_orders_total",
         "bitloot_email_success_total",
         "bitloot_email_failure_total",

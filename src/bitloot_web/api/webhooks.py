@@ -12,6 +12,7 @@ from litestar import Response
 from litestar.params import FromPath
 
 from bitloot.ports.intake import Taken
+from bitloot_web.alerts import alert
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
@@ -50,6 +51,7 @@ async def take(request: EdgeRequest, shop: TheShop, provider: FromPath[str]) -> 
     taken = await _in_time(taking, shop.limits.webhook_answer)
     if taken == "forged":
         shop.metrics.invalid_hmac.labels(provider).inc()
+        alert(shop.metrics, "webhook_forged", provider=provider)
         raise ProblemError("invalid-signature")
     if taken == "malformed":
         raise ProblemError("invalid-webhook")

@@ -14,6 +14,7 @@ from bitloot.domain.order import Order
 from bitloot.ports.jobs import Lease, Outcome
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.ports.wrapped import WrappedTransaction
+from bitloot_web.alerts import alert_of
 from bitloot_web.metrics import Metrics
 
 Recorded: TypeAlias = Callable[[Decision], None]
@@ -75,7 +76,8 @@ class DecisionCounter:
         self._metrics = metrics
 
     def __call__(self, decision: Decision) -> None:
-        """Events of orders, and what became of mails."""
+        """Events of orders, what became of mails, and what somebody has to look at."""
+        alert_of(self._metrics, decision)
         for event in decision.events:
             if event.kind == "order_underpaid":
                 self._metrics.underpaid_orders.inc()

@@ -1,0 +1,64 @@
+"""What somebody has to look at: a line in the log, at error, and a count to be alarmed by.
+
+Told where all of it passes: at the recording of decisions, and where a webhook is turned away. The
+words are stable; ids and reasons are told, never what a provider or a buyer wrote.
+"""
+
+from typing import Final, Literal, TypeAlias
+
+import structlog
+
+from bitloot.domain.decision import Change, Decision
+from bitloot.domain.fulfilment import BlockedReason, Fulfilment
+from bitloot.domain.webhook import Webhook
+from bitloot_web.metrics import Metrics
+
+Alert: TypeAlias = Literal[
+    "webhook_forged",
+    "payment_status_unknown",
+    "order_held",
+    "item_held",
+    "payment_held",
+    "supplier_balance_low",
+    "supplier_credentials_refused",
+]
+
+log = structlog.get_logger(__name__)
+
+_HELD: Final[dict[str, Alert]] = {
+    "order_held": "order_held",
+    "item_held": "item_held",
+    "payment_held": "payment_held",
+}
+_BLOCKED: Final[dict[BlockedReason | None, Alert]] = {
+    "balance": "supplier_balance_low",
+    "credentials": "supplier_credentials_refused",
+}
+
+
+def alert(metrics: Metrics, what: Alert, **told: str | None) -> None:
+    """Tell it once, in the log and as a count."""
+    metrics.alerts.labels(what).inc()
+    log.error(what, **told)
+
+
+def alert_of(metrics: Metrics, decision: Decision) -> None:
+    """What a recorded decision means to whoever runs the shop."""
+    for event in decision.events:
+        held = _HELD.get(event.kind)
+        if held is not None:
+            alert(metrics, held, order=decision.order_id, reason=str(event.facts.get("reason")))
+    for change in decision.save:
+        row = change.after
+        if isinstance(row, Webhook) and _became(change, row.classification, "unknown_status"):
+            alert(metrics, "payment_status_unknown", provider=row.provider, webhook=row.id)
+        elif isinstance(row, Fulfilment) and row.state == "blocked":
+            blocked = _BLOCKED.get(row.blocked_reason)
+            if blocked is not None:
+                alert(metrics, blocked, supplier=row.supplier, order=row.order_id)
+
+
+def _became(change: Change, now: str, word: str) -> bool:
+    before = change.before
+    was = before.classification if isinstance(before, Webhook) else None
+    return now == word and was != word
