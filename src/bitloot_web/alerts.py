@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import structlog
 
-from bitloot.domain.decision import Change, Decision
+from bitloot.domain.decision import Decision, Row
 from bitloot.domain.fulfilment import BlockedReason, Fulfilment
 from bitloot.domain.webhook import Webhook
 from bitloot_web.metrics import Metrics
@@ -49,16 +49,21 @@ def alert_of(metrics: Metrics, decision: Decision) -> None:
         if held is not None:
             alert(metrics, held, order=decision.order_id, reason=str(event.facts.get("reason")))
     for change in decision.save:
-        row = change.after
-        if isinstance(row, Webhook) and _became(change, row.classification, "unknown_status"):
+        before, row = change.before, change.after
+        if isinstance(row, Webhook) and _is_first_unknown(before, row):
             alert(metrics, "payment_status_unknown", provider=row.provider, webhook=row.id)
-        elif isinstance(row, Fulfilment) and row.state == "blocked":
+        elif isinstance(row, Fulfilment) and _begins_to_wait(before, row):
             blocked = _BLOCKED.get(row.blocked_reason)
             if blocked is not None:
                 alert(metrics, blocked, supplier=row.supplier, order=row.order_id)
 
 
-def _became(change: Change, now: str, word: str) -> bool:
-    before = change.before
+def _is_first_unknown(before: Row | None, row: Webhook) -> bool:
     was = before.classification if isinstance(before, Webhook) else None
-    return now == word and was != word
+    return row.classification == "unknown_status" and was != row.classification
+
+
+def _begins_to_wait(before: Row | None, row: Fulfilment) -> bool:
+    """What waits is tried again and again, and goes on to wait for what it lacked before."""
+    lacked = before.last_error if isinstance(before, Fulfilment) else None
+    return row.state == "blocked" and row.blocked_reason != lacked
