@@ -1,17 +1,19 @@
 """How long after the commit of a job its handler begins (P13), on an idle worker."""
 
 import time
+from itertools import count
 from typing import Final
 
 import psycopg
 
 from bench import stamps
 from bench.programs import Program, running
-from bench.report import Findings, Row, at_most
-from bench.rounds import percentile
+from bench.report import Findings, at_most
+from bench.rounds import Sample, laps, percentile
 from bench.stage import Stage
 
-A_ROUND: Final = 60
+A_ROUND: Final = 100
+WARM_UP: Final = 10
 PAUSE: Final = 0.04
 PATIENCE: Final = 20.0
 JOB: Final = """
@@ -28,24 +30,39 @@ def measure(stage: Stage) -> Findings:
     variables = stage.variables(database)
     with running("worker", ("-m", "bench.no_op_worker"), variables, stage.folder) as worker:
         wait_until_ready(worker)
-        committed = _commit(database, A_ROUND * stage.rounds)
-        began = wait_for(worker, len(committed))
-    waited = [(began[ref] - at) / 1e6 for ref, at in committed.items()]
-    return Findings(rows=_rows(waited[A_ROUND // 6 :]))
+        _round(database, worker, range(WARM_UP))
+        firsts = count(WARM_UP, A_ROUND)
 
+        def next_round() -> Sample:
+            first = next(firsts)
+            return _round(database, worker, range(first, first + A_ROUND))
 
-def _rows(waited: list[float]) -> tuple[Row, ...]:
-    return (
-        at_most("commit-to-start-p50", "ms", percentile(waited, 0.5)),
-        at_most("commit-to-start-p99", "ms", percentile(waited, 0.99), must=20, moonshot=8),
+        (found,) = laps([next_round], stage.rounds)
+    return Findings(
+        rows=(
+            at_most("commit-to-start-p50", "ms", found.p50),
+            at_most("commit-to-start-p99", "ms", found.p99, must=20, moonshot=8),
+        )
     )
 
 
-def _commit(database: str, count: int) -> dict[str, int]:
+def _round(database: str, worker: Program, numbers: range) -> Sample:
+    begun = time.perf_counter()
+    committed = _commit(database, numbers)
+    began = wait_for(worker, numbers.stop)
+    waited = [(began[ref] - at) / 1e6 for ref, at in committed.items()]
+    return Sample(
+        per_second=len(numbers) / (time.perf_counter() - begun),
+        p50=percentile(waited, 0.5),
+        p99=percentile(waited, 0.99),
+    )
+
+
+def _commit(database: str, numbers: range) -> dict[str, int]:
     """When each job was committed, in nanoseconds of the monotonic clock."""
     committed: dict[str, int] = {}
     with psycopg.connect(database, autocommit=True) as connection:
-        for number in range(count):
+        for number in numbers:
             connection.execute(JOB, (f"r{number}",))
             committed[f"r{number}"] = time.monotonic_ns()
             time.sleep(PAUSE)
@@ -63,11 +80,11 @@ def wait_until_ready(worker: Program) -> None:
     time.sleep(1.0)
 
 
-def wait_for(worker: Program, count: int) -> dict[str, int]:
+def wait_for(worker: Program, many: int) -> dict[str, int]:
     """The beginnings of so many jobs."""
     deadline = time.monotonic() + PATIENCE
-    while len(found := stamps.read(worker.log)) < count:
+    while len(found := stamps.read(worker.log)) < many:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{len(found)} of {count} jobs began: {worker.tail()}")
+            raise RuntimeError(f"{len(found)} of {many} jobs began: {worker.tail()}")
         time.sleep(0.1)
     return found

@@ -20,9 +20,8 @@ IN_A_TEST: Final = 30
 WARM: Final = 3
 IN_A_TEST_NOTE: Final = (
     "`shop-in-a-test` ends with a shop whose use cases, jobs, clock and neighbours a test can use."
-    " `with-routes` goes on until its HTTP application is built, which is done for the first call"
-    " of a test that makes one; nearly all of that time is Litestar reading the signatures of the"
-    " handlers, anew for each application."
+    " `with-routes` goes on until its HTTP application is there. The routes are made once in a"
+    " process: the first shop, which is not counted, pays for them."
 )
 MOST_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.005

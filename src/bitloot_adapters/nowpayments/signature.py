@@ -14,7 +14,6 @@ canonicalised: two readers could understand it differently.
 Source: NOWPayments IPN documentation, official Node SDK (`ipn.js`), ECMAScript `Number::toString`.
 """
 
-import hashlib
 import hmac
 import json
 import math
@@ -57,7 +56,7 @@ def is_signed(body: bytes, header: str, secret: str) -> bool:
     if not key or not _HEX.fullmatch(given):
         return False
     return any(
-        hmac.compare_digest(hmac.new(key, text, hashlib.sha512).hexdigest().encode(), given)
+        hmac.compare_digest(hmac.digest(key, text, "sha512").hex().encode(), given)
         for text in _signed_texts(body)
     )
 
