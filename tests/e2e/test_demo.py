@@ -62,7 +62,7 @@ def test_a_fresh_demo_sells_two_keys_and_ends_with_0(demo: Demo) -> None:
     assert 500 <= int(products[2]) <= int(products[1])
     for step in ("database migrated", "60 own keys", "quoted", "asked to pay", "is fulfilled"):
         assert step in told, told
-    for url in ("/v1/catalog/products", "/openapi.json", "/inbox", "/_control/payments"):
+    for url in ("/v1/catalog/products", "/docs", "/inbox", "/_control/payments"):
         assert re.search(rf"http://127\.0\.0\.1:\d+{re.escape(url)}", told), told
     assert (demo.folder / SECRETS_FILE).stat().st_mode & 0o077 == 0
 

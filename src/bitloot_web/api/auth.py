@@ -70,6 +70,9 @@ class RefreshWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
     refresh_token: Token | None = None
 
+    def __repr__(self) -> str:
+        return "RefreshWanted()"
+
 
 BY_COOKIE: Final = RefreshWanted()
 

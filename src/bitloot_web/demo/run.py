@@ -156,7 +156,7 @@ def _show(console: Console, bought: Bought, ports: Ports, key: str, folder: Path
     for title, serial in bought.keys:
         console.print(f"  {title}: [bold]{serial.splitlines()[0][:60]}[/]", markup=True)
     console.print(f"\n  shop          {shop}/v1/catalog/products")
-    console.print(f"  API           {shop}/openapi.json")
+    console.print(f"  API           {shop}/docs")
     console.print(f"  mails         {ports.sandbox_url('resend')}/inbox  (to {BUYER})")
     console.print(f"  pay by hand   {ports.sandbox_url('nowpayments')}/_control/payments")
     console.print(f"  supplier      {ports.sandbox_url('kinguin')}/_control/orders")
