@@ -13,6 +13,7 @@ from litestar.params import QueryParameter
 from bitloot.domain.limits import Limits
 from bitloot.ports.views.paging import Page, number_after
 from bitloot_web.problems import FieldError, ProblemError
+from bitloot_web.shop import Shop
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -62,23 +63,39 @@ class Cursors:
             pass
         raise refused("cursor", "Give the `next` of the page before, or leave the cursor out.")
 
-    def page(self, page: Page[S], shape: Callable[[S], R]) -> PageOf[R]:
-        """A page as it is answered."""
-        following = None if page.after is None else self.write(page.after)
-        return PageOf(tuple(shape(item) for item in page.items), following)
-
     def _tag(self, text: bytes) -> bytes:
         # Keyed BLAKE2 is a code of its own (RFC 7693, section 2.9), and takes a tenth of an HMAC.
         named = f"cursor|{self._name}|".encode() + text
         return blake2b(named, key=self._key, digest_size=_TAG_BYTES).digest()
 
 
-def part_of(rows: Sequence[S], limit: int | None, after: str | None, limits: Limits) -> Page[S]:
-    """A page of what is at hand whole, by position: as many rows as may be unless told."""
-    start = number_after(after) or 0
-    size = page_size(limits.page_max if limit is None else limit, limits)
-    end = start + size
-    return Page(tuple(rows[start:end]), str(end) if end < len(rows) else None)
+class Paging:
+    """The page of a list that a request asks for: `size` rows at most, that follow the row `after`.
+
+    `name` says which list, with all that narrows it: a cursor is good for the list that gave it.
+    Raises ProblemError `invalid-request` above the limit, and for a cursor of another list.
+    """
+
+    def __init__(self, shop: Shop, name: str, limit: int | None, cursor: str | None) -> None:
+        self._cursors = Cursors(shop.edge.cursor_key, name)
+        self._part = shop.limits.page_max if limit is None else limit
+        self.size: Final = page_size(limit, shop.limits)
+        self.after: Final = self._cursors.read(cursor)
+
+    def page(self, page: Page[S], shape: Callable[[S], R]) -> PageOf[R]:
+        """A page as it is answered."""
+        return PageOf(tuple(shape(item) for item in page.items), self.next(page))
+
+    def part(self, rows: Sequence[S], shape: Callable[[S], R]) -> PageOf[R]:
+        """A page of what is at hand whole, by position: as many rows as may be unless told."""
+        start = number_after(self.after) or 0
+        end = start + self._part
+        part = Page(tuple(rows[start:end]), str(end) if end < len(rows) else None)
+        return self.page(part, shape)
+
+    def next(self, page: Page[S]) -> str | None:
+        """The cursor of the page after this one."""
+        return None if page.after is None else self._cursors.write(page.after)
 
 
 def page_size(limit: int | None, limits: Limits) -> int:

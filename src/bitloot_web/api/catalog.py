@@ -28,15 +28,7 @@ from bitloot_web.api.catalog_shapes import (
 )
 from bitloot_web.api.fields import eur
 from bitloot_web.dependencies import Catalogue, TheCatalogue
-from bitloot_web.paging import (
-    Cursors,
-    PageCursor,
-    PageLimit,
-    PageOf,
-    page_size,
-    part_of,
-    refused,
-)
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging, refused
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get
@@ -128,16 +120,15 @@ async def products(
     )
     if query.price_from is not None and query.price_to is not None:
         _check_bounds(query.price_from, query.price_to)
-    size, name = page_size(limit, shop.limits), list_name(query)
-    cursors = Cursors(shop.edge.cursor_key, name)
-    after = cursors.read(cursor)
+    name = list_name(query)
+    paging = Paging(shop, name, limit, cursor)
 
     async def page() -> ProductPage:
-        shelf = await shop.views.catalog.products(query, limit=size, after=after)
-        following = shelf.page.after
-        return page_shown(shelf, None if following is None else cursors.write(following))
+        shelf = await shop.views.catalog.products(query, limit=paging.size, after=paging.after)
+        return page_shown(shelf, paging.next(shelf.page))
 
-    return await _kept(request, catalogue, f"{name}|{size}|{after}", page, if_none_match)
+    kept = f"{name}|{paging.size}|{paging.after}"
+    return await _kept(request, catalogue, kept, page, if_none_match)
 
 
 @get(
@@ -200,14 +191,14 @@ async def categories(
 ) -> Response[bytes]:
     """The categories of the shop in their order; 100 a page unless told."""
     shop = catalogue.shop
-    cursors = Cursors(shop.edge.cursor_key, "categories")
-    after = cursors.read(cursor)
+    paging = Paging(shop, "categories", limit, cursor)
 
     async def page() -> PageOf[Category]:
         found = await shop.views.catalog.categories()
-        return cursors.page(part_of(found, limit, after, shop.limits), category_shown)
+        return paging.part(found, category_shown)
 
-    return await _kept(request, catalogue, f"categories|{limit}|{after}", page, if_none_match)
+    kept = f"categories|{limit}|{paging.after}"
+    return await _kept(request, catalogue, kept, page, if_none_match)
 
 
 @get(
@@ -226,14 +217,14 @@ async def groups(
 ) -> Response[bytes]:
     """Groups of variants by slug, a page at a time."""
     shop = catalogue.shop
-    cursors, size = Cursors(shop.edge.cursor_key, "groups"), page_size(limit, shop.limits)
-    after = cursors.read(cursor)
+    paging = Paging(shop, "groups", limit, cursor)
 
     async def page() -> PageOf[Group]:
-        found = await shop.views.catalog.groups(limit=size, after=after)
-        return cursors.page(found, group_shown)
+        found = await shop.views.catalog.groups(limit=paging.size, after=paging.after)
+        return paging.page(found, group_shown)
 
-    return await _kept(request, catalogue, f"groups|{size}|{after}", page, if_none_match)
+    kept = f"groups|{paging.size}|{paging.after}"
+    return await _kept(request, catalogue, kept, page, if_none_match)
 
 
 @get(

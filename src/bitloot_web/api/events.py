@@ -11,7 +11,7 @@ from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
 from bitloot.ports.views.orders import TimelineEntry
-from bitloot_web.api.orders import After, Timeline, event_shown
+from bitloot_web.api.orders import After, Timeline, event_shown, timeline_shown
 from bitloot_web.dependencies import TheShop, TheWatchers
 from bitloot_web.paging import PageLimit, page_size
 from bitloot_web.problems import FieldError, ProblemError
@@ -49,9 +49,7 @@ async def events(
     size = page_size(limit, shop.limits)
     if wanted != EVENT_STREAM:
         entries = await shop.views.orders.buyer_timeline(str(order_id), after=after, limit=size)
-        items = tuple(event_shown(entry) for entry in entries)
-        more = items[-1].id if len(items) == size else None
-        return Response(Timeline(items=items, next=more))
+        return Response(timeline_shown(entries, size))
     start = max(after, _event_id(last_event_id))
     admission = admission_of(request)
     watchers.check_room(str(order_id), admission.caller, shop.limits)

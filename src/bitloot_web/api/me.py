@@ -12,7 +12,7 @@ from bitloot.ports.views.people import ExportedSession, MailLine, OwnOrder, Prof
 from bitloot_web.api.fields import Caption, OrderStatusText
 from bitloot_web.api.orders import Order, shown
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import delete, get, patch
@@ -131,11 +131,9 @@ async def own_orders(
 ) -> PageOf[OwnOrderRow]:
     """Orders of one's own, newest first; those of a guest with the same address are among them."""
     user_id = user_of(actor)
-    cursors = Cursors(shop.edge.cursor_key, f"own-orders|{user_id}")
-    page = await shop.views.people.orders(
-        user_id, limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, _order_row)
+    paging = Paging(shop, f"own-orders|{user_id}", limit, cursor)
+    page = await shop.views.people.orders(user_id, limit=paging.size, after=paging.after)
+    return paging.page(page, _order_row)
 
 
 @get("/v1/me/orders/{order_id:uuid}", access=Signed(), operation_id="getMyOrder")

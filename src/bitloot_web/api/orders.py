@@ -1,6 +1,6 @@
 """An order as its buyer sees it: placed, looked at, cancelled."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, TypeAlias
 from uuid import UUID
@@ -122,6 +122,12 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 def event_shown(entry: TimelineEntry) -> TimelineEvent:
     """The event as it is answered."""
     return TimelineEvent(id=entry.seq, kind=entry.kind, at=entry.at, facts=entry.facts)
+
+
+def timeline_shown(entries: Sequence[TimelineEntry], size: int) -> Timeline:
+    """The events as they are answered, where at most `size` were asked for."""
+    items = tuple(event_shown(entry) for entry in entries)
+    return Timeline(items=items, next=items[-1].id if len(items) == size else None)
 
 
 def shown(view: OrderView) -> Order:
@@ -261,8 +267,7 @@ async def timeline(
     """What happened to the order, as its buyer may see it."""
     size = page_size(limit, shop.limits)
     entries = await shop.views.orders.buyer_timeline(str(order_id), after=after, limit=size)
-    items = tuple(event_shown(entry) for entry in entries)
-    return Timeline(items=items, next=items[-1].id if len(items) == size else None)
+    return timeline_shown(entries, size)
 
 
 @post(

@@ -10,7 +10,7 @@ from bitloot.domain.money import estimate_up, eur_text, plain
 from bitloot.ports.payment_gateway import Asset, AssetQuote
 from bitloot_web.api.fields import eur
 from bitloot_web.dependencies import TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.routes import get
 from bitloot_web.security.access import Anyone
 from bitloot_web.security.rate_limits import limited
@@ -50,9 +50,9 @@ async def currencies(
     shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[Currency]:
     """What can be paid with now, by ticker; 100 a page unless told."""
-    cursors = Cursors(shop.edge.cursor_key, "currencies")
+    paging = Paging(shop, "currencies", limit, cursor)
     assets = sorted(await shop.opening.currencies(), key=lambda asset: asset.ticker)
-    return cursors.page(part_of(assets, limit, cursors.read(cursor), shop.limits), _currency)
+    return paging.part(assets, _currency)
 
 
 def _currency(asset: Asset) -> Currency:

@@ -11,7 +11,7 @@ from bitloot.domain.roles import Permission
 from bitloot.ports.views.people import KeyView
 from bitloot_web.api.fields import Caption
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.routes import delete, get, post
 from bitloot_web.security.access import Staff
@@ -58,11 +58,9 @@ async def api_keys(
     shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[MachineKey]:
     """Keys in any state, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, "api-keys")
-    page = await shop.views.people.api_keys(
-        limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, key_shown)
+    paging = Paging(shop, "api-keys", limit, cursor)
+    page = await shop.views.people.api_keys(limit=paging.size, after=paging.after)
+    return paging.page(page, key_shown)
 
 
 @post("/api-keys", access=Staff("apikeys.write"), operation_id="adminCreateApiKey")

@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 from bitloot.domain.audit_chain import check
 from bitloot_web.api.admin.orders import AuditLine, audit_line
 from bitloot_web.dependencies import TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.routes import get
 from bitloot_web.security.access import Staff
 
@@ -30,11 +30,9 @@ async def audit_logs(
     shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[AuditLine]:
     """What people did, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, "audit")
-    page = await shop.views.desk.audit(
-        limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, audit_line)
+    paging = Paging(shop, "audit", limit, cursor)
+    page = await shop.views.desk.audit(limit=paging.size, after=paging.after)
+    return paging.page(page, audit_line)
 
 
 @get("/audit-logs/verify", access=Staff("audit.read"), operation_id="adminVerifyAudit")

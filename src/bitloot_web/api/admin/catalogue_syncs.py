@@ -15,7 +15,7 @@ from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.fields import PRINTABLE, ShortText
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging, page_size
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import Staff
@@ -142,14 +142,14 @@ async def history(
     run_state: Annotated[SyncState | None, QueryParameter(name="state")] = None,
 ) -> PageOf[RunShown]:
     """Runs, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"syncs|{supplier}|{run_state}")
+    paging = Paging(shop, f"syncs|{supplier}|{run_state}", limit, cursor)
     page = await shop.views.assortment.syncs(
         supplier=supplier,
         state=run_state,
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
-    return cursors.page(page, _run_shown)
+    return paging.page(page, _run_shown)
 
 
 @get(
@@ -165,11 +165,9 @@ async def refusals(
     cursor: PageCursor = None,
 ) -> PageOf[RefusalShown]:
     """What a run could not take over, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"refusals|{sync_id}")
-    page = await shop.views.assortment.refusals(
-        str(sync_id), limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, _refusal_shown)
+    paging = Paging(shop, f"refusals|{sync_id}", limit, cursor)
+    page = await shop.views.assortment.refusals(str(sync_id), limit=paging.size, after=paging.after)
+    return paging.page(page, _refusal_shown)
 
 
 @get("/catalog/supplier/search", access=Staff("syncs.read"), operation_id="adminSearchSupplier")

@@ -12,7 +12,7 @@ from bitloot.usecases.payments.desk import RuledOrder, Ruling
 from bitloot_web.api.fields import OrderStatusText, Reason
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, once_of
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import Staff
@@ -88,11 +88,9 @@ async def holds(
     ] = None,
 ) -> PageOf[HoldShown]:
     """Holds, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"holds|{hold_state}")
-    page = await shop.views.desk.holds(
-        state=hold_state, limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, hold_shown)
+    paging = Paging(shop, f"holds|{hold_state}", limit, cursor)
+    page = await shop.views.desk.holds(state=hold_state, limit=paging.size, after=paging.after)
+    return paging.page(page, hold_shown)
 
 
 @post(

@@ -23,9 +23,9 @@ from bitloot_web.api.fields import (
     PaymentStatusText,
     crypto_or_none,
 )
-from bitloot_web.api.orders import After, Timeline, event_shown
+from bitloot_web.api.orders import After, Timeline, timeline_shown
 from bitloot_web.dependencies import TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import get
 from bitloot_web.security.access import Staff
@@ -137,14 +137,14 @@ async def orders(
 ) -> PageOf[OrderRow]:
     """Orders, newest first."""
     address = parse_address(email).key if email else None
-    cursors = Cursors(shop.edge.cursor_key, f"orders|{status}|{address}")
+    paging = Paging(shop, f"orders|{status}|{address}", limit, cursor)
     page = await shop.views.desk.orders(
         status=status,
         email_key=address,
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
-    return cursors.page(page, _row)
+    return paging.page(page, _row)
 
 
 @get("/orders/{order_id:uuid}", access=Staff("orders.read"), operation_id="adminGetOrder")
@@ -167,8 +167,7 @@ async def timeline(
     """All events of an order with all their facts."""
     size = page_size(limit, shop.limits)
     entries = await shop.views.orders.timeline(str(order_id), after=after, limit=size, kinds=None)
-    items = tuple(event_shown(entry) for entry in entries)
-    return Timeline(items=items, next=items[-1].id if len(items) == size else None)
+    return timeline_shown(entries, size)
 
 
 @get("/orders/{order_id:uuid}/ledger", access=Staff("payments.read"), operation_id="adminGetLedger")
@@ -181,8 +180,8 @@ async def ledger(
 ) -> PageOf[LedgerRow]:
     """Where an order's money went; 100 lines a page unless told."""
     lines = await shop.views.desk.ledger(str(order_id))
-    cursors = Cursors(shop.edge.cursor_key, f"ledger|{order_id}")
-    return cursors.page(part_of(lines, limit, cursors.read(cursor), shop.limits), _ledger_row)
+    paging = Paging(shop, f"ledger|{order_id}", limit, cursor)
+    return paging.part(lines, _ledger_row)
 
 
 def _ledger_row(line: LedgerLine) -> LedgerRow:
@@ -198,13 +197,13 @@ async def audit(
     cursor: PageCursor = None,
 ) -> PageOf[AuditLine]:
     """What people did about an order, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"audit|{order_id}")
+    paging = Paging(shop, f"audit|{order_id}", limit, cursor)
     page = await shop.views.desk.audit(
         order_id=str(order_id),
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
-    return cursors.page(page, audit_line)
+    return paging.page(page, audit_line)
 
 
 @get(
@@ -220,13 +219,13 @@ async def order_webhooks(
     cursor: PageCursor = None,
 ) -> PageOf[WebhookShown]:
     """What providers said of an order, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"webhooks|{order_id}")
+    paging = Paging(shop, f"webhooks|{order_id}", limit, cursor)
     page = await shop.views.desk.webhooks(
         order_id=str(order_id),
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
-    return cursors.page(page, webhook_shown)
+    return paging.page(page, webhook_shown)
 
 
 async def _file(shop: Shop, order_id: UUID) -> OrderFile:

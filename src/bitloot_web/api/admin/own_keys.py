@@ -32,7 +32,7 @@ from bitloot_web.api.admin.stock_items import (
 from bitloot_web.api.fields import PRINTABLE, Money, Reason, ShortText, eur, eur_or_none, given
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import delete, get, patch, post
@@ -191,17 +191,17 @@ async def keys(
 ) -> PageOf[KeyShown]:
     """Own stock of a product, newest first."""
     name = f"keys|{product_id}|{key_state}|{kind}|{reported}"
-    cursors = Cursors(shop.edge.cursor_key, name)
+    paging = Paging(shop, name, limit, cursor)
     page = await shop.views.assortment.keys(
         str(product_id),
         state=key_state,
         kind=kind,
         is_reported=reported,
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
     seen = await shop.stock_desk.previews([line.id for line in page.items])
-    return cursors.page(page, lambda line: _key_shown(line, seen.get(line.id)))
+    return paging.page(page, lambda line: _key_shown(line, seen.get(line.id)))
 
 
 @get(
@@ -384,11 +384,9 @@ async def low_stock(
     *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[LowStockShown]:
     """Published products of which as few are left as they are to be watched at."""
-    cursors = Cursors(shop.edge.cursor_key, "low-stock")
-    page = await shop.views.assortment.low_stock(
-        limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, _low_shown)
+    paging = Paging(shop, "low-stock", limit, cursor)
+    page = await shop.views.assortment.low_stock(limit=paging.size, after=paging.after)
+    return paging.page(page, _low_shown)
 
 
 async def _csv_lines(kind: ItemKind, found: AsyncIterator[ExportedKey]) -> AsyncIterator[bytes]:

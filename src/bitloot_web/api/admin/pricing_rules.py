@@ -26,7 +26,7 @@ from bitloot.usecases.assortment.rules import Effect
 from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.fields import Money, Name, eur, eur_or_none, given
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
@@ -146,14 +146,14 @@ async def rules(
     subject: Annotated[str | None, QueryParameter(max_length=200)] = None,
 ) -> PageOf[RuleShown]:
     """Pricing rules, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"rules|{of_scope}|{subject}")
+    paging = Paging(shop, f"rules|{of_scope}|{subject}", limit, cursor)
     page = await shop.views.assortment.rules(
         scope=of_scope,
         subject=subject,
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
-    return cursors.page(page, rule_shown)
+    return paging.page(page, rule_shown)
 
 
 @post("/catalog/rules", access=Staff("prices.write"), operation_id="adminCreateRule")

@@ -14,7 +14,7 @@ from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, given
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, part_of
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post, put
 from bitloot_web.security.access import Staff
@@ -78,10 +78,9 @@ async def media(
     cursor: PageCursor = None,
 ) -> PageOf[MediaShown]:
     """The media of a product in their order; 100 a page unless told."""
-    cursors = Cursors(shop.edge.cursor_key, f"media|{product_id}")
-    after = cursors.read(cursor)
+    paging = Paging(shop, f"media|{product_id}", limit, cursor)
     rows = await _media(shop, str(product_id))
-    return cursors.page(part_of(rows, limit, after, shop.limits), _shown)
+    return paging.part(rows, _shown)
 
 
 @post(

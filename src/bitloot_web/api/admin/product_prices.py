@@ -15,7 +15,7 @@ from bitloot_web.api.admin.pricing_rules import AppliedShown, applied_shown
 from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.fields import eur_or_none
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, post, put
 from bitloot_web.security.access import Staff
@@ -106,12 +106,11 @@ async def offers(
     cursor: PageCursor = None,
 ) -> PageOf[OfferShown]:
     """What suppliers ask and have, the offer that is bought first in front."""
-    cursors = Cursors(shop.edge.cursor_key, f"offers|{product_id}")
-    after = cursors.read(cursor)
+    paging = Paging(shop, f"offers|{product_id}", limit, cursor)
     rows = await shop.views.assortment.offers(str(product_id))
     if not rows and await shop.views.assortment.product(str(product_id)) is None:
         raise ProblemError("not-found")
-    return cursors.page(part_of(rows, limit, after, shop.limits), _offer_shown)
+    return paging.part(rows, _offer_shown)
 
 
 @put(
@@ -163,11 +162,11 @@ async def price_history(
     cursor: PageCursor = None,
 ) -> PageOf[PriceShown]:
     """Every price that a product had, newest first."""
-    cursors = Cursors(shop.edge.cursor_key, f"prices|{product_id}")
+    paging = Paging(shop, f"prices|{product_id}", limit, cursor)
     page = await shop.views.assortment.price_history(
-        str(product_id), limit=page_size(limit, shop.limits), after=cursors.read(cursor)
+        str(product_id), limit=paging.size, after=paging.after
     )
-    return cursors.page(page, _price_shown)
+    return paging.page(page, _price_shown)
 
 
 @get(

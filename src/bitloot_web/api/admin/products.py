@@ -29,7 +29,7 @@ from bitloot_web.api.fields import (
     given,
 )
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
@@ -186,11 +186,9 @@ async def products(
         supplier_product_id=supplier_product_id,
     )
     named = msgspec.json.encode(only).decode()
-    cursors = Cursors(shop.edge.cursor_key, f"desk-products|{named}")
-    page = await shop.views.assortment.products(
-        only, limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, row_shown)
+    paging = Paging(shop, f"desk-products|{named}", limit, cursor)
+    page = await shop.views.assortment.products(only, limit=paging.size, after=paging.after)
+    return paging.page(page, row_shown)
 
 
 @post("/catalog/products", access=Staff("catalog.write"), operation_id="adminCreateProduct")

@@ -14,7 +14,7 @@ from bitloot.ports.views.paging import page_of
 from bitloot_web.api.fields import Reason
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, decide_once, once_of
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import Staff
@@ -66,10 +66,9 @@ async def breaks(
     *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[BreakShown]:
     """Differences that are not explained yet, oldest first."""
-    cursors = Cursors(shop.edge.cursor_key, "reconciliation-breaks")
-    most = page_size(limit, shop.limits)
-    rows = await shop.views.desk.open_breaks(limit=most + 1, after=cursors.read(cursor))
-    return cursors.page(page_of(rows, most, lambda row: row.id), break_shown)
+    paging = Paging(shop, "reconciliation-breaks", limit, cursor)
+    rows = await shop.views.desk.open_breaks(limit=paging.size + 1, after=paging.after)
+    return paging.page(page_of(rows, paging.size, lambda row: row.id), break_shown)
 
 
 @post(

@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from bitloot.domain.order import OrderFile
 from bitloot.domain.reservation import Reservation, ReservationState
 from bitloot_web.dependencies import TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import get
 from bitloot_web.security.access import Staff
@@ -65,16 +65,16 @@ async def reservations(
     """Reservations, newest first."""
     order_id, product_id = (str(each) if each else None for each in (order, product))
     filters = f"reservations|{reservation_state}|{order_id}|{product_id}|{supplier}"
-    cursors = Cursors(shop.edge.cursor_key, filters)
+    paging = Paging(shop, filters, limit, cursor)
     page = await shop.views.desk.reservations(
         state=reservation_state,
         order_id=order_id,
         product_id=product_id,
         supplier=supplier,
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
-    return cursors.page(page, _shown)
+    return paging.page(page, _shown)
 
 
 @get(

@@ -17,7 +17,7 @@ from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, LongText, Name, ShortText, Slug, given
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size, part_of
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
@@ -122,8 +122,8 @@ async def categories(
 ) -> PageOf[CategoryShown]:
     """Categories in their order, hidden ones too; 100 a page unless told."""
     rows = await shop.views.assortment.categories()
-    cursors = Cursors(shop.edge.cursor_key, "desk-categories")
-    return cursors.page(part_of(rows, limit, cursors.read(cursor), shop.limits), _category_shown)
+    paging = Paging(shop, "desk-categories", limit, cursor)
+    return paging.part(rows, _category_shown)
 
 
 @post("/catalog/categories", access=Staff("catalog.write"), operation_id="adminCreateCategory")
@@ -185,11 +185,9 @@ async def groups(
     *, shop: TheShop, limit: PageLimit = None, cursor: PageCursor = None
 ) -> PageOf[GroupRow]:
     """Groups, newest first, hidden ones too."""
-    cursors = Cursors(shop.edge.cursor_key, "desk-groups")
-    page = await shop.views.assortment.groups(
-        limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, _group_row)
+    paging = Paging(shop, "desk-groups", limit, cursor)
+    page = await shop.views.assortment.groups(limit=paging.size, after=paging.after)
+    return paging.page(page, _group_row)
 
 
 @post("/catalog/groups", access=Staff("catalog.write"), operation_id="adminCreateGroup")

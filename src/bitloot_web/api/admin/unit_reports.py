@@ -10,7 +10,7 @@ from litestar.params import FromQuery, QueryParameter
 from bitloot.domain.key_inventory import ReportReason, SealedState
 from bitloot.ports.views.assortment import ReportFilter, UnitReport
 from bitloot_web.dependencies import TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.routes import get
 from bitloot_web.security.access import Staff
 
@@ -55,11 +55,9 @@ async def unit_reports(
         order_id=None if order_id is None else str(order_id),
         key_state=key_state,
     )
-    cursors = Cursors(shop.edge.cursor_key, f"unit-reports|{only}")
-    page = await shop.views.assortment.reports(
-        only, limit=page_size(limit, shop.limits), after=cursors.read(cursor)
-    )
-    return cursors.page(page, _shown)
+    paging = Paging(shop, f"unit-reports|{only}", limit, cursor)
+    page = await shop.views.assortment.reports(only, limit=paging.size, after=paging.after)
+    return paging.page(page, _shown)
 
 
 def _shown(report: UnitReport) -> UnitReportShown:

@@ -17,7 +17,7 @@ from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Name, Reason
 from bitloot_web.api.me import Deletion
 from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
@@ -66,13 +66,13 @@ async def users(
 ) -> PageOf[Account]:
     """Accounts, newest first."""
     key = None if email is None else parse_address(email).key
-    cursors = Cursors(shop.edge.cursor_key, f"users|{user_state}|{role}|{key}")
+    paging = Paging(shop, f"users|{user_state}|{role}|{key}", limit, cursor)
     page = await shop.views.people.users(
         UserFilter(state=user_state, role=role, email_key=key),
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
-    return cursors.page(page, account_shown)
+    return paging.page(page, account_shown)
 
 
 @get("/users/{user_id:uuid}", access=Staff("users.read"), operation_id="adminGetUser")

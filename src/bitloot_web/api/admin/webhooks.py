@@ -13,7 +13,7 @@ from bitloot.ports.views.desk import WebhookView
 from bitloot_web.api.fields import Reason, ShortText
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.once import IdempotencyKey, act_once, once_of
-from bitloot_web.paging import Cursors, PageCursor, PageLimit, PageOf, page_size
+from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
@@ -94,14 +94,14 @@ async def webhooks(
     classification: Annotated[WebhookClass | None, QueryParameter()] = None,
 ) -> PageOf[WebhookShown]:
     """Stored webhooks, newest first, without bodies."""
-    cursors = Cursors(shop.edge.cursor_key, f"webhooks|{provider}|{classification}")
+    paging = Paging(shop, f"webhooks|{provider}|{classification}", limit, cursor)
     page = await shop.views.desk.webhooks(
         provider=provider,
         classification=classification,
-        limit=page_size(limit, shop.limits),
-        after=cursors.read(cursor),
+        limit=paging.size,
+        after=paging.after,
     )
-    return cursors.page(page, webhook_shown)
+    return paging.page(page, webhook_shown)
 
 
 @get("/webhooks/{webhook_id:uuid}", access=Staff("webhooks.read"), operation_id="adminGetWebhook")
