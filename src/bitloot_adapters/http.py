@@ -18,6 +18,7 @@ import functools
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -62,13 +63,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return "json" in said if said.strip() else self.body.lstrip().startswith(b"{")
 
     def retry_after(self) -> float | None:
-        """The provider's own hint in seconds, if it is a plain number; a day at most.
+        """The provider's own hint in seconds, a day at most: a plain number or a date.
 
-        A `retry-after` that is a date leaves it to `ratelimit-reset`.
+        A date counts from the `date` of the answer, so that no clock of ours comes in; without
+        that one, and for anything else, it is left to `ratelimit-reset` (RFC 9110, 10.2.3).
         """
-        told = (self.headers.get(name, "").strip() for name in _HINTS)
-        hint = next((text for text in told if _SECONDS.fullmatch(text)), None)
-        return None if hint is None else min(float(hint), MAX_HINT)
+        sent = self.headers.get("date", "")
+        told = (_seconds(self.headers.get(name, "").strip(), sent) for name in _HINTS)
+        hint = next((seconds for seconds in told if seconds is not None), None)
+        return None if hint is None else min(hint, MAX_HINT)
 
 
 class Pace:
@@ -242,6 +245,17 @@ class HttpClient:
             await asyncio.wait(self._running, timeout=self._limits.http_total.total_seconds())
         if self._generation is not None and not self._generation.client.is_closed:
             await self._generation.client.aclose()
+
+
+def _seconds(hint: str, sent: str) -> float | None:
+    """How long a hint says to wait, None where it says nothing that can be understood."""
+    if _SECONDS.fullmatch(hint):
+        return float(hint)
+    try:
+        until, since = parsedate_to_datetime(hint), parsedate_to_datetime(sent)
+        return max((until - since).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _request(

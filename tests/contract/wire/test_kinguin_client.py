@@ -207,6 +207,32 @@ async def test_too_many_calls_and_an_unreachable_supplier_are_absences() -> None
             assert (absent.value.reason, absent.value.retry_after) == (reason, wait)
 
 
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"retry-after": " 7 "}, 7.0),
+        ({"retry-after": "Sun, 22 Nov 2026 16:00:30 GMT"}, 30.0),
+        ({"retry-after": "Sunday, 22-Nov-26 16:00:30 GMT"}, 30.0),
+        ({"retry-after": "Sun, 22 Nov 2026 15:59:00 GMT"}, 0.0),
+        ({"retry-after": "Sun, 22 Nov 2099 16:00:30 GMT"}, 86_400.0),
+        ({"retry-after": "Sun, 22 Nov 2026 16:00:30 GMT", "date": "soon"}, None),
+        ({"retry-after": "Sun, 22 Nov 2026 16:00:30 GMT", "date": ""}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+async def test_how_long_to_wait_is_told_in_seconds_or_by_a_date(
+    headers: dict[str, str], wait: float | None
+) -> None:
+    sent = {"date": "Sun, 22 Nov 2026 16:00:00 GMT", **headers}
+    for status in (429, 503):
+        async with scripted(Scripted((status, error("Error")), headers=sent)) as kinguin:
+            with pytest.raises(Unavailable) as absent:
+                await kinguin.balance()
+        assert absent.value.retry_after == wait
+
+
 # --- reading -----------------------------------------------------------------------------------
 
 
