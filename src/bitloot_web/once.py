@@ -45,7 +45,8 @@ async def once_of(
     if key is None:
         raise ProblemError("idempotency-key-missing")
     fits = limits.idempotency_key_min <= len(key) <= limits.idempotency_key_max
-    if not fits or not key.isascii() or not key.isprintable():
+    is_one = len(request.headers.getall(HEADER)) == 1
+    if not fits or not is_one or not key.isascii() or not key.isprintable():
         raise ProblemError("idempotency-key-malformed")
     route = f"{request.method} {request.scope['path_template']}"
     digest = hashlib.sha256(f"{request.method} {request.scope['path']}\n".encode())

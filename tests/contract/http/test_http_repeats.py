@@ -64,3 +64,13 @@ async def test_a_key_with_another_order_is_refused_and_brings_no_further_order(
         answer = await stage.client.post("/v1/orders", json=other, headers=headers)
         assert answer.json()["type"] == f"{URN}idempotency-key-reused"
     assert len(stage.store.rows(Order)) == 1
+
+
+async def test_two_keys_are_none(stage: "Stage") -> None:
+    order_id, token = await stage.order()
+    headers = [*token.items(), ("idempotency-key", "a" * 20), ("idempotency-key", "b" * 20)]
+    answer = await stage.client.post(f"/v1/orders/{order_id}/cancel", headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:bitloot:problem:idempotency-key-malformed"
+    order = await stage.client.get(f"/v1/orders/{order_id}", headers=token)
+    assert order.json()["status"] == "created"

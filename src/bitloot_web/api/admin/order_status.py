@@ -16,8 +16,11 @@ from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.routes import patch
 from bitloot_web.security.access import Staff
 
-# An entity tag (RFC 9110, 8.8.3) that is a version.
-_VERSION: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
+# An entity tag, and one that is a version (RFC 9110, section 8.8.3).
+_TAG: Final = re.compile(r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_VERSION: Final = re.compile(r"[0-9]{1,9}")
+# That of nothing: tags that are none of ours were never those of what is there now.
+NO_VERSION: Final = -1
 
 
 class NewStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -58,8 +61,8 @@ def expected_version(if_match: str | None) -> int:
     """The version in an `If-Match` header. Raises ProblemError."""
     if if_match is None:
         raise ProblemError("precondition-required")
-    matched = _VERSION.fullmatch(if_match.strip())
-    if matched is None:
+    tag = _TAG.fullmatch(if_match.strip())
+    if tag is None:
         fault = FieldError("If-Match", 'Send the version that you read, such as "7".')
         raise ProblemError("invalid-request", errors=(fault,))
-    return int(matched[1])
+    return int(tag[1]) if _VERSION.fullmatch(tag[1]) else NO_VERSION
