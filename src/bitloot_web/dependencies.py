@@ -13,13 +13,16 @@ from litestar.params import SkipValidation
 from litestar.types import Scope
 
 from bitloot_web.answers import Answers
+from bitloot_web.once import IdempotencyKey, Repeatable
 from bitloot_web.realtime import Watchers
+from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import Caller, caller_of
 from bitloot_web.shop import Shop
 
 TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]
 TheActor: TypeAlias = NamedDependency[SkipValidation[Caller]]
 TheWatchers: TypeAlias = NamedDependency[SkipValidation[Watchers]]
+TheRepeatable: TypeAlias = NamedDependency[SkipValidation[Repeatable]]
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,16 @@ def _from_scope(name: str) -> Callable[[Scope], object]:
     return give
 
 
+def _repeatable(
+    request: EdgeRequest, shop: TheShop, idempotency_key: IdempotencyKey = None
+) -> Repeatable:
+    return Repeatable(request, idempotency_key, shop.limits)
+
+
 DEPENDENCIES: Final[Mapping[str, Provide]] = {
     "shop": Provide(_from_scope("shop"), sync_to_thread=False),
     "actor": Provide(caller_of, sync_to_thread=False),
     "watchers": Provide(_from_scope("watchers"), sync_to_thread=False),
+    "repeatable": Provide(_repeatable, sync_to_thread=False),
     "catalogue": Provide(_from_scope("catalogue"), sync_to_thread=False),
 }

@@ -28,32 +28,38 @@ IdempotencyKey: TypeAlias = Annotated[
 ]
 
 
-async def once_of(
-    request: EdgeRequest,
-    key: str | None,
-    *,
-    caller: str,
-    limits: Limits,
-    body: bytes | None = None,
-) -> Once:
-    """Who asks for what under which key; the body counts by its meaning, not by its spaces.
+class Repeatable:
+    """A request that may be sent twice, as its Idempotency-Key says."""
 
-    `body` where the handler has read it from the stream itself.
+    def __init__(self, request: EdgeRequest, key: str | None, limits: Limits) -> None:
+        self._request = request
+        self._key = key
+        self._limits = limits
 
-    Raises ProblemError `idempotency-key-missing` or `idempotency-key-malformed`.
-    """
-    if key is None:
-        raise ProblemError("idempotency-key-missing")
-    fits = limits.idempotency_key_min <= len(key) <= limits.idempotency_key_max
-    is_one = len(request.headers.getall(HEADER)) == 1
-    if not fits or not is_one or not key.isascii() or not key.isprintable():
-        raise ProblemError("idempotency-key-malformed")
-    route = f"{request.method} {request.scope['path_template']}"
-    digest = hashlib.sha256(f"{request.method} {request.scope['path']}\n".encode())
-    given = await request.body() if body is None else body
-    query = request.scope["query_string"]
-    digest.update(query + b"\n" + _canonical(request, given))
-    return Once(route=route[:200], caller=caller, key=key, request_hash=digest.hexdigest())
+    async def once(self, caller: str, *, body: bytes | None = None) -> Once:
+        """Who asks for what under which key; the body counts by its meaning, not by its spaces.
+
+        `body` where the handler has read it from the stream itself.
+
+        Raises ProblemError `idempotency-key-missing` or `idempotency-key-malformed`.
+        """
+        key, request = self._checked_key(), self._request
+        route = f"{request.method} {request.scope['path_template']}"
+        digest = hashlib.sha256(f"{request.method} {request.scope['path']}\n".encode())
+        given = await request.body() if body is None else body
+        query = request.scope["query_string"]
+        digest.update(query + b"\n" + _canonical(request, given))
+        return Once(route=route[:200], caller=caller, key=key, request_hash=digest.hexdigest())
+
+    def _checked_key(self) -> str:
+        key, limits = self._key, self._limits
+        if key is None:
+            raise ProblemError("idempotency-key-missing")
+        fits = limits.idempotency_key_min <= len(key) <= limits.idempotency_key_max
+        is_one = len(self._request.headers.getall(HEADER)) == 1
+        if not fits or not is_one or not key.isascii() or not key.isprintable():
+            raise ProblemError("idempotency-key-malformed")
+        return key
 
 
 async def act_once(shop: Shop, once: Once, shape: type[S], act: Callable[[], Awaitable[S]]) -> S:

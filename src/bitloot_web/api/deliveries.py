@@ -14,8 +14,7 @@ from bitloot.domain.key_inventory import ReportReason
 from bitloot.domain.money import eur_text
 from bitloot.ports.views.orders import ReceiptView
 from bitloot_web.api.fields import PRINTABLE, OrderStatusText, crypto_or_none, eur_or_none
-from bitloot_web.dependencies import TheShop
-from bitloot_web.once import IdempotencyKey, once_of
+from bitloot_web.dependencies import TheRepeatable, TheShop
 from bitloot_web.problems import ProblemError
 from bitloot_web.receipt_page import receipt_page
 from bitloot_web.request_checks import EdgeRequest
@@ -142,10 +141,10 @@ async def reveal(
     shop: TheShop,
     order_id: FromPath[UUID],
     item_id: FromPath[UUID],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> RevealedLink:
     """Grant the download of a line's keys for some minutes; every grant is on record."""
-    once = await once_of(request, idempotency_key, caller=f"order/{order_id}", limits=shop.limits)
+    once = await repeatable.once(f"order/{order_id}")
     await count(shop, request.scope, "reveals", str(order_id))
     caller = known_caller(request)
     granted_to = ORDER_SESSION if caller is None else caller.name
@@ -170,10 +169,10 @@ async def report(
     item_id: FromPath[UUID],
     unit: FromPath[int],
     data: JSONBody[UnitComplaint],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> ReportedUnit:
     """Say once that a unit that was handed over is no good. A person decides what follows."""
-    once = await once_of(request, idempotency_key, caller=f"order/{order_id}", limits=shop.limits)
+    once = await repeatable.once(f"order/{order_id}")
     caller = known_caller(request)
     facts = await shop.reveal.report(
         str(order_id),

@@ -13,10 +13,8 @@ from bitloot.domain.payment_hint import qr_text, usual_minutes
 from bitloot.ports.views.orders import PaymentView
 from bitloot.usecases.payments.facts import PaymentFacts
 from bitloot_web.api.fields import PaymentStatusText, ShortText, crypto_or_none
-from bitloot_web.dependencies import TheShop
-from bitloot_web.once import IdempotencyKey, once_of
+from bitloot_web.dependencies import TheRepeatable, TheShop
 from bitloot_web.problems import FieldError, ProblemError
-from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import OrderOwner
 
@@ -125,14 +123,13 @@ def _minutes(asset: str | None, network: str | None) -> int | None:
     operation_id="createPayment",
 )
 async def create_payment(
-    request: EdgeRequest,
     shop: TheShop,
     order_id: FromPath[UUID],
     data: JSONBody[NewPayment],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> PaymentDetails:
     """Open a payment at the gateway."""
-    once = await once_of(request, idempotency_key, caller=f"order/{order_id}", limits=shop.limits)
+    once = await repeatable.once(f"order/{order_id}")
     if data.kind == "hosted":
         back = f"{shop.edge.public_url}/orders/{order_id}"
         facts = await shop.opening.pay_hosted(

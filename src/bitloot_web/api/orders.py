@@ -16,8 +16,7 @@ from bitloot.ports.views.orders import OrderView, TimelineEntry
 from bitloot.usecases.checkout import OrderFacts
 from bitloot_web.api.fields import Name, OrderStatusText, ShortText, Token, eur_or_none
 from bitloot_web.api.order_payments import PaymentDetails, payment_shown
-from bitloot_web.dependencies import TheShop
-from bitloot_web.once import IdempotencyKey, once_of
+from bitloot_web.dependencies import TheRepeatable, TheShop
 from bitloot_web.paging import PageLimit, page_size
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
@@ -197,13 +196,13 @@ async def create_order(
     request: EdgeRequest,
     shop: TheShop,
     data: JSONBody[NewOrder],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> PlacedOrder:
     """Turn a quote into an order, once for each Idempotency-Key; theirs who is signed in."""
     client = counted(client_of(request.scope, shop.edge.trusted_proxies))
     caller = known_caller(request)
     name = f"guest/{client}" if caller is None else caller.name
-    once = await once_of(request, idempotency_key, caller=name, limits=shop.limits)
+    once = await repeatable.once(name)
     address = parse_address(data.email)
     mark = f"{client}/{once.key}"
     await count(shop, request.scope, "orders-by-address", address.person, mark=mark)
@@ -277,12 +276,11 @@ async def timeline(
     operation_id="cancelOrder",
 )
 async def cancel(
-    request: EdgeRequest,
     shop: TheShop,
     order_id: FromPath[UUID],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> CancelledOrder:
     """Cancel an order for which nothing was received."""
-    once = await once_of(request, idempotency_key, caller=f"order/{order_id}", limits=shop.limits)
+    once = await repeatable.once(f"order/{order_id}")
     facts = await shop.checkout.cancel(str(order_id), once=once)
     return CancelledOrder(id=facts.order_id, number=facts.number, status=facts.status)

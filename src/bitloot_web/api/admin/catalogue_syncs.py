@@ -13,10 +13,9 @@ from bitloot.domain.money import eur_text
 from bitloot.ports.supplier_catalogue import SupplierProduct
 from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.fields import PRINTABLE, ShortText
-from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
+from bitloot_web.once import act_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging, page_size
-from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import Staff
 
@@ -103,14 +102,13 @@ class Found(msgspec.Struct, frozen=True):
 @post("/catalog/sync", access=Staff("syncs.run"), status_code=202, operation_id="adminStartSync")
 async def start(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     data: JSONBody[SyncWanted],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> RunShown:
     """Begin a run, or be told of the one that is under way."""
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
     shop.supplier_desk.supplier(data.supplier)
     kind: SyncKind = data.kind
 

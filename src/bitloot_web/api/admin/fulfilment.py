@@ -1,6 +1,7 @@
 """Getting an order's goods going again, and other keys for its units."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -13,9 +14,8 @@ from bitloot.domain.reveal import Grant
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.usecases.aftercare import Aftercare
 from bitloot_web.api.fields import Reason
-from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.once import IdempotencyKey, decide_once, once_of
-from bitloot_web.request_checks import EdgeRequest
+from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
+from bitloot_web.once import decide_once
 from bitloot_web.routes import post
 from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
@@ -58,25 +58,21 @@ class Revoked(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def retry(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     order_id: FromPath[UUID],
     data: JSONBody[Because],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> Accepted:
     """Take up every open fulfilment again; an order is never fulfilled unpaid."""
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await _retry(
             shop, replace(shop.aftercare, uow=uow), str(order_id), actor.name, data.reason
         )
 
-    def answer_of(decision: Decision) -> Accepted:
-        return accepted(str(order_id), decision)
-
-    return await decide_once(shop, once, Accepted, answer_of, act)
+    return await decide_once(shop, once, Accepted, partial(accepted, str(order_id)), act)
 
 
 async def _retry(
@@ -99,25 +95,21 @@ async def _retry(
 )
 async def resend_keys(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     order_id: FromPath[UUID],
     data: JSONBody[Because],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> Accepted:
     """Mail the buyer of a fulfilled order once more how to come to the keys; never a key."""
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await replace(shop.aftercare, uow=uow).resend_keys(
             str(order_id), actor=actor.name, reason=data.reason
         )
 
-    def answer_of(decision: Decision) -> Accepted:
-        return accepted(str(order_id), decision)
-
-    return await decide_once(shop, once, Accepted, answer_of, act)
+    return await decide_once(shop, once, Accepted, partial(accepted, str(order_id)), act)
 
 
 @post(
@@ -128,26 +120,22 @@ async def resend_keys(
 )
 async def replace_key(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     order_id: FromPath[UUID],
     item_id: FromPath[UUID],
     data: JSONBody[Replacement],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> Accepted:
     """Get another key for a unit."""
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await replace(shop.aftercare, uow=uow).replace_key(
             str(order_id), str(item_id), data.slot, actor=actor.name, reason=data.reason
         )
 
-    def answer_of(decision: Decision) -> Accepted:
-        return accepted(str(order_id), decision)
-
-    return await decide_once(shop, once, Accepted, answer_of, act)
+    return await decide_once(shop, once, Accepted, partial(accepted, str(order_id)), act)
 
 
 @post(
@@ -158,16 +146,15 @@ async def replace_key(
 )
 async def revoke(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     order_id: FromPath[UUID],
     item_id: FromPath[UUID],
     data: JSONBody[Because],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> Revoked:
     """End every download link of an item now."""
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
 
     async def act(uow: UnitOfWork) -> int:
         return await replace(shop.reveal, uow=uow).revoke(

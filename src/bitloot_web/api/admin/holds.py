@@ -10,10 +10,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from bitloot.domain.hold import Hold
 from bitloot.usecases.payments.desk import RuledOrder, Ruling
 from bitloot_web.api.fields import OrderStatusText, Reason
-from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.once import IdempotencyKey, once_of
+from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
-from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import Staff
 
@@ -101,15 +99,14 @@ async def holds(
 )
 async def decide(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     hold_id: FromPath[UUID],
     data: JSONBody[HoldDecision],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> RuledOrderShown:
     """Accept or reject what a hold keeps waiting."""
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
     ruling = Ruling(by=actor.name, reason=data.reason, expected_version=data.order_version)
     ruled = await shop.money_desk.decide_hold(
         str(hold_id), ruling, accept=data.accept, signed_loss=data.signed_loss, once=once

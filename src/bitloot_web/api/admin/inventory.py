@@ -14,8 +14,8 @@ from bitloot.domain.stock_item import ItemKind
 from bitloot.domain.stock_sheet import Separator
 from bitloot.usecases.inventory import ImportReport
 from bitloot_web.api.fields import PRINTABLE, eur, eur_or_none
-from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
+from bitloot_web.once import act_once
 from bitloot_web.paging import refused
 from bitloot_web.problems import ProblemError
 from bitloot_web.request_checks import EdgeRequest
@@ -78,7 +78,7 @@ async def import_keys(
     cost: Annotated[str, QueryParameter(max_length=64, description="EUR a key.")],
     expires_at: Annotated[datetime | None, QueryParameter(name="expiresAt")] = None,
     kind: FromQuery[ItemKind] = "key",
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> Imported:
     """Take in items of a kind.
 
@@ -89,7 +89,7 @@ async def import_keys(
     """
     terms = _terms(product_id, batch, cost, expires_at)
     raw, separator = await file_of(request, kind, shop.limits)
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits, body=raw)
+    once = await repeatable.once(actor.name, body=raw)
 
     async def act() -> Imported:
         report = await shop.inventory.import_keys(
@@ -116,13 +116,13 @@ async def import_file(
     batch: Annotated[str, QueryParameter(min_length=1, max_length=64, pattern=PRINTABLE)],
     cost: Annotated[str, QueryParameter(max_length=64, description="EUR of the file.")],
     expires_at: Annotated[datetime | None, QueryParameter(name="expiresAt")] = None,
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> Imported:
     """Take in one licence file: its bytes are the body, of the `Content-Type` that it will have."""
     terms = _terms(product_id, batch, cost, expires_at)
     raw = await read_body(request, shop.limits.licence_file_bytes)
     media_type = request.content_type[0]
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits, body=raw)
+    once = await repeatable.once(actor.name, body=raw)
 
     async def act() -> Imported:
         report = await shop.inventory.import_file(name, media_type, raw, terms, actor=actor.name)

@@ -30,8 +30,8 @@ from bitloot_web.api.admin.stock_items import (
     items_sent,
 )
 from bitloot_web.api.fields import PRINTABLE, Money, Reason, ShortText, eur, eur_or_none, given
-from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
+from bitloot_web.once import act_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import FieldError, ProblemError
 from bitloot_web.request_checks import EdgeRequest
@@ -288,17 +288,16 @@ async def delete_key(
 )
 async def replace_key(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     product_id: FromPath[UUID],
     key_id: FromPath[UUID],
     data: JSONBody[KeyInstead],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> Imported:
     """Put another item in the place of one on the shelf, in its batch, at its cost."""
     items = data.items()
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
 
     async def act() -> Imported:
         line = await shop.views.assortment.key(str(key_id))

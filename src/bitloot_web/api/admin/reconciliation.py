@@ -12,10 +12,9 @@ from bitloot.domain.reconciliation import BREAKS, ReconciliationBreak
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.ports.views.paging import page_of
 from bitloot_web.api.fields import Reason
-from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.once import IdempotencyKey, decide_once, once_of
+from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
+from bitloot_web.once import decide_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
-from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import Staff
 
@@ -79,15 +78,14 @@ async def breaks(
 )
 async def explain(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     break_id: FromPath[UUID],
     data: JSONBody[Explanation],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> BreakShown:
     """Close a difference whose cause is known."""
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
 
     async def act(uow: UnitOfWork) -> ReconciliationBreak:
         reconciliation = replace(shop.reconciliation, uow=uow)

@@ -1,6 +1,7 @@
 """Writing down that money was sent back."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -13,10 +14,9 @@ from bitloot.domain.refund import RefundRecord
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot_web.api.admin.fulfilment import Accepted, accepted
 from bitloot_web.api.fields import Money, Name, Reason, ShortText, eur
-from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.once import IdempotencyKey, decide_once, once_of
+from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
+from bitloot_web.once import decide_once
 from bitloot_web.problems import FieldError, ProblemError
-from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
 from bitloot_web.security.access import Staff
 
@@ -44,12 +44,11 @@ class NewRefund(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 )
 async def record_refund(
     *,
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     order_id: FromPath[UUID],
     data: JSONBody[NewRefund],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> Accepted:
     """Record a refund: the order ends, its links end, its goods come back where they can."""
     record = RefundRecord(
@@ -61,17 +60,14 @@ async def record_refund(
         eur=eur(data.eur, "eur"),
         reason=data.reason,
     )
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await replace(shop.aftercare, uow=uow).refund(
             str(order_id), record, actor=actor.name, confirmed=data.confirmed
         )
 
-    def answer_of(decision: Decision) -> Accepted:
-        return accepted(str(order_id), decision)
-
-    return await decide_once(shop, once, Accepted, answer_of, act)
+    return await decide_once(shop, once, Accepted, partial(accepted, str(order_id)), act)
 
 
 def _crypto(text: str) -> str:

@@ -11,11 +11,10 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.webhook import WebhookClass
 from bitloot.ports.views.desk import WebhookView
 from bitloot_web.api.fields import Reason, ShortText
-from bitloot_web.dependencies import TheActor, TheShop
-from bitloot_web.once import IdempotencyKey, act_once, once_of
+from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
+from bitloot_web.once import act_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import FieldError, ProblemError
-from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import get, post
 from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
@@ -134,18 +133,17 @@ async def replay(
     operation_id="adminBulkReplayWebhooks",
 )
 async def bulk_replay(
-    request: EdgeRequest,
     shop: TheShop,
     actor: TheActor,
     data: JSONBody[BulkReplay],
-    idempotency_key: IdempotencyKey = None,
+    repeatable: TheRepeatable,
 ) -> BulkReplayed:
     """Have some webhooks applied once more; each stands for itself."""
     if len(data.ids) > shop.limits.bulk_max:
         detail = f"Name at most {shop.limits.bulk_max} at once."
         raise ProblemError("invalid-input", errors=(FieldError("ids", detail),))
     ids = [_id(text, n) for n, text in enumerate(data.ids)]
-    once = await once_of(request, idempotency_key, caller=actor.name, limits=shop.limits)
+    once = await repeatable.once(actor.name)
 
     async def act() -> BulkReplayed:
         return BulkReplayed(
