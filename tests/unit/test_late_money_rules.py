@@ -189,6 +189,26 @@ def test_paying_over_delivers_and_notes_the_exact_surplus(cases: OrderCases) -> 
     assert barely.order.remarks == ()
 
 
+@pytest.mark.parametrize(
+    ("paid", "asked", "over"),
+    [("7501", "7500", ["paid_over"]), ("7500.999999", "7500", []), ("7500", "7500", [])],
+)
+def test_a_surplus_of_exactly_one_cent_counts_whatever_its_ratio_to_the_price(
+    cases: OrderCases, paid: str, asked: str, over: list[str]
+) -> None:
+    placed = cases.order()
+    order = msgspec.structs.replace(placed.order, total=Decimal(75))
+    file = cases.with_payment(
+        msgspec.structs.replace(placed, order=order),
+        pay_amount=Decimal(asked),
+        price_amount=Decimal(75),
+    )
+    after, _ = cases.told(file, "finished", actually_paid=Decimal(paid))
+    assert after.order.status == "paid"
+    assert list(after.order.remarks) == over
+    assert after.order.paid_over == (Decimal("0.01") if over else None)
+
+
 # --- ranks ---------------------------------------------------------------------------------------
 
 

@@ -163,7 +163,8 @@ def surplus(price: Eur, actually_paid: Decimal, pay_amount: Decimal) -> Eur:
     if pay_amount <= 0 or actually_paid <= pay_amount:
         return ZERO
     with localcontext(money_context()):
-        return down_to_cent(price * (actually_paid / pay_amount - 1))
+        # Divided last: a surplus that comes out even must not lose its cent to a ratio that does not.
+        return down_to_cent(price * (actually_paid - pay_amount) / pay_amount)
 
 
 def shortage(price: Eur, actually_paid: Decimal, pay_amount: Decimal) -> Eur:
