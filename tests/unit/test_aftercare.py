@@ -243,3 +243,14 @@ async def test_a_refund_stands_in_the_books_once_and_to_the_cent() -> None:
     await shop.work_for(timedelta(days=2))
     refunds = [line for line in shop.store.rows(LedgerLine) if line.account == "refund"]
     assert [line.amount for line in refunds] == [RECORD.eur]
+
+
+async def test_a_failed_order_that_is_refunded_bears_no_reason_of_a_failure_any_more() -> None:
+    shop = PaidOrders()
+    shop.supplier.set_balance(Decimal(0))
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    await shop.aftercare.give_up(order_id, actor="admin", reason="no end in sight")
+    assert shop.order(order_id).failure_reason == "fulfilment_failed"
+    await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    assert (shop.order(order_id).status, shop.order(order_id).failure_reason) == ("refunded", None)

@@ -276,6 +276,26 @@ def test_a_retry_takes_up_what_is_owed(status: str, reason: str | None, followin
 
 
 @pytest.mark.parametrize(
+    ("slots", "following"),
+    [((1,), "paid"), ((1, 2), "partially_fulfilled")],
+    ids=["a part", "an item"],
+)
+def test_a_retried_order_is_partly_fulfilled_only_if_an_item_was_delivered_whole(
+    slots: tuple[int, ...], following: str
+) -> None:
+    bought = ROWS.purchase(ROWS.goods(), ROWS.goods(), quantity=2)
+    order = msgspec.structs.replace(
+        bought.order, version=1, status="failed", failure_reason="fulfilment_failed"
+    )
+    done = ROWS.fulfilment(bought.items[0], slots=slots, state="delivered")
+    file = OrderFile(order=order, items=bought.items, fulfilments=(done,))
+    decision = retry.retry(
+        file, actor="admin", reason="r", at=START, new_id=ROWS.new_id, limits=LIMITS
+    )
+    assert applied(file, decision).order.status == following
+
+
+@pytest.mark.parametrize(
     ("status", "reason", "code"),
     [
         ("failed", "underpaid", "underpaid-non-refundable"),

@@ -12,10 +12,9 @@ from bitloot.domain.fulfilment import LIVE_ATTEMPT
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.order import PAID, OrderFile
 from bitloot.domain.order_end import ON_ITS_WAY
-from bitloot.domain.reveal import Grant
+from bitloot.domain.reveal import Grant, allows_reveal
 
 _UNPAID: Final = frozenset({"created", "waiting", "confirming"})
-_MAY_REVEAL: Final = frozenset({"partially_fulfilled", "fulfilled"})
 
 
 def fulfilled_but_owed(file: OrderFile) -> bool:
@@ -51,10 +50,8 @@ def money_unnoticed(file: OrderFile) -> bool:
 
 def grant_beyond_right(file: OrderFile, grants: Iterable[Grant], at: datetime) -> bool:
     """5: a usable grant of an order that may not be revealed now."""
-    order = file.order
-    may = order.status in _MAY_REVEAL or order.failure_reason == "fulfilment_failed"
     usable = any(g.revoked_at is None and g.expires_at > at for g in grants)
-    return usable and (not may or file.open_order_hold() is not None)
+    return usable and not allows_reveal(file)
 
 
 def unit_twice(file: OrderFile, keys: Sequence[SealedKey]) -> bool:

@@ -163,7 +163,7 @@ def surplus(price: Eur, actually_paid: Decimal, pay_amount: Decimal) -> Eur:
     if pay_amount <= 0 or actually_paid <= pay_amount:
         return ZERO
     with localcontext(money_context()):
-        # Divided last: a surplus that comes out even must not lose its cent to a ratio that does not.
+        # Divided last: a surplus of a whole cent is not lost to a ratio that is not even.
         return down_to_cent(price * (actually_paid - pay_amount) / pay_amount)
 
 

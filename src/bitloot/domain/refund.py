@@ -100,7 +100,7 @@ def record_refund(
         raise Refused("refund-needs-confirmation")
     draft = Draft(file, at=at, new_id=new_id)
     refund_id = new_id()
-    draft.move_order("refund")
+    draft.move_order("refund", failure_reason=None)
     draft.book(f"refund/{refund_id}", {"refund": record.eur, "gateway": -record.eur})
     facts = {
         "amount": record.amount,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from bitloot.domain.decision import Decision
+from bitloot.domain.delivery import is_delivered
 from bitloot.domain.draft import Draft
 from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment import Fulfilment
@@ -47,7 +48,7 @@ def retry(
         draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
         return draft.decision()
     if file.order.status == "failed":
-        delivered = any(f.state in {"delivered", "replaced"} for f in file.fulfilments)
+        delivered = any(is_delivered(item, file.fulfilments) for item in file.items)
         draft.move_order("retry_partial" if delivered else "retry", failure_reason=None)
     draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
     for fulfilment in still_open:
