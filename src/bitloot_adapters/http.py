@@ -56,12 +56,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
 
-    @property
-    def is_json(self) -> bool:
-        """Whether the provider says that the body is JSON, or says nothing and it looks so."""
-        said = self.headers.get("content-type", "").lower()
-        return "json" in said if said.strip() else self.body.lstrip().startswith(b"{")
-
     def retry_after(self) -> float | None:
         """The provider's own hint in seconds, a day at most: a plain number or a date.
 

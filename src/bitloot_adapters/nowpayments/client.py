@@ -57,6 +57,7 @@ _REJECTIONS: Final = {
 # However paying ends on a hosted page, its payer comes back to the order.
 _WAYS_BACK: Final = ("success_url", "cancel_url", "partially_paid_url")
 # Some replies lack the code; of an amount below the minimum the message varies.
+_WEB_ADDRESS: Final = re.compile(r"https?://[^/]", re.IGNORECASE)
 _TOO_SMALL: Final = re.compile(r"less than minimal|too small", re.IGNORECASE)
 
 T = TypeVar("T")
@@ -147,7 +148,7 @@ class NowPayments:
         answer = await self._create("/invoice", body, key=request.order_number)
         read = _read(answer, wire.WireInvoice)
         invoice_id = wire.text(read.id) if read else None
-        if read is None or invoice_id is None or not read.invoice_url.startswith("http"):
+        if read is None or invoice_id is None or not _WEB_ADDRESS.match(read.invoice_url):
             raise OutcomeUnknown(NAME, request.order_number, "unreadable_answer")
         return OpenedInvoice(gateway_invoice_id=invoice_id, url=read.invoice_url)
 
@@ -196,7 +197,9 @@ class NowPayments:
             # It never ends, nor does it come to anything.
             raise Unavailable(NAME, "unreadable_answer")
         reports = (wire.report(NAME, item) for item in found)
-        return tuple(report for report in reports if report is not None)
+        # The filter is not trusted: a payment that names another page is none of this one.
+        ours = {None, gateway_invoice_id}
+        return tuple(each for each in reports if each and each.gateway_invoice_id in ours)
 
     async def _list_page(self, query: Mapping[str, str]) -> wire.WireList:
         answer = await self._list(query)
@@ -226,7 +229,7 @@ class NowPayments:
         answer = await self._of_payment("POST", gateway_payment_id, then, body=b"{}")
         read = _must_read(answer, wire.WireRequote)
         amount = wire.amount(read.pay_amount)
-        if amount is None:
+        if not amount:
             raise Unavailable(NAME, "unreadable_answer")
         return RefreshedQuote(
             pay_amount=amount, quote_ends_at=wire.moment(read.expiration_estimate_date)
@@ -237,7 +240,7 @@ class NowPayments:
         coins = _must_read(await self._get("/full-currencies"), wire.WireCoins).coins()
         selection = _must_read(await self._get("/merchant/coins"), wire.WireSelection)
         chosen = selection.tickers()
-        return tuple(
+        found = (
             Asset(
                 ticker=ticker,
                 name=wire.text(coin.name) or ticker.upper(),
@@ -251,6 +254,7 @@ class NowPayments:
             and wire.flag(coin.enable, unsaid=True)
             and wire.flag(coin.available_for_payment, unsaid=True)
         )
+        return tuple({each.ticker: each for each in found}.values())
 
     async def asset_quote(self, amount: Eur, asset: str) -> AssetQuote:
         """`GET /estimate` and `GET /min-amount`, asked with the flags that the payment will use.
@@ -315,8 +319,12 @@ class NowPayments:
             if answer.status != 404:
                 break
             told = await self._send(method, path, body=body, headers={"x-api-key": key})
+            if told.status in {200, 201}:
+                answer = told
+            elif isinstance(absent := _refusal(told), Unavailable):
+                # The payment may be this key's: that nobody knows it has not been said.
+                raise absent
             # A key that is refused by now says nothing of the payment.
-            answer = told if told.status in {200, 201} else answer
         if answer.status not in {200, 201}:
             raise _refusal(answer)
         return answer
@@ -357,7 +365,7 @@ def _opened(read: wire.WirePayment) -> OpenedPayment | None:
         payin_extra_id=wire.text(read.payin_extra_id),
         network=wire.ticker(read.network),
         purchase_id=wire.text(read.purchase_id),
-        is_fixed_rate=str(read.is_fixed_rate).lower() == "true",
+        is_fixed_rate=wire.flag(read.is_fixed_rate, unsaid=False),
         quote_ends_at=wire.moment(read.expiration_estimate_date),
         valid_until=wire.moment(read.valid_until),
     )
@@ -393,8 +401,12 @@ def _must_read(answer: Answer, shape: type[T]) -> T:
 
 
 def _refusal(answer: Answer) -> Rejected | Unavailable:
-    """A documented no, or a time of absence. HTML comes from a proxy in front of the gateway."""
-    error = (_read(answer, wire.WireError) if answer.is_json else None) or wire.WireError()
+    """A documented no, or a time of absence. HTML comes from a proxy in front of the gateway.
+
+    What an answer is, its body says: the media type of a proxy's page may be that of the gateway.
+    """
+    told = _read(answer, wire.WireError)
+    error = told or wire.WireError()
     code, said = wire.text(error.code) or "", wire.text(error.message) or ""
     if answer.status == 429 or answer.status >= 500:
         return Unavailable(NAME, f"http_{answer.status}", retry_after=answer.retry_after())
@@ -402,11 +414,11 @@ def _refusal(answer: Answer) -> Rejected | Unavailable:
         code = "AMOUNT_MINIMAL_ERROR"
     if reason := _REJECTIONS.get(code.upper()):
         return Rejected(NAME, reason, said)
-    if answer.status == 404:
+    if answer.status == 404 and (told is not None or not answer.body.strip()):
         return Rejected(NAME, "not_found", said)
     # An invalid key is a 403; one in HTML comes from the edge in front, in bursts.
-    if answer.status == 401 or (answer.status == 403 and answer.is_json):
+    if answer.status == 401 or (answer.status == 403 and told is not None):
         return Rejected(NAME, "credentials", said)
-    if answer.status == 400 and answer.is_json:
+    if answer.status == 400 and told is not None:
         return Rejected(NAME, "invalid", said)
     return Unavailable(NAME, f"http_{answer.status}")

@@ -197,7 +197,7 @@ def amount(value: Scalar) -> Decimal | None:
 
 
 def about(value: Scalar) -> Decimal | None:
-    """An estimate or a minimum, which nobody pays to the digit, None where it is none.
+    """An estimate, a minimum or a net, which nobody pays to the digit, None where it is none.
 
     The gateway reckons them in doubles: what has more places than an amount is rounded up.
     """
@@ -277,7 +277,7 @@ def report(gateway: str, wire: WirePayment) -> PaymentReport | None:
         network=ticker(wire.network),
         purchase_id=text(wire.purchase_id),
         actually_paid=amount(wire.actually_paid),
-        outcome_amount=amount(wire.outcome_amount),
+        outcome_amount=about(wire.outcome_amount),
         outcome_currency=ticker(wire.outcome_currency),
         payin_hash=text(wire.payin_hash),
         child_payment_ids=tuple(child for child in children if child),

@@ -47,6 +47,7 @@ async def client(
     account: tuple[str, str] = ("", ""),
     fixed_rate: bool = False,
     outcome_currency: str = "",
+    previous_api_keys: tuple[str, ...] = (),
 ) -> AsyncIterator[NowPayments]:
     http = HttpClient(
         base_url,
@@ -63,6 +64,7 @@ async def client(
             limits=LIMITS,
             is_fixed_rate=fixed_rate,
             outcome_currency=outcome_currency,
+            previous_api_keys=previous_api_keys,
             email=account[0],
             password=account[1],
         )
