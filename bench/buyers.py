@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import count, cycle
-from typing import Final
+from typing import Final, LiteralString
 from uuid import uuid4
 
 import httpx
@@ -123,6 +123,16 @@ class Buyers:
             await asyncio.sleep(LOOK_SECONDS)
         raise RuntimeError(f"{self._fulfilled(order_ids)} of {len(order_ids)} were fulfilled")
 
+    async def until_rested(self) -> None:
+        """Wait until no job is due: mails and follow-ups of what was sold are done. Raises
+        RuntimeError after some minutes.
+        """
+        for _ in range(int(PATIENCE / LOOK_SECONDS)):
+            if not self._due():
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+        raise RuntimeError(f"{self._due()} jobs were still due")
+
     def _payments(self, order_ids: Sequence[str]) -> Mapping[str, str]:
         with self._connected() as connection:
             found = connection.execute(
@@ -132,11 +142,19 @@ class Buyers:
             return {str(order): str(payment) for order, payment in found}
 
     def _fulfilled(self, order_ids: Sequence[str]) -> int:
+        return self._count(
+            "SELECT count(*) FROM orders WHERE id = ANY(%s) AND status = 'fulfilled'",
+            (list(order_ids),),
+        )
+
+    def _due(self) -> int:
+        return self._count(
+            "SELECT count(*) FROM jobs WHERE state = 'pending' AND available_at <= now()"
+        )
+
+    def _count(self, statement: LiteralString, parameters: Sequence[object] = ()) -> int:
         with self._connected() as connection:
-            found = connection.execute(
-                "SELECT count(*) FROM orders WHERE id = ANY(%s) AND status = 'fulfilled'",
-                (list(order_ids),),
-            ).fetchone()
+            found = connection.execute(statement, parameters).fetchone()
         assert found is not None
         return int(found[0])
 

@@ -81,6 +81,8 @@ async def _sold(town: Town) -> tuple[tuple[Row, ...], int]:
 
 async def _buy(buyers: Buyers, source: str, many: int, pace: float | None) -> list[str]:
     orders = await buyers.orders(source, many)
+    if pace is not None:
+        await buyers.until_rested()  # what was before is none of these orders' time
     await buyers.pay(orders, pace)
     await buyers.until_fulfilled(orders)
     return orders

@@ -54,16 +54,18 @@ class Doorbell(RedisStreamBroker):
         )
         self._room = limits.stream_length
         self._page = limits.xread_count
+        # Making a client for each call would be a twentieth of a worker's time.
+        self._redis = Redis(connection_pool=self.connection_pool)
 
     async def room(self) -> int:
         """How many more entries the stream may take. Raises StoreUnavailable."""
         async with reached():
-            length = await self._redis().xlen(self.queue_name)
+            length = await self._redis.xlen(self.queue_name)
         return max(0, self._room - int(length))
 
     async def ring(self, job_ids: Sequence[str]) -> None:
         """One entry for each job, in one pipeline. Raises StoreUnavailable."""
-        pipeline = self._redis().pipeline(transaction=False)
+        pipeline = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipeline.xadd(self.queue_name, {b"data": _message(job_id)})
         async with reached():
@@ -79,7 +81,7 @@ class Doorbell(RedisStreamBroker):
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
         """Entries as they come, reclaimed ones among them. Never ends by itself."""
-        redis, wait, reclaimed_at = self._redis(), BACKOFF_SECONDS[0], 0.0
+        redis, wait, reclaimed_at = self._redis, BACKOFF_SECONDS[0], 0.0
         while True:
             try:
                 if time.monotonic() - reclaimed_at >= RECLAIM_SECONDS:
@@ -132,7 +134,7 @@ class Doorbell(RedisStreamBroker):
 
     def _acknowledge(self, entry_id: bytes) -> Callable[[], Awaitable[None]]:
         async def acknowledge() -> None:
-            pipeline = self._redis().pipeline(transaction=True)
+            pipeline = self._redis.pipeline(transaction=True)
             pipeline.xack(self.queue_name, GROUP, entry_id)
             pipeline.xdel(self.queue_name, entry_id)
             try:
@@ -150,9 +152,6 @@ class Doorbell(RedisStreamBroker):
                 await self._declare_consumer_group()
         except LOST as error:
             _log.debug("doorbell still lost: %s", type(error).__name__)
-
-    def _redis(self) -> Redis:
-        return Redis(connection_pool=self.connection_pool)
 
 
 def _message(job_id: str) -> bytes:
