@@ -77,6 +77,31 @@ def test_o16_a_late_payment_that_would_lose_money_or_finds_no_goods_is_held(
     assert after.fulfilments == ()
 
 
+def test_o15_goods_that_are_sold_from_another_offer_by_now_are_taken_from_that_one(
+    cases: OrderCases,
+) -> None:
+    file = cases.with_payment(cases.order("expired"), "expired")
+    today = cases.today()
+    offer = today.sellables[0].offer
+    assert offer is not None
+    other = msgspec.structs.replace(offer, id=cases.new_id(), supplier="another")
+    moved = msgspec.structs.replace(today.sellables[0], offer=other)
+    today = msgspec.structs.replace(today, sellables=(moved, today.sellables[1]))
+
+    def told(file: OrderFile) -> OrderFile:
+        report = cases.report(file, "finished")
+        payment, terms = file.payments[0], cases.terms()
+        return applied(file, settle(file, payment, report, at=cases.at, terms=terms, today=today))
+
+    after = told(file)
+    assert (after.order.status, after.holds) == ("paid", ())
+    taken = after.reservations[0]
+    assert (taken.state, taken.supplier, taken.offer_row_id) == ("consumed", "another", other.id)
+    in_bulk = msgspec.structs.replace(file.items[0], is_wholesale=True)
+    bulk = told(msgspec.structs.replace(file, items=(in_bulk, file.items[1])))
+    assert [h.reason for h in bulk.holds] == ["paid_late"]
+
+
 def test_o17_a_late_partial_payment_fails_the_order(cases: OrderCases) -> None:
     file = cases.with_payment(cases.order("expired"), "expired")
     after, decision = cases.told(file, "partially_paid")

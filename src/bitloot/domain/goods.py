@@ -9,7 +9,7 @@ from bitloot.domain.draft import Draft
 from bitloot.domain.key_inventory import INVENTORY_KEY, InventoryKey
 from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile, OrderItem
-from bitloot.domain.product import Sellable
+from bitloot.domain.product import Offer, Sellable
 from bitloot.domain.reservation import RESERVATION, Reservation
 
 
@@ -75,22 +75,37 @@ def take(draft: Draft, today: Today | None) -> None:
             continue
         if row.state == "consumed" or today is None:
             continue
-        keys = _anew(draft.file, row, today)
-        if keys is None:
+        goods = _anew(draft.file, row, today)
+        if goods is None:
             continue
-        draft.set(row, state="consumed", key_ids=tuple(key.id for key in keys))
-        for key in keys:
+        draft.set(row, state="consumed", key_ids=tuple(key.id for key in goods.keys))
+        if goods.offer is not None:
+            draft.set(row, supplier=goods.offer.supplier, offer_row_id=goods.offer.id)
+        for key in goods.keys:
             draft.set(key, state="reserved", reservation_id=row.id)
 
 
-def _anew(file: OrderFile, reservation: Reservation, today: Today) -> Sequence[InventoryKey] | None:
-    """The keys to take for an ended reservation, none for a supplier's goods; None: not there."""
+class _Goods(msgspec.Struct, frozen=True, kw_only=True):
+    """What is taken for an ended reservation: own keys, or units of an offer."""
+
+    keys: Sequence[InventoryKey] = ()
+    offer: Offer | None = None
+
+
+def _anew(file: OrderFile, reservation: Reservation, today: Today) -> _Goods | None:
+    """The goods to take for an ended reservation; None where there are not enough.
+
+    A supplier's goods are those of the offer that is sold from today, whichever was kept then: the
+    cost guard has asked for its price. Only what was sold in bulk stays with the offer of its tier.
+    """
     if reservation.offer_row_id is None:
         keys = today.spare(reservation.product_id)[: reservation.quantity]
-        return keys if len(keys) == reservation.quantity else None
-    sellable = today.sellable(file.item(reservation.order_item_id))
+        return _Goods(keys=keys) if len(keys) == reservation.quantity else None
+    item = file.item(reservation.order_item_id)
+    sellable = today.sellable(item)
     if sellable is None or sellable.offer is None:
         return None
-    if sellable.offer.id != reservation.offer_row_id:
+    if item.is_wholesale and sellable.offer.id != reservation.offer_row_id:
         return None
-    return () if sellable.available >= reservation.quantity else None
+    is_enough = sellable.available >= reservation.quantity
+    return _Goods(offer=sellable.offer) if is_enough else None
