@@ -169,6 +169,14 @@ def test_a_product_without_anything_to_sell_keeps_its_price() -> None:
     assert (found.offer_id, found.price, found.stock) == ("of1", Decimal("5.5"), 0)
 
 
+@pytest.mark.parametrize("offers", [None, [], {}])
+def test_an_account_that_is_shown_no_offers_buys_at_the_price_of_the_product(
+    offers: object,
+) -> None:
+    found = read(offers=offers, cheapestOfferId=["of1"])
+    assert (found.offer_id, found.price, found.stock) == ("of1", Decimal("5.5"), 10)
+
+
 def test_without_offers_only_a_single_cheapest_one_is_named() -> None:
     assert read(cheapestOfferId=["of1"]).offer_id == "of1"
     assert read(cheapestOfferId=["of1", "of2"]).offer_id == ""

@@ -49,8 +49,8 @@ def offers(value: Json, *, key_type: KeyType, preorders: bool) -> tuple[Supplier
     product_id = identifier(body.get("productId"))
     if product_id is None:
         return ()
-    listed = body.get("offers")
-    if isinstance(listed, list):
+    listed = elements(body.get("offers"))
+    if listed:
         is_preorder = flag(body.get("isPreorder"))
         read = [_offer(product_id, each, key_type, is_preorder=is_preorder) for each in listed]
     else:

@@ -26,7 +26,7 @@ import msgspec
 
 from bitloot.ports.errors import Unavailable
 from bitloot.ports.supplier import CataloguePage, RefusedProduct, SupplierProduct
-from bitloot_adapters.kinguin.values import Json, fields, moment
+from bitloot_adapters.kinguin.values import Json, count, fields, moment
 
 PATH: Final = "/v1/products"
 PAGE: Final = 100
@@ -273,8 +273,8 @@ def second(at: datetime) -> str:
 
 
 def _number(value: Json) -> Decimal | None:
-    number = fields(value).get("kinguinId")
-    return number if isinstance(number, Decimal) and number.is_finite() else None
+    number = count(fields(value).get("kinguinId"))
+    return None if number is None else Decimal(number)
 
 
 def _whole_second(at: datetime) -> datetime:

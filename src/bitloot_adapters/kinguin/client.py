@@ -115,7 +115,8 @@ class Kinguin:
         answer = await self._send("GET", f"/v2/products/{_id(supplier_product_id)}")
         if answer.status != 200:
             kind = _error(answer).kind
-            if (answer.status == 404 and kind == "HttpClient") or kind == "ProductUnavailable":
+            is_no = answer.status < 500 and kind == "ProductUnavailable"
+            if is_no or (answer.status == 404 and kind == "HttpClient"):
                 return None
             raise _refusal(answer)
         body = _read(answer, is_prose=True)
@@ -296,12 +297,18 @@ class Kinguin:
     async def orders_since(
         self, since: datetime, *, first_page: int = 1
     ) -> AsyncIterator[Sequence[SupplierOrder]]:
-        """`GET /v1/order?createdAtFrom=`. An unreadable order is left out."""
+        """`GET /v1/order?createdAtFrom=`. An unreadable order is left out.
+
+        A page that ends before the number of matches is the last one of an answer that hides
+        orders: Unavailable.
+        """
         query = {"limit": str(PAGE), "createdAtFrom": second(since)}
         for page in range(first_page, MAX_ORDER_PAGES + 1):
-            listed, _ = await self._page("/v1/order", {**query, "page": str(page)})
+            listed, total = await self._page("/v1/order", {**query, "page": str(page)})
             yield tuple(order for each in listed if (order := wire.order(each)) is not None)
             if len(listed) < PAGE:
+                if (page - 1) * PAGE + len(listed) < (total or 0):
+                    raise Unavailable(NAME, "incomplete_answer")
                 return
         raise Unavailable(NAME, "too_many_pages")
 
@@ -436,8 +443,13 @@ def _create_refusal(answer: Answer, key: str) -> Rejected | Unavailable | Outcom
         return limited
     error = _error(answer)
     if 400 <= answer.status < 500 and error.kind in _NOTHING_BOUGHT:
-        names_our_id = _EXTERNAL_ID in error.field or _EXTERNAL_ID in error.detail
-        if error.kind == "ConstraintViolation" and names_our_id:
+        if error.kind == "ConstraintViolation" and _names_our_id(error, key):
             return OutcomeUnknown(NAME, key, "external_id_taken")
         return Rejected(NAME, _REJECTIONS[error.kind], error.detail)
     return OutcomeUnknown(NAME, key, error.kind or f"http_{answer.status}")
+
+
+def _names_our_id(error: wire.WireError, key: str) -> bool:
+    """Whether a violation is about the external id, by its field, its value or its words."""
+    said = f"{error.field} {error.detail}".casefold()
+    return error.value == key or _EXTERNAL_ID.casefold() in said or key.casefold() in said

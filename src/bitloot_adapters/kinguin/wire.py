@@ -50,16 +50,21 @@ KEY_STATES: Final[Mapping[str, UnitState]] = {
     "CANCELLED": "canceled",
 }
 TEXT: Final = "text/plain"
+# Names that are in use beside the registered one.
+_SAME_TYPE: Final = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
 MAX_DETAIL: Final = 200
 _DATA: Final = "data:"
 
 
 class WireError(msgspec.Struct, frozen=True, kw_only=True):
-    """What an error says. Only `kind` decides; `field` names the refused part of a request."""
+    """What an error says. Only `kind` decides; `field` names the refused part of a request, and
+    `value` is what was refused there.
+    """
 
     kind: str | None
     detail: str
     field: str
+    value: str
 
 
 def error(value: Json) -> WireError:
@@ -71,6 +76,7 @@ def error(value: Json) -> WireError:
         kind=word(body.get("kind")),
         detail="".join(each for each in detail if each.isprintable())[:MAX_DETAIL],
         field=word(body.get("propertyPath")) or "",
+        value=word(body.get("invalidValue")) or "",
     )
 
 
@@ -123,6 +129,7 @@ def key(value: Json) -> SuppliedKey | None:
     if key_id is None or not isinstance(serial, str) or not serial:
         return None
     said = (word(body.get("type")) or TEXT).lower().partition(";")[0].strip()
+    said = _SAME_TYPE.get(said, said)
     is_image = said.startswith("image/")
     content = _image(serial) if is_image else _text(serial)
     if not content:

@@ -40,13 +40,14 @@ def number_of(identity: str) -> int:
 class Shelf(httpx.AsyncBaseTransport):
     """Products by number and time of change; `meanwhile` happens before each answer.
 
-    `text` makes each of them longer. `asked` are the queries so far.
+    `text` makes each of them longer. `write` gives their numbers. `asked` are the queries so far.
     """
 
-    def __init__(self, *numbers: int, text: str = "") -> None:
+    def __init__(self, *numbers: int, text: str = "", write: Callable[[int], object] = int) -> None:
         self.times: dict[int, datetime] = {n: START + n * SECOND for n in numbers}
         self.now = START + timedelta(days=1)
         self.text = text
+        self.write = write
         self.asked: list[httpx.QueryParams] = []
         self.meanwhile: Callable[[int], None] = _nothing
 
@@ -67,7 +68,8 @@ class Shelf(httpx.AsyncBaseTransport):
         limit = int(query["limit"])
         start = (int(query["page"]) - 1) * limit
         listed = [
-            product(n, self.times[n], description=self.text) for n in found[start : start + limit]
+            product(n, self.times[n], description=self.text, kinguinId=self.write(n))
+            for n in found[start : start + limit]
         ]
         body = {"results": listed, "item_count": len(found)}
         return httpx.Response(200, content=msgspec.json.encode(body))

@@ -3,6 +3,7 @@
 import gc
 import random
 import tracemalloc
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import islice, pairwise
 
@@ -61,8 +62,11 @@ async def test_a_read_of_any_size_ends_with_one_last_page(size: int) -> None:
         assert all(page.products for page in pages[:-1])
 
 
-async def test_a_product_that_moves_up_when_others_leave_is_not_missed() -> None:
-    shelf = Shelf(*range(1, 301))
+@pytest.mark.parametrize("write", [int, str])
+async def test_a_product_that_moves_up_when_others_leave_is_not_missed(
+    write: Callable[[int], object],
+) -> None:
+    shelf = Shelf(*range(1, 301), write=write)
 
     def meanwhile(call: int) -> None:
         if call == 2:

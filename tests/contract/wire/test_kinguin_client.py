@@ -1,8 +1,10 @@
 """The Kinguin client on the wire: what it sends, and what each answer comes to."""
 
+import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import httpx
@@ -180,6 +182,9 @@ async def test_a_documented_refusal_is_certain_whatever_its_status(
         (400, error("ConstraintViolation", propertyPath="orderExternalId")),
         (400, error("ConstraintViolation", propertyPath="[orderExternalId]")),
         (400, error("ConstraintViolation", detail="orderExternalId: this value is used already")),
+        (400, error("ConstraintViolation", propertyPath="OrderExternalID")),
+        (400, error("ConstraintViolation", detail="Not unique.", invalidValue=MINE)),
+        (400, error("ConstraintViolation", detail=f"An order {MINE.lower()} exists.")),
         httpx.ReadTimeout("slow"),
         httpx.ReadError("cut"),
         httpx.RemoteProtocolError("disconnected without response"),
@@ -247,6 +252,7 @@ async def test_a_product_404_in_the_form_of_an_internal_call_means_sold_out() ->
     [
         ((404, b"<html>"), Unavailable),
         ((503, error("HttpClient")), Unavailable),
+        ((500, error("ProductUnavailable")), Unavailable),
         ((404, error("Http")), Rejected),
         ((401, error("Authorization")), Rejected),
         ((401, b""), Rejected),
@@ -317,6 +323,28 @@ async def test_an_incomplete_search_never_passes_for_finding_nothing(body: objec
     async with scripted(Scripted((200, body))) as kinguin:
         with pytest.raises(Unavailable):
             await kinguin.find(MINE)
+
+
+async def test_orders_since_a_moment_are_all_or_an_absence() -> None:
+    first = [order(orderId=f"X{n}", orderExternalId=f"other-{n}") for n in range(100)]
+    script = Scripted(
+        (200, {"results": first, "item_count": 103}),
+        (200, {"results": [order()], "item_count": 103}),
+    )
+    async with scripted(script) as kinguin:
+        pages = kinguin.orders_since(datetime(2026, 3, 2, tzinfo=UTC))
+        assert [len(await anext(pages)), len(await anext(pages))] == [100, 1]
+        with pytest.raises(Unavailable):
+            await anext(pages)
+
+
+@pytest.mark.parametrize("said", ["image/jpg", "IMAGE/JPEG", "image/pjpeg; name=key.jpg"])
+async def test_a_picture_is_a_jpeg_under_each_of_its_names(said: str) -> None:
+    serial = base64.b64encode(b"picture").decode()
+    script = Scripted((200, [{"id": "k1", "serial": serial, "type": said}]))
+    async with scripted(script) as kinguin:
+        (key,) = await kinguin.keys("A1")
+    assert (key.content_type, key.serial) == ("image/jpeg", b"picture")
 
 
 async def test_keys_are_read_until_a_page_is_short_and_each_once() -> None:
