@@ -13,7 +13,7 @@ from litestar.params import SkipValidation
 from litestar.types import Scope
 
 from bitloot_web.answers import Answers
-from bitloot_web.once import IdempotencyKey, Repeatable
+from bitloot_web.once import IdempotencyKey, KeyAtWill, Repeatable
 from bitloot_web.realtime import Watchers
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.security.callers import Caller, caller_of
@@ -23,6 +23,8 @@ TheShop: TypeAlias = NamedDependency[SkipValidation[Shop]]
 TheActor: TypeAlias = NamedDependency[SkipValidation[Caller]]
 TheWatchers: TypeAlias = NamedDependency[SkipValidation[Watchers]]
 TheRepeatable: TypeAlias = NamedDependency[SkipValidation[Repeatable]]
+# The same for what may be asked for without a key: `at_will`.
+TheAtWill: TypeAlias = NamedDependency[SkipValidation[Repeatable]]
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,15 @@ def _repeatable(
     return Repeatable(request, idempotency_key, shop.limits)
 
 
+def _at_will(request: EdgeRequest, shop: TheShop, idempotency_key: KeyAtWill = None) -> Repeatable:
+    return Repeatable(request, idempotency_key, shop.limits)
+
+
 DEPENDENCIES: Final[Mapping[str, Provide]] = {
     "shop": Provide(_from_scope("shop"), sync_to_thread=False),
     "actor": Provide(caller_of, sync_to_thread=False),
     "watchers": Provide(_from_scope("watchers"), sync_to_thread=False),
     "repeatable": Provide(_repeatable, sync_to_thread=False),
+    "at_will": Provide(_at_will, sync_to_thread=False),
     "catalogue": Provide(_from_scope("catalogue"), sync_to_thread=False),
 }

@@ -19,13 +19,13 @@ from bitloot_web.shop import Shop
 S = TypeVar("S", bound=msgspec.Struct)
 
 HEADER: Final = "Idempotency-Key"
+_SAME: Final = "16 to 128 characters; the same key with the same request acts once."
+# How the header is described where it may be left out.
+AT_WILL: Final = f"{_SAME} It may be left out."
 IdempotencyKey: TypeAlias = Annotated[
-    str | None,
-    HeaderParameter(
-        name=HEADER,
-        description="16 to 128 characters; the same key with the same request acts once. Required.",
-    ),
+    str | None, HeaderParameter(name=HEADER, description=f"{_SAME} Required.")
 ]
+KeyAtWill: TypeAlias = Annotated[str | None, HeaderParameter(name=HEADER, description=AT_WILL)]
 
 
 class Repeatable:
@@ -35,6 +35,11 @@ class Repeatable:
         self._request = request
         self._key = key
         self._limits = limits
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key was sent."""
+        return self._key is not None
 
     async def once(self, caller: str, *, body: bytes | None = None) -> Once:
         """Who asks for what under which key; the body counts by its meaning, not by its spaces.
@@ -109,6 +114,6 @@ async def decide_once(
 
 
 def _canonical(request: EdgeRequest, body: bytes) -> bytes:
-    if request.route_handler.parsed_data_field is None:
+    if request.route_handler.parsed_data_field is None or not body:
         return body
     return msgspec.json.encode(msgspec.json.decode(body), order="sorted")

@@ -20,7 +20,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.typing import FieldDefinition
 
 from bitloot.domain.limits import Limits
-from bitloot_web.once import HEADER
+from bitloot_web.once import AT_WILL, HEADER
 from bitloot_web.operation_problems import (
     Json,
     Node,
@@ -64,7 +64,12 @@ _STREAMED: Final[Mapping[str, str]] = {
     "getReceipt": "text/html",
 }
 # Bodies that may be left out: all their fields are optional.
-_NEEDLESS_BODIES: Final = frozenset({"requestCode", "refreshSession", "signOut"})
+_NEEDLESS_BODIES: Final = frozenset(
+    {
+        "requestCode", "refreshSession", "signOut", "adminStartSync", "adminReprice",
+        "adminRetryFulfillment", "adminResendKeys",
+    }
+)  # fmt: skip
 # Answers without content.
 _EMPTY: Final[Mapping[str, Mapping[str, str]]] = {
     "takeWebhook": {"200": "It was taken in.", "204": "It was taken in, of a supplier."},
@@ -274,7 +279,7 @@ def _state(parameter: Node) -> None:
             del schema["oneOf"]
             parameter["schema"] = {**real[0], **schema}
     if parameter["name"] in _NEEDED:
-        parameter["required"] = True
+        parameter["required"] = parameter.get("description") != AT_WILL
         _node(parameter, "schema").update(_NEEDED[str(parameter["name"])])
 
 

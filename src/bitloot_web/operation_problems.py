@@ -33,6 +33,7 @@ _WITH_SECURITY: Final[Mapping[str, Codes]] = {
     "csrfToken": ("csrf-failed",),
     "apiKey": ("unauthenticated", "forbidden", "rate-limited"),
 }
+# The first of each is for a header that is left out where it is needed.
 _WITH_HEADER: Final[Mapping[str, Codes]] = {
     HEADER: (
         "idempotency-key-missing",
@@ -245,7 +246,8 @@ def codes_of(path: str, operation: Node) -> frozenset[str]:
     parameters = operation.get("parameters")
     for parameter in parameters if isinstance(parameters, list) else []:
         if isinstance(parameter, dict):
-            found.update(_WITH_HEADER.get(str(parameter["name"]), ()))
+            codes = _WITH_HEADER.get(str(parameter["name"]), ())
+            found.update(codes if parameter.get("required") else codes[1:])
     return frozenset(found.difference(_NEVER.get(name, ())))
 
 

@@ -345,7 +345,7 @@ async def test_offers_of_a_product_are_told(stage: "Stage") -> None:
 async def test_prices_are_made_anew_when_asked(stage: "Stage") -> None:
     one = await asked(stage, "POST", f"/products/{stage.own_product}/reprice")
     assert (one.status_code, one.json()["pending"]) == (202, 1)
-    every = await asked(stage, "POST", "/reprice", {})
+    every = await asked(stage, "POST", "/reprice")
     assert every.json()["pending"] == 2
     assert waiting(stage) == {stage.own_product, "all"}
     status = (await asked(stage, "GET", "/reprice/status")).json()

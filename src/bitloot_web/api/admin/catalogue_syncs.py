@@ -1,7 +1,7 @@
 """Runs through the catalogues of suppliers, and what suppliers have that is not ours yet."""
 
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from bitloot.domain.money import eur_text
 from bitloot.ports.supplier_catalogue import SupplierProduct
 from bitloot_web.api.admin.products import ProductDetail, product_answer
 from bitloot_web.api.fields import PRINTABLE, ShortText
-from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
+from bitloot_web.dependencies import TheActor, TheAtWill, TheShop
 from bitloot_web.once import act_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging, page_size
 from bitloot_web.routes import get, post
@@ -26,15 +26,19 @@ SupplierName: TypeAlias = Annotated[
 
 
 class SyncWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Whose catalogue, and how much of it: what changed since the last run, or all.
+    """Whose catalogue, and how much of it: what changed since the last run, or all. `supplier` may
+    be left out where there is only one.
 
     A whole run that would take far too much out of stock is given up. `confirmVanished` begins a
     whole one that does it: whoever sends it has seen that the goods are really gone.
     """
 
-    supplier: ShortText
+    supplier: ShortText | None = None
     kind: Literal["full", "incremental"] = "incremental"
     confirm_vanished: bool = False
+
+
+WHAT_CHANGED: Final = SyncWanted()
 
 
 class RunShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -104,21 +108,22 @@ async def start(
     *,
     shop: TheShop,
     actor: TheActor,
-    data: JSONBody[SyncWanted],
-    repeatable: TheRepeatable,
+    at_will: TheAtWill,
+    data: JSONBody[SyncWanted] = WHAT_CHANGED,
 ) -> RunShown:
     """Begin a run, or be told of the one that is under way."""
-    once = await repeatable.once(actor.name)
-    shop.supplier_desk.supplier(data.supplier)
+    supplier = shop.supplier_desk.supplier(data.supplier).name
     kind: SyncKind = data.kind
 
     async def act() -> RunShown:
         row = await shop.catalogue_syncs.start(
-            data.supplier, kind, confirmed_by=actor.name if data.confirm_vanished else None
+            supplier, kind, confirmed_by=actor.name if data.confirm_vanished else None
         )
         return _run_shown(row)
 
-    return await act_once(shop, once, RunShown, act)
+    if not at_will.has_key:
+        return await act()
+    return await act_once(shop, await at_will.once(actor.name), RunShown, act)
 
 
 @get("/catalog/sync/status", access=Staff("syncs.read"), operation_id="adminGetSyncStatus")

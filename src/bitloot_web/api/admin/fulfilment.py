@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,20 @@ class Because(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why, for the record."""
 
     reason: Reason
+
+
+class MaybeBecause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why, for the record, where there is more to say than that it was asked for."""
+
+    reason: Reason | None = None
+
+    @property
+    def told(self) -> str:
+        """The reason; an empty one is none."""
+        return self.reason or ""
+
+
+NO_REASON: Final = MaybeBecause()
 
 
 class Replacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,15 +75,15 @@ async def retry(
     shop: TheShop,
     actor: TheActor,
     order_id: FromPath[UUID],
-    data: JSONBody[Because],
     repeatable: TheRepeatable,
+    data: JSONBody[MaybeBecause] = NO_REASON,
 ) -> Accepted:
     """Take up every open fulfilment again; an order is never fulfilled unpaid."""
     once = await repeatable.once(actor.name)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await _retry(
-            shop, replace(shop.aftercare, uow=uow), str(order_id), actor.name, data.reason
+            shop, replace(shop.aftercare, uow=uow), str(order_id), actor.name, data.told
         )
 
     return await decide_once(shop, once, Accepted, partial(accepted, str(order_id)), act)
@@ -98,15 +112,15 @@ async def resend_keys(
     shop: TheShop,
     actor: TheActor,
     order_id: FromPath[UUID],
-    data: JSONBody[Because],
     repeatable: TheRepeatable,
+    data: JSONBody[MaybeBecause] = NO_REASON,
 ) -> Accepted:
     """Mail the buyer of a fulfilled order once more how to come to the keys; never a key."""
     once = await repeatable.once(actor.name)
 
     async def act(uow: UnitOfWork) -> Decision:
         return await replace(shop.aftercare, uow=uow).resend_keys(
-            str(order_id), actor=actor.name, reason=data.reason
+            str(order_id), actor=actor.name, reason=data.told
         )
 
     return await decide_once(shop, once, Accepted, partial(accepted, str(order_id)), act)

@@ -1,7 +1,7 @@
 """What a product costs and cost: offers, the history of its price, and how a price came about."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -83,6 +83,9 @@ class RepriceAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     """Which product; null: all of them."""
 
     product_id: UUID | None = None
+
+
+ALL_PRICES: Final = RepriceAsked()
 
 
 class RepriceShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +210,9 @@ async def reprice_product(
 @post(
     "/catalog/reprice", access=Staff("prices.write"), status_code=202, operation_id="adminReprice"
 )
-async def reprice(shop: TheShop, actor: TheActor, data: JSONBody[RepriceAsked]) -> RepriceShown:
+async def reprice(
+    shop: TheShop, actor: TheActor, data: JSONBody[RepriceAsked] = ALL_PRICES
+) -> RepriceShown:
     """Have the price of one product, or all prices, made anew."""
     await shop.products.reprice(
         None if data.product_id is None else str(data.product_id), actor=actor.name

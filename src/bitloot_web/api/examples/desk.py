@@ -7,7 +7,7 @@ import msgspec
 
 from bitloot.domain.reconciliation import BREAKS
 from bitloot_web.api.admin.audit_logs import CheckedAudit
-from bitloot_web.api.admin.fulfilment import Accepted, Because, Replacement, Revoked
+from bitloot_web.api.admin.fulfilment import Accepted, Because, MaybeBecause, Replacement, Revoked
 from bitloot_web.api.admin.holds import HoldDecision, HoldShown, RuledOrderShown
 from bitloot_web.api.admin.order_status import NewStatus
 from bitloot_web.api.admin.orders import (
@@ -203,7 +203,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         answered=_RULED,
     ),
     "adminRetryFulfillment": Example(
-        asked=Because(reason="The supplier has stock again."),
+        asked=MaybeBecause(reason="The supplier has stock again."),
         answered=Accepted(order_id=ORDER_ID, events=("retry_accepted",)),
     ),
     "adminReplaceKey": Example(
@@ -211,7 +211,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         answered=Accepted(order_id=ORDER_ID, events=("key_replaced",)),
     ),
     "adminResendKeys": Example(
-        asked=Because(reason="The mail was deleted by mistake."),
+        asked=MaybeBecause(reason="The mail was deleted by mistake."),
         answered=Accepted(order_id=ORDER_ID, events=()),
     ),
     "adminRevokeLinks": Example(
