@@ -5,7 +5,7 @@ from typing import Final
 from litestar import MediaType, Response
 from litestar.datastructures import State
 
-from bitloot_web.docs_page import docs_page
+from bitloot_web.docs_page import POLICY, docs_page
 from bitloot_web.openapi import MEDIA_TYPE
 from bitloot_web.routes import get
 from bitloot_web.security.access import Anyone
@@ -24,4 +24,5 @@ async def openapi_json(state: State) -> Response[bytes]:
 async def docs(state: State) -> Response[str]:
     """The same as a page for people."""
     document: bytes = state.describe()
-    return Response(docs_page(document), media_type=MediaType.HTML, headers=_KEPT)
+    headers = {**_KEPT, "content-security-policy": POLICY}
+    return Response(docs_page(document), media_type=MediaType.HTML, headers=headers)

@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import re
+from base64 import b64encode
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,6 +16,7 @@ from bitloot.domain.order import ORDER
 from bitloot.domain.payment import PAYMENT
 from bitloot_web.api.examples import EXAMPLES
 from bitloot_web.asgi import build_app
+from bitloot_web.docs_page import ELSEWHERE
 from bitloot_web.logs import configure_logs
 from bitloot_web.problems import PROBLEMS, URN
 
@@ -68,10 +71,35 @@ async def test_the_description_is_a_page_for_people_too(sweep: "Sweep") -> None:
     assert answer.headers["content-type"].startswith("text/html")
     for method, path, operation in sweep.operations:
         assert f'<section id="{operation["operationId"]}">' in answer.text
-        assert f"<h2><code>{method.upper()} {path}</code></h2>" in answer.text
-        assert "<script" not in answer.text
-    assert "<dt>409 <code>idempotency-in-progress</code>" in answer.text
+        assert f"{method.upper()}</span> <code>{path}</code></h3>" in answer.text
+    assert "<dt><b>409</b> <code>idempotency-in-progress</code>" in answer.text
     assert "<pre>" in answer.text
+
+
+async def test_the_page_for_people_names_the_group_of_every_operation(sweep: "Sweep") -> None:
+    page = (await sweep.stage.client.get("/docs")).text
+    listed = re.findall(r'<li><a href="#(group-[a-z-]+)">[^<]+</a> <span[^>]*>(\d+)</span>', page)
+    assert sum(int(size) for _, size in listed) == len(sweep.operations)
+    assert all(f'<h2 id="{anchor}">' in page for anchor, _ in listed)
+    assert ELSEWHERE not in page
+
+
+async def test_the_page_for_people_may_use_its_one_style_sheet_and_nothing_else(
+    stage: "Stage",
+) -> None:
+    answer = await stage.client.get("/docs")
+    (style,) = re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL)
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert answer.headers["content-security-policy"] == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
+    )
+    assert not re.search(r"<(script|link|img|iframe)|style=|url\(|@import", answer.text)
+
+
+async def test_the_page_for_people_says_where_nothing_need_be_shown(sweep: "Sweep") -> None:
+    page = (await sweep.stage.client.get("/docs")).text
+    _, _, told = page.partition('<section id="createOrder">')
+    assert "Asks for: nothing, or <a" in told.partition("</section>")[0]
 
 
 def test_every_problem_is_one_that_some_operation_answers() -> None:
