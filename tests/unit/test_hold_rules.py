@@ -9,6 +9,7 @@ import pytest
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
+from bitloot.domain.forbidden import forbidden_pairs
 from bitloot.domain.goods import Today
 from bitloot.domain.hold_decision import decide_hold
 from bitloot.domain.ledger import LedgerLine
@@ -94,6 +95,22 @@ def test_o24_accepting_pays_the_order_with_everything_that_brings(
     assert goods_states(after) == {"consumed"}
     assert len(after.fulfilments) == 2
     assert [h.state for h in after.holds] == ["accepted"]
+
+
+@pytest.mark.parametrize("accept", [True, False])
+def test_money_for_an_order_that_nobody_can_pay_yet_is_decided_later(
+    cases: OrderCases, *, accept: bool
+) -> None:
+    file = cases.with_payment(cases.order("created"), is_linked=True)
+    held, _ = cases.told(file, "finished")
+    assert forbidden_pairs(held, at=cases.at) == []
+    with pytest.raises(Refused, match="invalid-input"):
+        decided(cases, held, accept=accept)
+    expired = msgspec.structs.replace(
+        held, order=msgspec.structs.replace(held.order, status="expired")
+    )
+    after = decided(cases, expired, accept=accept)
+    assert after.order.status == ("paid" if accept else "failed")
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,9 @@ def decide_hold(
         raise Refused("version-conflict")
     if not reason.strip():
         raise Refused("invalid-input", "Say why.", field="reason")
+    if file.order.status == "created":
+        # No rule takes it anywhere from here, and closed the hold would leave its money unnoticed.
+        raise Refused("invalid-input", "Decide once the order waits for its payment or has ended.")
     draft = Draft(file, at=at, new_id=terms.new_id)
     draft.set(
         hold,
