@@ -191,6 +191,19 @@ async def test_two_retries_at_once_end_with_one_running() -> None:
     assert shop.order(order_id).status == "fulfilled"
 
 
+async def test_goods_that_are_at_work_by_themselves_are_no_retry_that_runs_already() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    await shop.aftercare.retry(order_id, actor="admin", reason="asked at once")
+    shop.clock.advance(shop.limits.job_lease - timedelta(seconds=1))
+    with pytest.raises(Refused, match="retry-in-progress"):
+        await shop.aftercare.retry(order_id, actor="other", reason="asked at once")
+    shop.clock.advance(timedelta(seconds=1))
+    await shop.aftercare.retry(order_id, actor="other", reason="still nothing")
+    await shop.work()
+    assert shop.order(order_id).status == "fulfilled"
+
+
 async def test_an_order_given_up_can_be_retried_to_its_end() -> None:
     shop = PaidOrders()
     supplied, own = await shop.goods(), await shop.own_goods("OWN-1")

@@ -16,6 +16,8 @@ from bitloot.domain.hold import HoldReason
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 
+# The fact of `retry_accepted` that says when.
+ACCEPTED_AT: Final = "at"
 _RESTS: Final = frozenset({"delivered", "returned", "replaced", "cancelled"})
 _RESTARTS: Final = frozenset({"failed_terminal", "blocked", "retry_wait"})
 
@@ -28,12 +30,13 @@ def retry(
     at: datetime,
     new_id: Callable[[], str],
     limits: Limits,
+    last: datetime | None = None,
     just_paid: bool = False,
 ) -> Decision:
     """Take up every open fulfilment again; a failed order is owed again with it (O20).
 
-    `just_paid`: this asking had the order settled, so its goods have started by themselves, and
-    what is left is to record who asked.
+    `last` is when a retry of it was accepted before. `just_paid`: this asking had the order
+    settled, so its goods have started by themselves, and what is left is to record who asked.
 
     Raises Refused: `retry-not-allowed`, `underpaid-non-refundable`, `payment-not-settled` (the
     gateway has to say `finished` first), or `retry-in-progress` naming the fulfilment at work.
@@ -41,16 +44,21 @@ def retry(
     still_open = [f for f in file.fulfilments if f.state not in _RESTS]
     if not just_paid:
         _admit(file)
-        _refuse_a_second(file, still_open, at, limits)
+        if last is not None and at - last < limits.job_lease:
+            _refuse_a_second(file, still_open, at, limits)
     draft = Draft(file, at=at, new_id=new_id)
     draft.audit(actor, "order.retry_fulfilment", file.order.id, reason=reason)
+    accepted: dict[str, str | int | None] = {
+        "fulfilments": len(still_open),
+        ACCEPTED_AT: at.isoformat(),
+    }
     if just_paid:
-        draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
+        draft.event("retry_accepted", file.order.id, facts=accepted)
         return draft.decision()
     if file.order.status == "failed":
         delivered = any(is_delivered(item, file.fulfilments) for item in file.items)
         draft.move_order("retry_partial" if delivered else "retry", failure_reason=None)
-    draft.event("retry_accepted", file.order.id, facts={"fulfilments": len(still_open)})
+    draft.event("retry_accepted", file.order.id, facts=accepted)
     for fulfilment in still_open:
         take_up_again(draft, fulfilment)
     short = {a.fulfilment_id for a in file.attempts if a.short_since is not None}
@@ -94,7 +102,9 @@ def _admit(file: OrderFile) -> None:
 def _refuse_a_second(
     file: OrderFile, still_open: list[Fulfilment], at: datetime, limits: Limits
 ) -> None:
-    """Two retries at once: the second finds the first one's fulfilments at work."""
+    """Two retries at once: the second finds the first one's fulfilments at work. What is at work
+    by itself is no retry.
+    """
     if file.order.status == "failed" or any(f.state in _RESTARTS for f in still_open):
         return
     at_work = next((f for f in still_open if at - f.updated_at < limits.job_lease), None)

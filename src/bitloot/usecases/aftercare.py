@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bitloot.domain import delivery, replace_key, retry
 from bitloot.domain.backoff import fraction, outage_pause
@@ -53,6 +53,8 @@ class Aftercare:
 
         async def attempt(tx: Transaction) -> Decision:
             file = await _file(tx, order_id)
+            accepted = await tx.inbox.last_facts(order_id, "retry_accepted") or {}
+            last = accepted.get(retry.ACCEPTED_AT)
             decision = retry.retry(
                 file,
                 actor=actor,
@@ -60,6 +62,7 @@ class Aftercare:
                 at=self.clock(),
                 new_id=self.new_id,
                 limits=self.limits,
+                last=datetime.fromisoformat(str(last)) if last else None,
                 just_paid=just_paid,
             )
             await tx.record(decision)
