@@ -52,6 +52,8 @@ from bitloot_adapters.postgres.statements import Question, Statement, compiled
 from bitloot_adapters.postgres.tables import METADATA, TABLES, audit_logs, events
 
 SHAPES_KEPT: Final = 1024
+# The order in which rows of several tables are locked.
+_PLACES: Final = {kind: place for place, kind in enumerate(TABLES)}
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -224,8 +226,7 @@ def _sorted(
     changes: Iterable[Change],
 ) -> tuple[dict[str, list[Change]], dict[tuple[str, tuple[str, ...]], list[Change]]]:
     """Inserts by table and updates by table and columns, in the order in which rows are locked."""
-    places = {kind: place for place, kind in enumerate(TABLES)}
-    ordered = sorted(changes, key=lambda change: (places[type(change.after)], change.after.id))
+    ordered = sorted(changes, key=lambda change: (_PLACES[type(change.after)], change.after.id))
     inserts: dict[str, list[Change]] = {}
     updates: dict[tuple[str, tuple[str, ...]], list[Change]] = {}
     for change in ordered:
@@ -239,9 +240,8 @@ def _sorted(
 
 def _by_table(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Rows by table, in the order in which rows are locked."""
-    places = {kind: place for place, kind in enumerate(TABLES)}
     found: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: (places[type(row)], row.id)):
+    for row in sorted(rows, key=lambda row: (_PLACES[type(row)], row.id)):
         found.setdefault(TABLES[type(row)].name, []).append(row)
     return found
 
