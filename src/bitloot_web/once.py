@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 import msgspec
 from litestar.params import HeaderParameter
 
-from bitloot.domain.decision import Decision
+from bitloot.domain.decision import Decision, Row
 from bitloot.domain.idempotency import Once
 from bitloot.domain.limits import Limits
 from bitloot.ports.unit_of_work import UnitOfWork
@@ -111,6 +111,32 @@ async def decide_once(
             stored = uow.given
     assert stored is not None
     return msgspec.json.decode(stored, type=shape)
+
+
+class _Made(msgspec.Struct, frozen=True):
+    """What is kept of having made something."""
+
+    id: str
+
+
+async def make_once(
+    shop: Shop,
+    repeatable: Repeatable,
+    caller: str,
+    kind: type[Row],
+    make: Callable[[UnitOfWork], Awaitable[str]],
+) -> str:
+    """The id of the row of that kind that `make` writes in one transaction, or wrote the first time
+    under the same key; without a key it is made each time.
+    """
+    if not repeatable.has_key:
+        return await make(shop.repeats.uow)
+
+    def made(decision: Decision) -> _Made:
+        new = (each.after for each in decision.save if each.before is None)
+        return _Made(next(row.id for row in new if isinstance(row, kind)))
+
+    return (await decide_once(shop, await repeatable.once(caller), _Made, made, make)).id
 
 
 def _canonical(request: EdgeRequest, body: bytes) -> bytes:

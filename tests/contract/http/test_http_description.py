@@ -145,7 +145,14 @@ def test_every_example_of_a_problem_is_one() -> None:
 
 
 # Asked for where a repetition costs money or keys; elsewhere whoever wants sends one.
-AT_WILL = {"adminStartSync"}
+AT_WILL = {
+    "adminStartSync",
+    "adminCreateRule",
+    "adminCreateProduct",
+    "adminCreateCategory",
+    "adminCreateGroup",
+    "adminAddMedia",
+}
 
 
 async def test_every_idempotency_key_of_the_description_is_asked_for(sweep: "Sweep") -> None:

@@ -4,7 +4,15 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
+from bitloot.domain.category import Category
+from bitloot.domain.decision import Row
 from bitloot.domain.order import Order
+from bitloot.domain.pricing_rules import PricingRule
+from bitloot.domain.product import Product
+from bitloot.domain.product_group import ProductGroup
+from bitloot.domain.product_media import ProductMedia
 from bitloot_web.problems import URN
 
 if TYPE_CHECKING:
@@ -71,6 +79,32 @@ async def test_two_keys_are_none(stage: "Stage") -> None:
     headers = [*token.items(), ("idempotency-key", "a" * 20), ("idempotency-key", "b" * 20)]
     answer = await stage.client.post(f"/v1/orders/{order_id}/cancel", headers=headers)
     assert answer.status_code == 400
-    assert answer.json()["type"] == "urn:bitloot:problem:idempotency-key-malformed"
+    assert answer.json()["type"] == f"{URN}idempotency-key-malformed"
     order = await stage.client.get(f"/v1/orders/{order_id}", headers=token)
     assert order.json()["status"] == "created"
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "body", "other"),
+    [
+        ("/rules", PricingRule, {"scope": "global", "kind": "margin", "value": "0.25"}, "value"),
+        ("/products", Product, {"slug": "moon", "title": "9", "price": "9.99"}, "title"),
+        ("/categories", Category, {"slug": "moon", "title": "Moon"}, "title"),
+        ("/groups", ProductGroup, {"slug": "moon", "title": "Moon"}, "title"),
+        ("/products/{own}/media", ProductMedia, {"kind": "image", "url": "https://m.ex/1"}, "alt"),
+    ],
+)
+async def test_what_the_desk_makes_is_made_once_under_a_key_that_may_be_sent(
+    stage: "Stage", place: str, kind: type[Row], body: dict[str, str], other: str
+) -> None:
+    path = f"/v1/admin/catalog{place.format(own=stage.own_product)}"
+    headers, before = {**stage.admin, **stage.once()}, len(stage.store.rows(kind))
+    first = await stage.client.post(path, json=body, headers=headers)
+    assert first.status_code == 201, first.text
+    again = await stage.client.post(path, json=body, headers=headers)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["etag"] == first.headers["etag"]
+    reused = await stage.client.post(path, json={**body, other: "0.5"}, headers=headers)
+    assert reused.status_code == 422
+    assert reused.json()["type"] == f"{URN}idempotency-key-reused"
+    assert len(stage.store.rows(kind)) == before + 1

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Final, TypeAlias
 from uuid import UUID
@@ -22,10 +23,12 @@ from bitloot.domain.pricing_rules import (
     RuleScope,
     RuleTerms,
 )
+from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.usecases.assortment.rules import Effect
 from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.fields import Money, Name, eur, eur_or_none, given
-from bitloot_web.dependencies import TheActor, TheShop
+from bitloot_web.dependencies import TheActor, TheAtWill, TheShop
+from bitloot_web.once import make_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
@@ -158,10 +161,15 @@ async def rules(
 
 @post("/catalog/rules", access=Staff("prices.write"), operation_id="adminCreateRule")
 async def create_rule(
-    shop: TheShop, actor: TheActor, data: JSONBody[NewRule]
+    shop: TheShop, actor: TheActor, data: JSONBody[NewRule], at_will: TheAtWill
 ) -> Response[RuleShown]:
     """Write a rule; the prices that it touches are made anew."""
-    return await _answer(shop, await shop.rules.add(_terms(data, actor.name), actor=actor.name))
+    terms = _terms(data, actor.name)
+
+    async def make(uow: UnitOfWork) -> str:
+        return await replace(shop.rules, uow=uow).add(terms, actor=actor.name)
+
+    return await _answer(shop, await make_once(shop, at_will, actor.name, PricingRule, make))
 
 
 @get("/catalog/rules/{rule_id:uuid}", access=Staff("prices.read"), operation_id="adminGetRule")

@@ -1,5 +1,6 @@
 """Pictures and films of a product, in the order in which they are shown."""
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -10,10 +11,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bitloot.domain.media_change import MOST_MEDIA, NewMedia
 from bitloot.domain.product_media import MediaKind, ProductMedia
+from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, given
-from bitloot_web.dependencies import TheActor, TheShop
+from bitloot_web.dependencies import TheActor, TheAtWill, TheShop
+from bitloot_web.once import make_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post, put
@@ -89,11 +92,21 @@ async def media(
     operation_id="adminAddMedia",
 )
 async def add_media(
-    shop: TheShop, actor: TheActor, product_id: FromPath[UUID], data: JSONBody[MediaNew]
+    *,
+    shop: TheShop,
+    actor: TheActor,
+    product_id: FromPath[UUID],
+    data: JSONBody[MediaNew],
+    at_will: TheAtWill,
 ) -> Response[MediaShown]:
     """Add a picture or a film."""
     wanted = NewMedia(kind=data.kind, url=data.url, thumbnail_url=data.thumbnail_url, alt=data.alt)
-    media_id = await shop.products.add_media(str(product_id), wanted, actor=actor.name)
+
+    async def make(uow: UnitOfWork) -> str:
+        products = replace(shop.products, uow=uow)
+        return await products.add_media(str(product_id), wanted, actor=actor.name)
+
+    media_id = await make_once(shop, at_will, actor.name, ProductMedia, make)
     return await _answer(shop, str(product_id), media_id)
 
 

@@ -1,5 +1,6 @@
 """Products as the desk sees them: found, put on the shelf, corrected, shown, hidden, retired."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal, TypeAlias
@@ -13,7 +14,8 @@ from msgspec import UNSET, Meta, UnsetType
 from bitloot.domain.errors import Refused
 from bitloot.domain.money import plain
 from bitloot.domain.own_product import OwnProduct
-from bitloot.domain.product import SystemRequirements
+from bitloot.domain.product import Product, SystemRequirements
+from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.ports.views.assortment import ProductFacts, ProductFilter
 from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.admin.pricing_rules import IfMatch
@@ -28,7 +30,8 @@ from bitloot_web.api.fields import (
     eur_or_none,
     given,
 )
-from bitloot_web.dependencies import TheActor, TheShop
+from bitloot_web.dependencies import TheActor, TheAtWill, TheShop
+from bitloot_web.once import make_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
@@ -193,15 +196,18 @@ async def products(
 
 @post("/catalog/products", access=Staff("catalog.write"), operation_id="adminCreateProduct")
 async def create_product(
-    shop: TheShop, actor: TheActor, data: JSONBody[NewProduct]
+    shop: TheShop, actor: TheActor, data: JSONBody[NewProduct], at_will: TheAtWill
 ) -> Response[ProductDetail]:
     """Put a product of our own on the shelf."""
     wanted = OwnProduct(slug=data.slug, title=data.title, price=eur(data.price, "price"))
     fields = _fields(data, "slug", "title", "price", "is_published")
-    product_id = await shop.products.create(
-        wanted, fields, is_published=data.is_published, actor=actor.name
-    )
-    return await product_answer(shop, product_id)
+
+    async def make(uow: UnitOfWork) -> str:
+        return await replace(shop.products, uow=uow).create(
+            wanted, fields, is_published=data.is_published, actor=actor.name
+        )
+
+    return await product_answer(shop, await make_once(shop, at_will, actor.name, Product, make))
 
 
 @get(

@@ -1,5 +1,6 @@
 """How a person sorts the shop: categories with the words of suppliers, groups of variants."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, TypeAlias
 from uuid import UUID
@@ -13,10 +14,12 @@ from bitloot.domain.category import Category
 from bitloot.domain.category_change import MOST_GENRES
 from bitloot.domain.product_group import ProductGroup
 from bitloot.ports.assortment import GroupFile
+from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, LongText, Name, ShortText, Slug, given
-from bitloot_web.dependencies import TheActor, TheShop
+from bitloot_web.dependencies import TheActor, TheAtWill, TheShop
+from bitloot_web.once import make_once
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
 from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
@@ -128,12 +131,16 @@ async def categories(
 
 @post("/catalog/categories", access=Staff("catalog.write"), operation_id="adminCreateCategory")
 async def create_category(
-    shop: TheShop, actor: TheActor, data: JSONBody[CategoryNew]
+    shop: TheShop, actor: TheActor, data: JSONBody[CategoryNew], at_will: TheAtWill
 ) -> Response[CategoryShown]:
     """Make a category."""
     fields = given(data, "slug", "title")
-    category_id = await shop.shelves.add_category(data.slug, data.title, fields, actor=actor.name)
-    return await _category(shop, category_id)
+
+    async def make(uow: UnitOfWork) -> str:
+        shelves = replace(shop.shelves, uow=uow)
+        return await shelves.add_category(data.slug, data.title, fields, actor=actor.name)
+
+    return await _category(shop, await make_once(shop, at_will, actor.name, Category, make))
 
 
 @get(
@@ -192,12 +199,16 @@ async def groups(
 
 @post("/catalog/groups", access=Staff("catalog.write"), operation_id="adminCreateGroup")
 async def create_group(
-    shop: TheShop, actor: TheActor, data: JSONBody[GroupNew]
+    shop: TheShop, actor: TheActor, data: JSONBody[GroupNew], at_will: TheAtWill
 ) -> Response[GroupDetail]:
     """Make a group."""
     fields = given(data, "slug", "title")
-    group_id = await shop.shelves.add_group(data.slug, data.title, fields, actor=actor.name)
-    return await _group(shop, group_id)
+
+    async def make(uow: UnitOfWork) -> str:
+        shelves = replace(shop.shelves, uow=uow)
+        return await shelves.add_group(data.slug, data.title, fields, actor=actor.name)
+
+    return await _group(shop, await make_once(shop, at_will, actor.name, ProductGroup, make))
 
 
 @get("/catalog/groups/{group_id:uuid}", access=Staff("catalog.read"), operation_id="adminGetGroup")
