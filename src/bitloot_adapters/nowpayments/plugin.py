@@ -51,7 +51,7 @@ class NowPaymentsPlugin:
     secrets: frozenset[str] = frozenset({"api_key", "previous_api_keys", "ipn_secret", "password"})
 
     def faults(self, settings: msgspec.Struct, *, is_production: bool) -> list[str]:
-        """An unusable address, half a login, or the vendor's sandbox in production."""
+        """Keys or an address that cannot be used, half a login, the sandbox in production."""
         assert isinstance(settings, NowPaymentsSettings)
         found: list[str] = []
         if not settings.base_url.startswith(("https://", "http://")):
@@ -65,6 +65,14 @@ class NowPaymentsPlugin:
                 "BITLOOT_NOWPAYMENTS_API_KEY is empty or BITLOOT_NOWPAYMENTS_IPN_SECRET is "
                 f"shorter than {IPN_SECRET_MIN} characters"
             )
+        found += [
+            f"BITLOOT_NOWPAYMENTS_{name} must be plain printable text without blanks"
+            for name, keys in (
+                ("API_KEY", (settings.api_key,)),
+                ("PREVIOUS_API_KEYS", _keys(settings.previous_api_keys)),
+            )
+            if not all(map(_can_be_sent, keys))
+        ]
         if bool(settings.email) != bool(settings.password):
             found.append("BITLOOT_NOWPAYMENTS_EMAIL and BITLOOT_NOWPAYMENTS_PASSWORD go together")
         if is_production and (settings.vendor_sandbox or SANDBOX_HOST in settings.base_url):
@@ -77,6 +85,11 @@ class NowPaymentsPlugin:
         """A client until the block is left."""
         assert isinstance(settings, NowPaymentsSettings)
         return _open(settings, context)
+
+
+def _can_be_sent(key: str) -> bool:
+    """Whether it may stand in a header: one that may not would make every call fail."""
+    return key.isascii() and key.isprintable() and " " not in key
 
 
 def _keys(listed: str) -> tuple[str, ...]:

@@ -116,6 +116,27 @@ async def test_a_payment_of_a_key_of_before_is_still_shown(context: PluginContex
                 await gateway.payment("1")
 
 
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"api_key": "KEY "}, ["API_KEY"]),
+        ({"api_key": "KEY\n"}, ["API_KEY"]),
+        ({"api_key": "KÉY"}, ["API_KEY"]),
+        ({"previous_api_keys": "OLD , older"}, []),
+        ({"previous_api_keys": "OLD, old er"}, ["PREVIOUS_API_KEYS"]),
+        ({"ipn_secret": f" {'s' * 16}\n"}, []),
+    ],
+)
+def test_a_gateway_key_that_no_header_can_carry_is_named_at_the_start(
+    changes: dict[str, object], named: list[str]
+) -> None:
+    good = NowPaymentsSettings(api_key="KEY", ipn_secret="s" * 16)
+    found = nowpayments.faults(msgspec.structs.replace(good, **changes), is_production=True)
+    assert [fault.split()[0] for fault in found] == [
+        f"BITLOOT_NOWPAYMENTS_{each}" for each in named
+    ]
+
+
 async def test_resend_is_opened_from_its_settings(context: PluginContext) -> None:
     async with served(resend_sandbox(ResendSandboxConfig())) as base:
         settings = ResendSettings(
