@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final, get_args
+from typing import Final
 
 from bitloot.domain.decision import Decision
 from bitloot.domain.draft import Draft
@@ -16,7 +16,6 @@ from bitloot.domain.key_inventory import ReportReason, SealedKey
 from bitloot.domain.order import OrderFile
 from bitloot.domain.reveal import keys_to_show
 
-REASONS: Final[tuple[ReportReason, ...]] = get_args(ReportReason)
 # A key may have spaces within: so many words of a note are read as one.
 WORDS_OF_A_KEY: Final = 8
 LEAST_OF_A_KEY: Final = 4

@@ -13,12 +13,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import msgspec
 
 from bitloot.domain.limits import Limits
-from bitloot.ports.captcha import Captcha
 from bitloot.ports.clock import BootClock, Clock, NewId, RandomBytes
-from bitloot.ports.key_vault import KeyVault
-from bitloot.ports.mailer import Mailer
-from bitloot.ports.payment_gateway import PaymentGateway
-from bitloot.ports.supplier import Supplier
 
 GATEWAYS: Final = "bitloot.payment_gateways"
 SUPPLIERS: Final = "bitloot.suppliers"
@@ -66,10 +61,3 @@ class Plugin(Protocol, Generic[Port_co]):
     ) -> AbstractAsyncContextManager[Port_co]:
         """The adapter, until the block is left."""
         ...
-
-
-GatewayPlugin = Plugin[PaymentGateway]
-SupplierPlugin = Plugin[Supplier]
-KeyVaultPlugin = Plugin[KeyVault]
-MailerPlugin = Plugin[Mailer]
-CaptchaPlugin = Plugin[Captcha]

@@ -17,7 +17,7 @@ from bitloot.domain.email import Email
 from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.idempotency import IdempotencyRecord, Once
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
-from bitloot.domain.order import Order, OrderFile
+from bitloot.domain.order import OrderFile
 from bitloot.domain.product import Sellable
 from bitloot.domain.quote import Quote
 from bitloot.domain.reveal import Grant
@@ -283,8 +283,3 @@ class UnitOfWork(Protocol):
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction, begun at its first statement; rolled back unless recorded."""
         ...
-
-
-def locked_order(file: OrderFile | None) -> Order | None:
-    """The order of a file, if there is one."""
-    return file.order if file else None

@@ -17,7 +17,6 @@ from bitloot.ports.errors import Rejected
 from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot.ports.supplier import (
     CataloguePage,
-    RefusedProduct,
     SuppliedKey,
     SupplierCapabilities,
     SupplierHint,
@@ -103,7 +102,6 @@ class MemorySupplier:
         self._orders: dict[str, _Order] = {}
         self._script: deque[NextOrder] = deque()
         self._hidden: set[str] = set()
-        self._unreadable: list[RefusedProduct] = []
         self.faults: Final = Faults(name, in_transaction=in_transaction)
 
     @property
@@ -209,7 +207,6 @@ class MemorySupplier:
             yield CataloguePage(
                 number=number,
                 products=products,
-                refused=tuple(self._unreadable) if number == first_page else (),
                 is_last=number >= pages + skipped,
                 up_to=products[-1].updated_at if products and updated_since else updated_since,
             )
@@ -280,16 +277,6 @@ class MemorySupplier:
     def listed(self, supplier_product_id: str) -> SupplierProduct:
         """A product as it is on sale now."""
         return self._today(self._catalogue[supplier_product_id])
-
-    def withdraw(self, supplier_product_id: str) -> None:
-        """The product is not in the catalogue any more, and nothing of it can be bought."""
-        del self._catalogue[supplier_product_id]
-        for offer in self._cheapest(supplier_product_id):
-            del self._offers[offer.offer_id]
-
-    def list_unreadable(self, *refused: RefusedProduct) -> None:
-        """From now on the catalogue holds these entries that nobody can read, and no others."""
-        self._unreadable = list(refused)
 
     def change_offer(self, offer_id: str, **fields: object) -> None:
         """Another price or stock."""

@@ -23,7 +23,6 @@ from typing import Final, NoReturn, TypeAlias
 
 Json: TypeAlias = "str | float | bool | list[Json] | dict[str, Json] | None"
 
-HEX_DIGITS: Final = 128
 MAX_DEPTH: Final = 32
 _HEX: Final = re.compile(rb"[0-9a-f]{128}")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")

@@ -64,4 +64,3 @@ REGIONS: tuple[tuple[int, str], ...] = (
 """Region ids and names as the dictionary spells them: leading blanks, uneven case."""
 
 COUNTRIES_SHUT_OUT = ("RU", "BY", "CN", "TR", "AR", "BR", "IN", "VN", "KZ", "UA", "DE", "JP")
-TAGS = ("indie valley", "dlc", "base", "software", "prepaid")

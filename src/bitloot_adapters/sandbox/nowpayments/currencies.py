@@ -92,8 +92,6 @@ luna|Terra|luna|atom|6|0.4|5|mxdv
 bttc|BitTorrent Chain|trx|trx|18|0.0000009|3|xv
 """.strip()
 
-FIATS: Final = ("usd", "eur", "cad", "gbp", "aud", "ils", "ron")
-
 
 class Coin(msgspec.Struct, frozen=True, kw_only=True):
     """One ticker; `usd` is the price of one unit, `minimum_usd` the plain minimum."""
