@@ -55,7 +55,6 @@ class Model:
         self.payments: dict[str, str] = {}
         self.children: set[str] = set()
         self.holds: set[tuple[str, str]] = set()
-        self.once_held: set[str] = set()
         self.goods = goods
         self.now = 0
         self.window_ends = WINDOW
@@ -178,9 +177,7 @@ class Model:
 
     def _set_apart(self, payment: str, reason: str) -> None:
         self.remarks.add(reason)
-        if payment not in self.once_held:
-            self.once_held.add(payment)
-            self.holds.add((payment, reason))
+        self.holds.add((payment, reason))
 
     # --- goods and time --------------------------------------------------------------------
 
@@ -206,8 +203,8 @@ class Model:
     # --- the desk --------------------------------------------------------------------------
 
     def refunded(self) -> None:
-        """O21."""
-        self.status = "refunded"
+        """O21; the reason goes with `failed` alone."""
+        self.status, self.reason = "refunded", None
 
     def given_up(self) -> None:
         """O14."""

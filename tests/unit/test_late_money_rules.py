@@ -154,6 +154,22 @@ def test_o23_a_refund_by_the_gateway_holds_a_paid_order(cases: OrderCases, statu
     assert [(h.subject, h.reason) for h in after.holds] == [("order", "gateway_refund")]
 
 
+@pytest.mark.parametrize("child", [None, "7001"])
+def test_o26_what_was_decided_is_asked_again_when_more_money_comes(
+    cases: OrderCases, child: str | None
+) -> None:
+    file = cases.with_payment(cases.paid(), parent_payment_id=child)
+    short, _ = cases.told(file, "partially_paid")
+    assert [h.state for h in short.holds] == ["open"]
+    noted = msgspec.structs.replace(short.holds[0], state="accepted", decided_at=cases.at)
+    seen = msgspec.structs.replace(short, holds=(noted,))
+    again, _ = cases.told(seen, "partially_paid")
+    assert [h.state for h in again.holds] == ["accepted"]
+    whole, decision = cases.told(seen, "finished")
+    assert [h.state for h in whole.holds] == ["accepted", "open"]
+    assert "payment_held" in kinds(decision)
+
+
 @pytest.mark.parametrize("word", ["finished", "partially_paid"])
 @pytest.mark.parametrize("status", ["paid", "partially_fulfilled", "fulfilled"])
 def test_o26_a_second_payment_of_a_paid_order_is_held_and_remarked(

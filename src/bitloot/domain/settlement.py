@@ -410,8 +410,11 @@ class _Case:
         self._hold_payment(reason)
 
     def _hold_payment(self, reason: HoldReason) -> None:
+        """Once: what a person has decided is asked again only if more money came since then."""
         drafted = (row for row in self.draft.written() if isinstance(row, Hold))
-        if not any(h.subject_id == self.payment.id for h in (*self.file.holds, *drafted)):
+        holds = [h for h in (*self.file.holds, *drafted) if h.subject_id == self.payment.id]
+        has_news = self.payment.status in MONEY and self.payment.status != self._payment.status
+        if not any(h.is_open or not has_news for h in holds):
             self.draft.hold("payment", self.payment.id, reason)
 
 
