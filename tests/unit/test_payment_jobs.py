@@ -418,3 +418,28 @@ async def test_of_many_who_ask_about_a_late_order_at_once_one_has_it_paid(
     assert sorted(await asyncio.gather(*asked)) == [False] * 7 + [True]
     assert shop.order_row(placed.order_id).status == "paid"
     assert sales(shop) == 1
+
+
+async def test_a_hold_that_pays_nothing_is_closed_while_the_gateway_is_down(
+    shop: UnpaidOrders,
+) -> None:
+    placed, first = await shop.payable()
+    once = shop.once("payments")
+    second = await shop.opening.pay(placed.order_id, asset="btc", once=once)
+    there = shop.gateway_id(second.payment_id)
+    for payment_id, word in ((there, "failed"), (shop.gateway_id(first.payment_id), "refunded")):
+        shop.gateway.move(payment_id, word)
+        await shop.call_back(payment_id)
+        await shop.work()
+    shop.gateway.pay(there)
+    await shop.call_back(there)
+    await shop.work()
+    [hold] = shop.holds(placed.order_id)
+    order = shop.order_row(placed.order_id)
+    assert (order.status, hold.reason) == ("refunded", "paid_after_end")
+    shop.gateway.faults.go_down()
+    ruling = Ruling(by="admin/1", reason="sent back", expected_version=order.version)
+    once = shop.once("decision")
+    await shop.desk.decide_hold(hold.id, ruling, accept=True, signed_loss=False, once=once)
+    assert [h.state for h in shop.holds(placed.order_id)] == ["accepted"]
+    assert shop.order_row(placed.order_id).status == "refunded"

@@ -30,6 +30,11 @@ _FAILURE: Final[dict[HoldReason, FailureReason]] = {
 }
 
 
+def asks_for_payment(file: OrderFile, hold: Hold) -> bool:
+    """Whether accepting the hold pays the order (O24), so that its money has to carry the goods."""
+    return hold.subject != "item" and file.order.status in OPEN_ENDED
+
+
 def evidence(file: OrderFile, hold: Hold, limits: Limits) -> Payment | None:
     """The finished payment behind a hold: its own one, or the order's latest."""
     if hold.subject == "payment":
@@ -97,7 +102,7 @@ def decide_hold(
     }
     action = "hold.accept" if accept else "hold.reject"
     draft.audit(by, action, hold.id, reason=reason, facts=facts)
-    if hold.subject == "item" or file.order.status not in OPEN_ENDED:
+    if not asks_for_payment(file, hold):
         _go_on(draft, hold)
     elif accept:
         _accept(draft, hold, terms=terms, today=today, signed_loss=signed_loss)

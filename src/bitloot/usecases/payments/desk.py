@@ -10,7 +10,12 @@ from bitloot.domain.decision import Decision, also
 from bitloot.domain.errors import Refused
 from bitloot.domain.goods import Today
 from bitloot.domain.hold import Hold
-from bitloot.domain.hold_decision import decide_hold, evidence, latest_finished
+from bitloot.domain.hold_decision import (
+    asks_for_payment,
+    decide_hold,
+    evidence,
+    latest_finished,
+)
 from bitloot.domain.idempotency import Once, keep_answer, recall
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import ZERO, Eur
@@ -66,7 +71,7 @@ class MoneyDesk:
         if file is None or order_id is None:
             raise Refused("not-found")
         hold = _hold(file, hold_id)
-        needs_worth = accept and hold.is_open and file.order.status not in PAID
+        needs_worth = accept and hold.is_open and asks_for_payment(file, hold)
         worth = ZERO
         if needs_worth and not signed_loss:
             worth = await self._worth(evidence(file, hold, self.limits))
