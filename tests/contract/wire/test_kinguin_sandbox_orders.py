@@ -193,6 +193,7 @@ async def test_a_connection_dropped_before_the_work_leaves_nothing_behind() -> N
         ([line(qty=True)], "products[0].qty"),
         ([line(price=0)], "products[0].price"),
         ([line(price="5")], "products[0].price"),
+        ([line(price=10**30)], "products[0].price"),
         ([line(), line(kinguinId="20000")], "products[1].kinguinId"),
         ([line(keyType="image")], "products[0].keyType"),
         ([line(offerId=5)], "products[0].offerId"),

@@ -165,6 +165,7 @@ async def test_below_the_minimum_is_refused_with_the_same_flags_as_asked() -> No
         ({"is_fixed_rate": "yes"}, "INVALID_REQUEST_PARAMS", "is_fixed_rate"),
         ({"case": "miracle"}, "INVALID_REQUEST_PARAMS", "case"),
         ({"ipn_callback_url": "shop/ipn"}, "INVALID_REQUEST_PARAMS", "ipn_callback_url"),
+        ({"ipn_callback_url": "http://[bad"}, "INVALID_REQUEST_PARAMS", "ipn_callback_url"),
         ({"ipn_callback_url": "http://localhost/i"}, "BAD_CREATE_PAYMENT_REQUEST", "localhost"),
         ({"pay_currency": "nocoin"}, "BAD_CREATE_PAYMENT_REQUEST", "NOCOIN"),
         ({"price_currency": "zzz"}, "BAD_CREATE_PAYMENT_REQUEST", "ZZZ"),
@@ -338,6 +339,25 @@ async def test_the_list_pages_from_zero_sorts_and_filters() -> None:
 
 
 @pytest.mark.emulator("nowpayments", 13)
+@pytest.mark.parametrize(
+    ("price", "coin", "status"),
+    [
+        ("1e99999999999999999999", "ltc", 400),
+        ("1e400", "ltc", 400),
+        ("99999999999999999", "dai", 201),
+    ],
+)
+async def test_no_amount_is_too_much_for_the_stand_in(price: str, coin: str, status: int) -> None:
+    body = f'{{"price_amount":{price},"price_currency":"eur","pay_currency":"{coin}"}}'
+    async with bench() as opened:
+        for case in ("", ',"case":"partially_paid"'):
+            sent = body.replace("}", case + "}")
+            answer = await opened.client.post("/v1/payment", content=sent)
+            assert answer.status_code == status
+        query = "/v1/estimate?amount=99999999999999999&currency_from=btc&currency_to=bttc"
+        assert (await opened.client.get(query)).status_code == 200
+
+
 @pytest.mark.parametrize(("coin", "memo"), [("xrp", True), ("xlm", True), ("ltc", False)])
 async def test_memo_coins_return_the_memo_that_the_payer_must_send(coin: str, memo: bool) -> None:
     """Line 13: memo coins return `payin_extra_id`."""

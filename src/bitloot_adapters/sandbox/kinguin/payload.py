@@ -11,6 +11,7 @@ MAX_PER_LINE = 9
 MAX_TOTAL = 90
 MAX_WHOLESALE = 1000
 MAX_EXTERNAL_ID = 255
+MOST_PRICE = Decimal("1e12")
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -127,6 +128,8 @@ def _price(value: object, path: str) -> Decimal:
     price = Decimal(value)
     if price <= 0:
         raise violation(path, "This value should be greater than 0.", float(price))
+    if price >= MOST_PRICE:
+        raise violation(path, "This value is out of range.", str(price))
     return price
 
 

@@ -186,7 +186,7 @@ def _amount(world: World, fields: Fields, asked: Decimal, currency: str) -> Deci
         return exact
     fraction = fields.exact("fraction")
     share = asked * (Decimal(1) if fraction is None else fraction)
-    return share.quantize(world.rates.places(currency))
+    return world.rates.rounded(share, currency)
 
 
 def _ending(world: World, payment: Payment, amount: Decimal) -> str:

@@ -236,7 +236,7 @@ def _play(world: World, payment: Payment, case: str) -> None:
         world,
         payment,
         steps,
-        paid=paid.quantize(world.rates.places(payment.pay_currency)),
+        paid=world.rates.rounded(paid, payment.pay_currency),
         start_after=delay,
         only_from="waiting",
     )

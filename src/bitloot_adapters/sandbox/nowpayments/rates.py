@@ -1,6 +1,6 @@
 """Prices, conversions and minimum amounts: deterministic, changeable by the control door."""
 
-from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Context, Decimal, localcontext
 from typing import Final
 
 from bitloot_adapters.sandbox.nowpayments.currencies import Coin, coin_table
@@ -20,6 +20,8 @@ _FIXED_RATE_MARGIN: Final = Decimal("1.005")
 _FEE_BY_PAYER_MARGIN: Final = Decimal("1.01")
 _FLAGGED_MINIMUM: Final = Decimal("2.2")
 _OTHER_COIN_MINIMUM: Final = Decimal("1.2")
+# Room for the largest amount of the dearest coin in the cheapest one, to the last place.
+_WIDE: Final = Context(prec=60)
 CAP_USD: Final = Decimal(2000)
 
 
@@ -51,20 +53,26 @@ class RateBook:
         coin = self.coins.get(currency)
         return Decimal(1).scaleb(-2 if coin is None else -min(coin.precision, 8))
 
+    def rounded(self, amount: Decimal, currency: str) -> Decimal:
+        """The nearest amount of whole steps."""
+        return amount.quantize(self.places(currency), context=_WIDE)
+
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal:
-        value = amount * self.usd(source) / self.usd(target)
-        return value.quantize(self.places(target), rounding=ROUND_HALF_UP)
+        with localcontext(_WIDE):
+            value = amount * self.usd(source) / self.usd(target)
+            return value.quantize(self.places(target), rounding=ROUND_HALF_UP)
 
     def pay_amount(
         self, price: Decimal, source: str, target: str, *, fixed_rate: bool, fee_by_payer: bool
     ) -> Decimal:
         """What the payer is asked for, rounded up so that the merchant is never short."""
-        value = price * self.usd(source) / self.usd(target)
-        if fixed_rate or fee_by_payer:
-            value *= _FIXED_RATE_MARGIN
-        if fee_by_payer:
-            value *= _FEE_BY_PAYER_MARGIN
-        return value.quantize(self.places(target), rounding=ROUND_UP)
+        with localcontext(_WIDE):
+            value = price * self.usd(source) / self.usd(target)
+            if fixed_rate or fee_by_payer:
+                value *= _FIXED_RATE_MARGIN
+            if fee_by_payer:
+                value *= _FEE_BY_PAYER_MARGIN
+            return value.quantize(self.places(target), rounding=ROUND_UP)
 
     def minimum(
         self, source: str, target: str | None, *, fixed_rate: bool, fee_by_payer: bool
@@ -80,6 +88,7 @@ class RateBook:
 
     def after_fee(self, amount: Decimal, source: str, target: str, percent: Decimal) -> Decimal:
         """What reaches the merchant of `amount`, in the settlement currency."""
-        net = amount * (Decimal(100) - percent) / Decimal(100)
-        value = net * self.usd(source) / self.usd(target)
-        return value.quantize(self.places(target), rounding=ROUND_DOWN)
+        with localcontext(_WIDE):
+            net = amount * (Decimal(100) - percent) / Decimal(100)
+            value = net * self.usd(source) / self.usd(target)
+            return value.quantize(self.places(target), rounding=ROUND_DOWN)

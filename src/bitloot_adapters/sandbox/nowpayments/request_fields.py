@@ -26,7 +26,7 @@ class Fields:
             return cls({})
         try:
             parsed: Json = json.loads(body, parse_float=Decimal)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, ArithmeticError):
             raise ApiError(400, "INVALID_REQUEST_PARAMS", "body is not valid JSON") from None
         if not isinstance(parsed, Mapping):
             raise invalid_params("body must be an object")
@@ -90,7 +90,7 @@ class Fields:
 
     def url(self, name: str) -> str | None:
         value = self.text(name)
-        if value is not None and urlsplit(value).scheme not in {"http", "https"}:
+        if value is not None and not _is_web_address(value):
             raise invalid_params(f"{name} must be a valid url with a scheme")
         return value
 
@@ -142,3 +142,10 @@ class Fields:
         if len(texts) != len(value):
             raise invalid_params(f"{name} must be a list of texts")
         return texts
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        return urlsplit(text).scheme in {"http", "https"}
+    except ValueError:
+        return False
