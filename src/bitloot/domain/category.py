@@ -16,12 +16,14 @@ SLUG_LENGTH: Final = 60
 class Category(Row, frozen=True, kw_only=True):
     """A shelf of the shop. `genres` are the words of suppliers that belong on it.
 
-    `position` orders the shelves; one that is not shown still holds its products.
+    `position` orders the shelves; one that is not shown still holds its products. One with a
+    `home_position` is a section of the home page, too, the lowest first.
     """
 
     slug: str
     title: str
     position: int = 0
+    home_position: int | None = None
     genres: tuple[str, ...] = ()
     is_shown: bool = True
     created_at: datetime

@@ -434,6 +434,25 @@ class CatalogViewsContract(Contract):
         assert filters.regions == ()
         assert (filters.price_from, filters.price_to) == (Decimal(10), Decimal(13))
 
+    async def test_sections_of_the_home_page_have_an_order_of_their_own(
+        self, rig: ViewsRig
+    ) -> None:
+        at = rig.now()
+        for position, (slug, place) in enumerate(
+            {"strategy": 7, "action": None, "puzzle": 0, "hidden": 1, "arcade": 7}.items()
+        ):
+            category = Category(
+                id=rig.new_id(), slug=slug, title=slug.title(), position=position,
+                home_position=place, is_shown=slug != "hidden", created_at=at, updated_at=at,
+            )  # fmt: skip
+            await put(rig, category)
+        told = await rig.catalog.categories(homepage=True)
+        assert [(each.slug, each.home_position) for each in told] == [
+            ("puzzle", 0), ("arcade", 7), ("strategy", 7),
+        ]  # fmt: skip
+        every = await rig.catalog.categories()
+        assert [each.slug for each in every] == ["strategy", "action", "puzzle", "arcade"]
+
     async def test_more_than_is_counted_exactly_is_told_as_such(self, rig: ViewsRig) -> None:
         for number in range(COUNTED_BY_RIG + 1):
             await on_sale(rig, f"n-{number}", platform="Steam" if number else "GOG")

@@ -183,21 +183,26 @@ async def filters(
     responses=_responses(PageOf[Category]),
 )
 async def categories(
+    *,
     request: EdgeRequest,
     catalogue: TheCatalogue,
     if_none_match: IfNoneMatch = None,
     limit: PageLimit = None,
     cursor: PageCursor = None,
+    homepage: Annotated[bool, QueryParameter(description="Sections of the home page.")] = False,
 ) -> Response[bytes]:
-    """The categories of the shop in their order; 100 a page unless told."""
+    """The categories of the shop in their order, or the sections of the home page in theirs; 100 a
+    page unless told.
+    """
     shop = catalogue.shop
-    paging = Paging(shop, "categories", limit, cursor)
+    name = "sections" if homepage else "categories"
+    paging = Paging(shop, name, limit, cursor)
 
     async def page() -> PageOf[Category]:
-        found = await shop.views.catalog.categories()
+        found = await shop.views.catalog.categories(homepage=homepage)
         return paging.part(found, category_shown)
 
-    kept = f"categories|{limit}|{paging.after}"
+    kept = f"{name}|{limit}|{paging.after}"
     return await _kept(request, catalogue, kept, page, if_none_match)
 
 

@@ -131,10 +131,13 @@ class CatalogFilters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Category(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A category; `isMore`: it has more products than `count`."""
+    """A category; `isMore`: it has more products than `count`. One with a `homePosition` is a
+    section of the home page, the lowest first.
+    """
 
     slug: str
     title: str
+    home_position: int | None
     count: int
     is_more: bool
 
@@ -263,7 +266,13 @@ def filters_shown(view: Filters) -> CatalogFilters:
 
 def category_shown(view: CategoryView) -> Category:
     """A category as it is answered."""
-    return Category(slug=view.slug, title=view.title, count=view.count, is_more=view.is_more)
+    return Category(
+        slug=view.slug,
+        title=view.title,
+        home_position=view.home_position,
+        count=view.count,
+        is_more=view.is_more,
+    )
 
 
 def group_shown(view: GroupView) -> Group:

@@ -189,7 +189,7 @@ async def test_a_product_is_shown_with_media_offers_and_group(stage: "Stage") ->
     assert whole["members"][0]["product"]["slug"] == "lantern"
     categories = (await stage.client.get("/v1/catalog/categories")).json()
     assert categories["items"] == [
-        {"slug": "action", "title": "Action", "count": 1, "isMore": False}
+        {"slug": "action", "title": "Action", "homePosition": None, "count": 1, "isMore": False}
     ]
     filters = (await stage.client.get("/v1/catalog/filters")).json()
     assert filters["categories"] == [{"value": "action", "count": 1, "isMore": False}]

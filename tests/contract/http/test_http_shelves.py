@@ -96,6 +96,24 @@ async def test_categories_are_made_changed_and_taken_away_when_nothing_names_the
     assert [row.slug for row in stage.store.rows(Category)] == ["sea"]
 
 
+async def test_the_desk_puts_categories_on_the_home_page_in_its_order(stage: "Stage") -> None:
+    async def sections() -> list[str]:
+        answer = await stage.client.get("/v1/catalog/categories?homepage=true")
+        return [each["slug"] for each in answer.json()["items"]]
+
+    sea = await shelved(stage, "sea", position=1, homePosition=2)
+    await shelved(stage, "space", position=2, homePosition=1)
+    await shelved(stage, "city", position=0)
+    assert await sections() == ["space", "sea"]
+    await asked(stage, "PATCH", f"/categories/{sea}", {"homePosition": 0}, version=1)
+    assert await sections() == ["sea", "space"]
+    gone = await asked(stage, "PATCH", f"/categories/{sea}", {"homePosition": None}, version=2)
+    assert gone.json()["homePosition"] is None
+    assert await sections() == ["space"]
+    bad = await asked(stage, "POST", "/categories", {"slug": "x", "title": "X", "homePosition": -1})
+    assert said(bad) == (422, "invalid-input")
+
+
 async def test_a_group_holds_products_in_order(stage: "Stage") -> None:
     body = {"slug": "editions", "title": "Editions", "coverUrl": "https://pictures.example/e.png"}
     made = (await asked(stage, "POST", "/groups", body)).json()

@@ -170,6 +170,7 @@ class CategoryView(msgspec.Struct, frozen=True, kw_only=True):
 
     slug: str
     title: str
+    home_position: int | None
     count: int
     is_more: bool
 
@@ -234,8 +235,10 @@ class CatalogViews(Protocol):
         """What is listed, by what it can be narrowed by."""
         ...
 
-    async def categories(self) -> tuple[CategoryView, ...]:
-        """The categories that are shown, in their order."""
+    async def categories(self, *, homepage: bool = False) -> tuple[CategoryView, ...]:
+        """The categories that are shown, in their order; or the sections of the home page alone, in
+        the order that they have there.
+        """
         ...
 
     async def groups(self, *, limit: int, after: str | None) -> Page[GroupView]:

@@ -133,12 +133,14 @@ class MemoryCatalogViews:
             price_to=max(prices, default=None),
         )
 
-    async def categories(self) -> tuple[CategoryView, ...]:
+    async def categories(self, *, homepage: bool = False) -> tuple[CategoryView, ...]:
         """The categories that are shown."""
         self._store.reach()
+        shown = [each for each in self._store.tables.all(Category) if each.is_shown]
+        places = {each.slug: each.home_position if homepage else each.position for each in shown}
         rows = sorted(
-            (each for each in self._store.tables.all(Category) if each.is_shown),
-            key=lambda each: (each.position, each.slug),
+            (each for each in shown if places[each.slug] is not None),
+            key=lambda each: (places[each.slug] or 0, each.slug),
         )
         counts = Counter(
             each.category for each in self._store.tables.all(Listing) if each.is_listed
@@ -147,6 +149,7 @@ class MemoryCatalogViews:
             CategoryView(
                 slug=each.slug,
                 title=each.title,
+                home_position=each.home_position,
                 count=min(counts[each.slug], self._count_exact),
                 is_more=counts[each.slug] > self._count_exact,
             )

@@ -65,6 +65,7 @@ categories = Table(
     flag("is_shown"),
     moment("created_at"),
     moment("updated_at"),
+    number("home_position", optional=True),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("slug", name="categories_slug"),
 )

@@ -83,6 +83,13 @@ class _Counted(msgspec.Struct, frozen=True, array_like=True):
     count: int
 
 
+class _Shelf(msgspec.Struct, frozen=True, array_like=True):
+    slug: str
+    title: str
+    home_position: int | None
+    count: int
+
+
 _CARD: Final = msgspec.json.Decoder(_Card)
 _PAGE: Final = msgspec.json.Decoder(tuple[_Found, ...])
 _READINGS: Final = msgspec.json.Decoder(tuple[Reading, ...])
@@ -169,15 +176,20 @@ class PostgresCatalogViews:
             price_to=ends["price_to"],
         )
 
-    async def categories(self) -> tuple[CategoryView, ...]:
+    async def categories(self, *, homepage: bool = False) -> tuple[CategoryView, ...]:
+        statement = statements.SECTIONS if homepage else statements.CATEGORIES
         (rows,) = await self._database.read(
-            ask(statements.CATEGORIES, most=self._count_exact + 1, limit=FACET_VALUES)
+            ask(statement, most=self._count_exact + 1, limit=FACET_VALUES)
         )
-        counted = (msgspec.convert(row, _Counted) for row in rows)
-        facets = ((each, self._facet(each.name, each.count)) for each in counted)
+        counted = (msgspec.convert(row, _Shelf) for row in rows)
+        facets = ((each, self._facet(each.slug, each.count)) for each in counted)
         return tuple(
             CategoryView(
-                slug=each.name, title=each.value or "", count=facet.count, is_more=facet.is_more
+                slug=each.slug,
+                title=each.title,
+                home_position=each.home_position,
+                count=facet.count,
+                is_more=facet.is_more,
             )
             for each, facet in facets
         )

@@ -102,15 +102,19 @@ FILTERS: Final = _statement(
         )
     ),
 )
-CATEGORIES: Final = _statement("""
-    SELECT c.slug, c.title, counted.count FROM categories c CROSS JOIN LATERAL (
+_CATEGORIES: Final = """
+    SELECT c.slug, c.title, c.home_position, counted.count FROM categories c CROSS JOIN LATERAL (
         SELECT count(*) FROM (
             SELECT 1 FROM listings l WHERE l.is_listed AND l.category = c.slug
             ORDER BY l.category, l.rank DESC, l.id DESC LIMIT CAST(:most AS integer)
         ) met
     ) counted
-    WHERE c.is_shown ORDER BY c.position, c.slug LIMIT CAST(:limit AS integer)
-""")
+    WHERE c.is_shown AND {only} ORDER BY {order}, c.slug LIMIT CAST(:limit AS integer)
+"""
+CATEGORIES: Final = _statement(_CATEGORIES, only="true", order="c.position")
+SECTIONS: Final = _statement(
+    _CATEGORIES, only="c.home_position IS NOT NULL", order="c.home_position"
+)
 
 _GROUPS: Final = """
     SELECT g.slug, g.title, g.description, g.cover_url, counted.count

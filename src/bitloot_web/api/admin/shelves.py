@@ -31,11 +31,14 @@ Genres: TypeAlias = Annotated[tuple[ShortText, ...], Meta(max_length=MOST_GENRES
 
 
 class CategoryNew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """A category. `genres` are the words of suppliers that belong in it."""
+    """A category. `genres` are the words of suppliers that belong in it; one with a `homePosition`
+    is a section of the home page.
+    """
 
     slug: Slug
     title: Name
     position: Position = 0
+    home_position: Position | None = None
     genres: Genres = ()
     is_shown: bool = True
 
@@ -47,6 +50,7 @@ class CategoryChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
 
     title: Name | UnsetType = UNSET
     position: Position | UnsetType = UNSET
+    home_position: Position | UnsetType | None = UNSET
     genres: Genres | UnsetType = UNSET
     is_shown: bool | UnsetType = UNSET
 
@@ -58,6 +62,7 @@ class CategoryShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     slug: str
     title: str
     position: int
+    home_position: int | None
     genres: tuple[str, ...]
     is_shown: bool
     version: int
@@ -318,6 +323,7 @@ def _category_shown(row: Category) -> CategoryShown:
         slug=row.slug,
         title=row.title,
         position=row.position,
+        home_position=row.home_position,
         genres=row.genres,
         is_shown=row.is_shown,
         version=row.version,

@@ -88,7 +88,7 @@ FILTERS: Final = CatalogFilters(
     currency="EUR",
 )
 CATEGORIES: Final = PageOf(
-    items=(Category(slug="action", title="Action", count=1000, is_more=True),),
+    items=(Category(slug="action", title="Action", home_position=1, count=1000, is_more=True),),
     next=CURSOR,
 )
 GROUPS: Final = PageOf(

@@ -33,6 +33,7 @@ _CATEGORY: Final = CategoryShown(
     slug="action",
     title="Action",
     position=10,
+    home_position=1,
     genres=("Action", "Shooter"),
     is_shown=True,
     version=1,
