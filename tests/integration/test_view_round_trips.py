@@ -217,7 +217,6 @@ HOT: dict[str, Callable[[Shop], Awaitable[object]]] = {
     "receipt": lambda shop: shop.orders.receipt(shop.order_id),
     "timeline": lambda shop: shop.orders.timeline(shop.order_id, after=0, limit=9, kinds=None),
     "buyer_timeline": lambda shop: shop.orders.buyer_timeline(shop.order_id, after=0, limit=9),
-    "email_of": lambda shop: shop.orders.email_of(shop.order_id),
     "product": lambda shop: shop.catalog.product("product-000777"),
     "products": lambda shop: shop.catalog.products(ShelfQuery(in_stock=True), limit=20, after=None),
     "filters": lambda shop: shop.catalog.filters(),

@@ -57,13 +57,8 @@ class OrderViewsContract(Contract):
             assert await rig.orders.order(order_id) is None
             assert await rig.orders.deliveries(order_id) is None
             assert await rig.orders.receipt(order_id) is None
-            assert await rig.orders.email_of(order_id) is None
             assert await rig.orders.timeline(order_id, after=0, limit=9, kinds=None) == ()
             assert await rig.orders.buyer_timeline(order_id, after=0, limit=9) == ()
-
-    async def test_the_address_of_an_order_is_told(self, rig: ViewsRig) -> None:
-        order = (await placed(rig, email="Ann+games@shop.example")).order
-        assert await rig.orders.email_of(order.id) == "Ann+games@shop.example"
 
     # --- payment ---------------------------------------------------------------------------------
 

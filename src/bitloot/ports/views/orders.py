@@ -173,7 +173,3 @@ class OrderViews(Protocol):
     ) -> tuple[TimelineEntry, ...]:
         """As `timeline`, with the events and facts only that a buyer may see."""
         ...
-
-    async def email_of(self, order_id: str) -> str | None:
-        """The address that a re-entry code goes to."""
-        ...

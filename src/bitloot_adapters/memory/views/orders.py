@@ -66,12 +66,6 @@ class MemoryOrderViews:
         found = await self.timeline(order_id, after=after, limit=limit, kinds=BUYER_EVENTS)
         return buyer_entries(found)
 
-    async def email_of(self, order_id: str) -> str | None:
-        """The address that a re-entry code goes to."""
-        self._store.reach()
-        order = self._store.tables.get(Order, order_id)
-        return order.email if order else None
-
     def _facts(self, order_id: str) -> OrderFacts | None:
         self._store.reach()
         tables = self._store.tables

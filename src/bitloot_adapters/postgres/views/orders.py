@@ -167,9 +167,6 @@ _ORDER: Final = _about(payments=_PAYMENTS, invoices=_INVOICES)
 _DELIVERIES: Final = _about()
 _RECEIPT: Final = _about(payments=_PAYMENTS, refunded=_refunded())
 _FACTS: Final = msgspec.json.Decoder(OrderFacts)
-_EMAIL: Final = compiled(
-    select(orders.c.email).where(orders.c.id == bindparam("order_id", type_=ID))
-)
 
 
 def _timeline(*only: ColumnElement[bool]) -> Statement:
@@ -228,12 +225,6 @@ class PostgresOrderViews:
     ) -> tuple[TimelineEntry, ...]:
         found = await self.timeline(order_id, after=after, limit=limit, kinds=BUYER_EVENTS)
         return buyer_entries(found)
-
-    async def email_of(self, order_id: str) -> str | None:
-        if not is_id(order_id):
-            return None
-        (rows,) = await self._database.read(ask(_EMAIL, order_id=order_id))
-        return str(rows[0][0]) if rows else None
 
     async def _facts(self, statement: Statement, order_id: str) -> OrderFacts | None:
         if not is_id(order_id):
