@@ -27,6 +27,10 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     taken_at_boot: float
     asked_at: datetime
 
+    def is_half_spent(self, at_boot: float) -> bool:
+        """Whether half of it is gone, by the boot clock, which also runs in suspend."""
+        return at_boot - self.taken_at_boot >= self.lease_seconds / 2
+
 
 class Done(msgspec.Struct, frozen=True):
     """Nothing more to do."""

@@ -139,7 +139,7 @@ class CatalogueSyncs:
                 row,
                 supplier,
                 told=_nobody,
-                is_time_up=lambda: self._half_spent(lease),
+                is_time_up=lambda: lease.is_half_spent(self.boot_clock()),
             )
         except Rejected as refused:
             if lease.attempts < lease.max_attempts:
@@ -209,9 +209,6 @@ class CatalogueSyncs:
             clock=self.clock,
             new_id=self.new_id,
         )
-
-    def _half_spent(self, lease: Lease) -> bool:
-        return self.boot_clock() - lease.taken_at_boot >= lease.lease_seconds / 2
 
 
 def _nobody(sync: CatalogueSync) -> None:

@@ -111,7 +111,7 @@ class Reconciliation:
                 if order.state not in ENDED:
                     await self._foreign(supplier.name, order)
             page_no, read = page_no + 1, read + 1
-            if read == self.limits.reconcile_pages or self._half_spent(lease):
+            if read == self.limits.reconcile_pages or lease.is_half_spent(self.boot_clock()):
                 return replace(here, at=str(page_no))
         return replace(here, part="breaks", at="")
 
@@ -120,9 +120,6 @@ class Reconciliation:
         jobs = (JobRequest(kind="sweep", ref=ref),) if ref else ()
         async with self.uow.begin() as tx:
             await tx.record(Decision(jobs=jobs), lease=lease, outcome=Done())
-
-    def _half_spent(self, lease: Lease) -> bool:
-        return self.boot_clock() - lease.taken_at_boot >= lease.lease_seconds / 2
 
     async def compare_objects(self, lease: Lease) -> None:
         """Job `sweep`, ref `objects/<time>` or `objects/<time>/<last key>`: one batch of the keys
@@ -252,7 +249,7 @@ class Reconciliation:
             of, _, order_id = row.subject.partition("/")
             if row.kind in OF_SUPPLIER and of == supplier.name:
                 await self._settle_order(row, supplier, order_id)
-            if self._half_spent(lease):
+            if lease.is_half_spent(self.boot_clock()):
                 return replace(here, at=row.id)
         return replace(here, at=rows[-1].id) if len(rows) == most else None
 

@@ -87,8 +87,8 @@ class Desk:
             return decision
 
     def half_spent(self, lease: Lease) -> bool:
-        """Whether half of the lease is gone, by the clock that also runs in suspend."""
-        return self.boot_clock() - lease.taken_at_boot >= lease.lease_seconds / 2
+        """Whether half of the lease is gone: time to leave the rest to the next."""
+        return lease.is_half_spent(self.boot_clock())
 
     def back_off(self, lease: Lease, error: Unavailable, lasted: timedelta = NOW) -> Again:
         """Wait longer with each failure; a provider's outage alone never ends a job.
