@@ -36,11 +36,6 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
     etag: str
 
-    def is_among(self, tags: str) -> bool:
-        """Whether one of the tags is its own: weak comparison (RFC 9110, section 13.1.2)."""
-        own = {self.etag, "*"}
-        return any(tag.strip().removeprefix("W/") in own for tag in tags.split(","))
-
     def headers(self) -> dict[str, str]:
         """It may be kept, but has to be asked about."""
         return {"etag": self.etag, "cache-control": "no-cache"}
@@ -154,6 +149,11 @@ class Answers:
                 del self._known[asked]
 
 
+def is_among(etag: str, tags: str) -> bool:
+    """Whether `If-None-Match` names this tag: weak comparison (RFC 9110, section 13.1.2)."""
+    return any(tag.strip().removeprefix("W/") in {etag, "*"} for tag in tags.split(","))
+
+
 def asked_of(scope: Scope) -> Asked:
     """What a request asks, to the letter."""
     return scope["path"], scope["query_string"]
@@ -161,7 +161,7 @@ def asked_of(scope: Scope) -> Asked:
 
 def response(answer: Answer, if_none_match: str | None) -> Response[bytes]:
     """The answer, or 304 for whoever has it."""
-    if if_none_match is not None and answer.is_among(if_none_match):
+    if if_none_match is not None and is_among(answer.etag, if_none_match):
         return Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=answer.headers())
     return Response(
         answer.body, status_code=HTTP_200_OK, media_type=MediaType.JSON, headers=answer.headers()

@@ -12,7 +12,7 @@ from litestar.enums import HttpMethod, ScopeType
 from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Receive, Scope, Send
 
-from bitloot_web.answers import Answer, Answers, asked_of
+from bitloot_web.answers import Answer, Answers, asked_of, is_among
 from bitloot_web.problems import ProblemError
 from bitloot_web.security.client_address import client_of, counted
 from bitloot_web.security.rate_limits import RateName, count
@@ -76,7 +76,7 @@ class Shortcut:
 
 
 async def _answered(send: Send, answer: Answer, tags: str) -> None:
-    has_it = bool(tags) and answer.is_among(tags)
+    has_it = bool(tags) and is_among(answer.etag, tags)
     body = b"" if has_it else answer.body
     length = (b"content-length", str(len(body)).encode())
     own = [(name.encode(), value.encode()) for name, value in answer.headers().items()]

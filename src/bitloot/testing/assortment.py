@@ -1,6 +1,5 @@
 """The suite of the goods as the desk sees them, and of what a transaction reads around them."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol, TypeVar
@@ -19,16 +18,14 @@ from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.product_media import ProductMedia
 from bitloot.ports.errors import Conflict
 from bitloot.ports.views.assortment import AssortmentViews, ProductFilter, StockCounts
-from bitloot.ports.views.paging import Page
 from bitloot.testing.contract import Contract
 from bitloot.testing.rows import FEE, inserts, stocked
 from bitloot.testing.store_rig import StoreRig, own_stock, placed, record, rows_of, store
-from bitloot.testing.view_rig import change, put, sold
+from bitloot.testing.view_rig import change, put, sold, whole
 
 NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
 ANY = ProductFilter()
 
-T = TypeVar("T")
 R = TypeVar("R", bound=Row)
 
 
@@ -37,18 +34,6 @@ class AssortmentRig(StoreRig, Protocol):
 
     @property
     def assortment(self) -> AssortmentViews: ...
-
-
-async def whole(read: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:
-    """Every page of a list, one after the other."""
-    items: list[T] = []
-    after: str | None = None
-    while True:
-        page = await read(after)
-        items += page.items
-        after = page.after
-        if after is None:
-            return items
 
 
 def rule_of(rig: AssortmentRig, **terms: object) -> PricingRule:

@@ -1,36 +1,19 @@
 """The suite of the desk: lists newest first, whole files, the books, the audit log."""
 
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import TypeVar
 
 import pytest
 
 from bitloot.domain.audit_chain import check
 from bitloot.domain.decision import AuditEntry, Decision, Event, fold, update
 from bitloot.domain.errors import Refused
-from bitloot.ports.views.paging import Page
 from bitloot.testing.contract import Contract
 from bitloot.testing.desk_checks import BreachesContract, StuckContract
 from bitloot.testing.recording import assert_rebuilt
 from bitloot.testing.store_rig import file_of, placed, record, rows_of
-from bitloot.testing.view_rig import ViewsRig, change, handed_over, ordered, put, sold
+from bitloot.testing.view_rig import ViewsRig, change, handed_over, ordered, put, sold, whole
 
 NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
-
-T = TypeVar("T")
-
-
-async def whole_list(read: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:
-    """Every page of a list, one after the other; each but the last is full."""
-    items: list[T] = []
-    after: str | None = None
-    while True:
-        page = await read(after)
-        items += page.items
-        after = page.after
-        if after is None:
-            return items
 
 
 class DeskListsContract(Contract):
@@ -38,7 +21,7 @@ class DeskListsContract(Contract):
 
     async def test_orders_are_listed_newest_first(self, rig: ViewsRig) -> None:
         made = [await ordered(rig) for _ in range(5)]
-        lines = await whole_list(lambda after: rig.desk.orders(limit=2, after=after))
+        lines = await whole(lambda after: rig.desk.orders(limit=2, after=after))
         assert [line.id for line in lines] == [order.id for order in reversed(made)]
         newest = lines[0]
         assert (newest.number, newest.status, newest.total) == (
@@ -67,7 +50,7 @@ class DeskListsContract(Contract):
         rows, one, two = rows_of(rig), await ordered(rig), await ordered(rig)
         first, second = await put(rig, rows.hold(one)), await put(rig, rows.hold(two))
         closed = await change(rig, first, state="rejected", decided_by="admin")
-        assert await whole_list(lambda after: rig.desk.holds(limit=1, after=after)) == [
+        assert await whole(lambda after: rig.desk.holds(limit=1, after=after)) == [
             second,
             closed,
         ]
@@ -82,7 +65,7 @@ class DeskListsContract(Contract):
         (first,) = (await file_of(rig, one.id)).reservations
         (second,) = (await file_of(rig, two.id)).reservations
         gone = await change(rig, first, state="released")
-        assert await whole_list(lambda after: rig.desk.reservations(limit=1, after=after)) == [
+        assert await whole(lambda after: rig.desk.reservations(limit=1, after=after)) == [
             second,
             gone,
         ]
@@ -111,7 +94,7 @@ class DeskListsContract(Contract):
             await put(rig, rows.webhook(provider="two", classification="stale")),
             await put(rig, rows.webhook(provider="two", note="why")),
         ]
-        found = await whole_list(lambda after: rig.desk.webhooks(limit=2, after=after))
+        found = await whole(lambda after: rig.desk.webhooks(limit=2, after=after))
         assert [hook.id for hook in found] == [hook.id for hook in reversed(made)]
         assert {hook.body for hook in found} == {None}
         assert (found[0].note, found[0].signature_ok, found[0].attempts) == ("why", True, 1)
@@ -133,7 +116,7 @@ class DeskListsContract(Contract):
     async def test_the_audit_log_is_read_from_its_end(self, rig: ViewsRig) -> None:
         for n in range(5):
             await record(rig, Decision(audit=(_line(rig, "x", n),)))
-        found = await whole_list(lambda after: rig.desk.audit(limit=2, after=after))
+        found = await whole(lambda after: rig.desk.audit(limit=2, after=after))
         assert [line.seq for line in found] == [5, 4, 3, 2, 1]
         assert [line.facts["n"] for line in found] == [4, 3, 2, 1, 0]
         assert (found[0].actor, found[0].action, found[0].reason) == ("admin", "look", "über")

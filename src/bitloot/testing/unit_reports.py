@@ -7,11 +7,11 @@ import pytest
 from bitloot.domain.errors import Refused
 from bitloot.domain.key_inventory import ReportReason, SealedKey
 from bitloot.ports.views.assortment import ReportFilter
-from bitloot.testing.assortment import NOBODY, AssortmentRig, whole
+from bitloot.testing.assortment import NOBODY, AssortmentRig
 from bitloot.testing.contract import Contract
 from bitloot.testing.rows import inserts
 from bitloot.testing.store_rig import own_stock, rows_of, store
-from bitloot.testing.view_rig import Sale, change, put, sold
+from bitloot.testing.view_rig import Sale, change, put, sold, whole
 
 EVERY = ReportFilter()
 

@@ -1,5 +1,6 @@
 """What the suites of the views ask of a rig, and purchases as far as they may have come."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol, TypeVar
@@ -14,10 +15,12 @@ from bitloot.ports.jobs import Done
 from bitloot.ports.views.catalog import CatalogViews
 from bitloot.ports.views.desk import DeskViews
 from bitloot.ports.views.orders import OrderViews
+from bitloot.ports.views.paging import Page
 from bitloot.testing.rows import Goods
 from bitloot.testing.store_rig import StoreRig, file_of, placed, record, rows_of, store
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 
 class ViewsRig(StoreRig, Protocol):
@@ -120,3 +123,15 @@ async def all_jobs_end(rig: StoreRig) -> None:
         lease = await rig.jobs.lease(job_id)
         if lease is not None:
             await rig.jobs.finish(lease, Done())
+
+
+async def whole(read: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:
+    """Every page of a list, one after the other."""
+    items: list[T] = []
+    after: str | None = None
+    while True:
+        page = await read(after)
+        items += page.items
+        after = page.after
+        if after is None:
+            return items

@@ -57,8 +57,13 @@ def eur(text: str, field: str) -> Eur:
     try:
         return parse_eur(text)
     except BadMoney as error:
-        detail = f"{str(error)[0].upper()}{str(error)[1:]}."
-        raise ProblemError("invalid-input", errors=(FieldError(field, detail),)) from None
+        raise no_money(error, field) from None
+
+
+def no_money(error: BadMoney, field: str) -> ProblemError:
+    """An amount of a request that cannot be used."""
+    detail = f"{str(error)[0].upper()}{str(error)[1:]}."
+    return ProblemError("invalid-input", errors=(FieldError(field, detail),))
 
 
 def eur_or_none(amount: Eur | None) -> str | None:

@@ -14,6 +14,7 @@ from bitloot.domain.address import parse_address
 from bitloot.domain.money import eur_text
 from bitloot.ports.views.orders import OrderView, TimelineEntry
 from bitloot.usecases.checkout import OrderFacts
+from bitloot_web.answers import is_among
 from bitloot_web.api.fields import Name, OrderStatusText, ShortText, Token, eur_or_none
 from bitloot_web.api.order_payments import PaymentDetails, payment_shown
 from bitloot_web.dependencies import TheRepeatable, TheShop
@@ -241,15 +242,9 @@ async def order(
     if view is None:
         raise ProblemError("not-found")
     etag = f'"{view.version}-{view.last_seq}"'
-    if if_none_match is not None and _is_known(etag, if_none_match):
+    if if_none_match is not None and is_among(etag, if_none_match):
         return Response(None, status_code=304, headers={"etag": etag})
     return Response(shown(view), headers={"etag": etag})
-
-
-def _is_known(etag: str, if_none_match: str) -> bool:
-    """Whether the caller has it already: the weak comparison of RFC 9110, section 13.1.2."""
-    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return bool(tags & {etag, "*"})
 
 
 @get(

@@ -13,7 +13,7 @@ from bitloot.domain.money import BadMoney, parse_crypto, plain
 from bitloot.domain.refund import RefundRecord
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot_web.api.admin.fulfilment import Accepted, accepted
-from bitloot_web.api.fields import Money, Name, Reason, ShortText, eur
+from bitloot_web.api.fields import Money, Name, Reason, ShortText, eur, no_money
 from bitloot_web.dependencies import TheActor, TheRepeatable, TheShop
 from bitloot_web.once import decide_once
 from bitloot_web.problems import FieldError, ProblemError
@@ -74,8 +74,7 @@ def _crypto(text: str) -> str:
     try:
         amount = parse_crypto(text)
     except BadMoney as error:
-        detail = f"{str(error)[0].upper()}{str(error)[1:]}."
-        raise ProblemError("invalid-input", errors=(FieldError("amount", detail),)) from None
+        raise no_money(error, "amount") from None
     if amount <= 0:
         fault = FieldError("amount", "The amount is above zero.")
         raise ProblemError("invalid-input", errors=(fault,))
