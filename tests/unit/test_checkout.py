@@ -206,7 +206,16 @@ async def test_a_frozen_total_under_todays_floor_asks_for_a_fresh_quote(
     assert goods.offer is not None
     quote_id = await quoted(shop, goods)
     await changed(shop, goods.offer, cost=Decimal("12.40"))
-    with pytest.raises(Refused, match="price-changed"):
+    with pytest.raises(Refused, match="price-changed") as refusal:
+        await place(shop, quote_id)
+    facts = refusal.value.facts
+    assert (facts["frozen"], facts["floor"], facts["total"]) == ("12.50", "12.53", "12.53")
+    confirmed = await shop.checkout.place(
+        str(facts["quote"]), email=EMAIL, placed_from=IP, once=shop.once("orders")
+    )
+    assert confirmed.total == Decimal("12.53")
+    await changed(shop, goods.product, is_published=False)
+    with pytest.raises(Refused, match="not-for-sale"):
         await place(shop, quote_id)
 
 

@@ -68,11 +68,19 @@ class Checkout:
         self, wanted: Sequence[Wanted], *, country: str | None, asset: str | None
     ) -> Quoted:
         """Price a basket and freeze it. Raises Refused as the rule, and for the asset."""
+        quote = await self._priced(wanted, country=country, asset=asset)
+        estimate = await self._estimate(quote)
+        await self._keep(quote)
+        return Quoted(quote=quote, estimate=estimate, underpayment_policy=UNDERPAYMENT_POLICY)
+
+    async def _priced(
+        self, wanted: Sequence[Wanted], *, country: str | None, asset: str | None
+    ) -> Quote:
         lines = merged(wanted, self.limits)
         names = [line.product for line in lines if len(line.product) <= MAX_REFERENCE]
         async with self.uow.begin() as tx:
             sellables = tuple(await tx.checkout.sellables(names))
-        quote = price_basket(
+        return price_basket(
             lines,
             sellables,
             quote_id=self.new_id(),
@@ -81,10 +89,10 @@ class Checkout:
             at=self.clock(),
             limits=self.limits,
         )
-        estimate = await self._estimate(quote)
+
+    async def _keep(self, quote: Quote) -> None:
         async with self.uow.begin() as tx:
             await tx.record(Decision(save=(insert(quote),)))
-        return Quoted(quote=quote, estimate=estimate, underpayment_policy=UNDERPAYMENT_POLICY)
 
     async def _estimate(self, quote: Quote) -> AssetQuote | None:
         if quote.asset is None:
@@ -119,22 +127,40 @@ class Checkout:
     ) -> OrderFacts:
         """T1: the quote becomes an order, once for each key, and that of the user who is signed in.
 
-        Raises Refused.
+        Raises Refused; for `price-changed` with a fresh quote of the same basket to confirm.
         """
         buyer = Buyer(address=parse_address(email), placed_from=placed_from)
+        asked: list[Quote] = []
+        try:
+            return await self._place(quote_id, buyer, once, user_id, asked)
+        except NoStockLeft:
+            raise Refused("out-of-stock") from None
+        except Refused as no:
+            if no.code != "price-changed":
+                raise
+            raise await self._to_confirm(no, asked[-1]) from no
+
+    async def _place(
+        self, quote_id: str, buyer: Buyer, once: Once, user_id: str | None, asked: list[Quote]
+    ) -> OrderFacts:
+        """`asked` gets the quote that was read, for what follows a refusal."""
         number = order_number(self.random_bytes(NUMBER_BYTES))
 
         async def attempt(tx: Transaction) -> OrderFacts:
             at = self.clock()
             # The quote's lock first: of two requests with one key the second sees the answer.
             facts, record = await tx.checkout.placing_once(
-                quote_id, once, email_person=buyer.address.person, placed_from=placed_from
+                quote_id,
+                once,
+                email_person=buyer.address.person,
+                placed_from=buyer.placed_from,
             )
             stored = recall(record, once, at=at, limits=self.limits)
             if stored is not None:
                 return msgspec.json.decode(stored, type=OrderFacts)
             if facts is None:
                 raise Refused("not-found", field="quoteId")
+            asked.append(facts.quote)
             placed = place(
                 facts.quote,
                 facts.sellables,
@@ -162,10 +188,18 @@ class Checkout:
             await tx.record(also(placed.decision, kept, *claims))
             return answer
 
+        return await decide(self.uow, attempt)
+
+    async def _to_confirm(self, no: Refused, old: Quote) -> Refused:
+        """The refusal with a fresh quote of the same basket, where there can be one."""
+        basket = [Wanted(product=line.product_id, quantity=line.quantity) for line in old.lines]
         try:
-            return await decide(self.uow, attempt)
-        except NoStockLeft:
-            raise Refused("out-of-stock") from None
+            fresh = await self._priced(basket, country=old.country, asset=old.asset)
+        except Refused:
+            return no
+        await self._keep(fresh)
+        facts = {**no.facts, "quote": fresh.id, "total": str(fresh.total)}
+        return Refused(no.code, facts=facts)
 
     async def answered(self, once: Once) -> OrderFacts | None:
         """What this very request was answered when it came before; None if it was not.
