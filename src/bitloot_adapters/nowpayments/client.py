@@ -189,7 +189,7 @@ class NowPayments:
         found: list[wire.WirePayment] = []
         for page in range(self._list_pages):
             read = await self._list_page({**wanted, "page": str(page)})
-            found += read.data
+            found += read.payments()
             is_last = not read.data or page + 1 >= read.pages(LIST_PAGE)
             if is_last or len(found) > self._most_listed:
                 break
@@ -219,7 +219,9 @@ class NowPayments:
             answer = await self._send("POST", "/auth", body=msgspec.json.encode(self._login))
             if answer.status not in {200, 201}:
                 raise _refusal(answer)
-            token = _must_read(answer, wire.WireToken).token
+            token = _must_read(answer, wire.WireToken).bearer()
+            if token is None:
+                raise Unavailable(NAME, "unreadable_answer")
             self._token = (token, self._boot_clock() + TOKEN_LIFE - TOKEN_SLACK)
         return self._token[0]
 

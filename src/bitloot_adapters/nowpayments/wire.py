@@ -10,6 +10,7 @@ Source: NOWPayments API documentation, `POST /payment`, `GET /payment/{id}`, IPN
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Final, TypeAlias, TypeVar
@@ -36,6 +37,7 @@ MAX_TEXT: Final = 512
 FIRST_YEAR: Final = 2000
 LAST_YEAR: Final = 2199
 UNREADABLE: Final = "unreadable"
+_TOKEN: Final = re.compile(r"[!-~]+")
 _LEAST: Final = Decimal(1).scaleb(-CRYPTO_DIGITS[1])
 _CONTEXT: Final = money_context()
 
@@ -119,19 +121,33 @@ class WireSelection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireList(msgspec.Struct, frozen=True, kw_only=True, rename={"pages_count": "pagesCount"}):
-    data: list[WirePayment]
+    data: list[Scalar]
     pages_count: Scalar = None
+    total: Scalar = None
+
+    def payments(self) -> list[WirePayment]:
+        """Each row that is an object; one odd row hides no other."""
+        rows = (each for each in self.data if isinstance(each, dict))
+        return [msgspec.convert(each, WirePayment) for each in rows]
 
     def pages(self, asked: int) -> float:
-        """How many pages there are; unknown (endless) for a full page that does not say."""
-        count = text(self.pages_count)
-        if count is not None and count.isascii() and count.isdigit():
-            return int(count)
+        """How many pages there are, by their count or by that of all payments; unknown (endless)
+        for a full page that tells neither.
+        """
+        if (count := _whole(self.pages_count)) is not None:
+            return count
+        if (total := _whole(self.total)) is not None:
+            return math.ceil(total / max(len(self.data), 1))
         return math.inf if len(self.data) >= asked else 0
 
 
 class WireToken(msgspec.Struct, frozen=True, kw_only=True):
-    token: str
+    token: Scalar
+
+    def bearer(self) -> str | None:
+        """The token, None where no header could carry it."""
+        read = self.token if isinstance(self.token, str) else ""
+        return read if _TOKEN.fullmatch(read) else None
 
 
 class WireError(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,6 +201,12 @@ def text(value: Scalar) -> str | None:
         value = format(value.to_integral_value(), "f")
     read = str(value).strip()
     return read if read and len(read) <= MAX_TEXT and read.isprintable() else None
+
+
+def _whole(value: Scalar) -> int | None:
+    """A count, as a number or as text."""
+    read = text(value)
+    return int(read) if read is not None and read.isascii() and read.isdigit() else None
 
 
 def amount(value: Scalar) -> Decimal | None:

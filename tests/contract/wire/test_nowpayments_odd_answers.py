@@ -142,3 +142,38 @@ async def test_a_list_that_ignores_its_filter_shows_no_payment_of_another_page()
     async with client(script, account=("a@shop.example", "secret")) as gateway:
         reports = await gateway.payments_of_invoice("44")
     assert [each.gateway_payment_id for each in reports] == ["1", "3", "4"]
+
+
+async def listed(*pages: dict[str, object]) -> tuple[list[str], int]:
+    """The payments that come of these pages, and how many of them were asked for."""
+    script = Scripted((200, {"token": "t1"}), *((200, page) for page in pages))
+    async with client(script, account=("a@shop.example", "secret")) as gateway:
+        reports = await gateway.payments_of_invoice("44")
+    return [each.gateway_payment_id for each in reports], len(script.asked) - 1
+
+
+def row(payment_id: object) -> dict[str, object]:
+    return {**CREATED, "payment_id": payment_id, "invoice_id": 44}
+
+
+async def test_one_odd_row_of_a_list_hides_no_other() -> None:
+    odd = [None, "row", 5, [], {}, {"payment_id": None}]
+    assert await listed({"data": [row(1), *odd, row("2")], "pagesCount": "1"}) == (["1", "2"], 1)
+
+
+async def test_a_list_that_counts_no_pages_ends_with_the_last_payment_that_it_counts() -> None:
+    pages: list[dict[str, object]] = [
+        {"data": [row(n), row(n + 1)], "total": 4, "limit": 2} for n in (1, 3)
+    ]
+    assert await listed(*pages) == (["1", "2", "3", "4"], 2)
+    assert await listed({"data": [row(1)], "total": "1"}) == (["1"], 1)
+    assert await listed({"data": [], "total": 0}) == ([], 1)
+
+
+@pytest.mark.parametrize("token", ["", " ", "t\u00e9", "a\r\nx-api-key: b", None, 5])
+async def test_a_token_that_no_header_can_carry_is_none(token: object) -> None:
+    script = Scripted((200, {"token": token}), (200, {"data": []}))
+    async with client(script, account=("a@shop.example", "secret")) as gateway:
+        with pytest.raises(Unavailable):
+            await gateway.payments_of_invoice("44")
+    assert len(script.asked) == 1
