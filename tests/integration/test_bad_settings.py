@@ -1,4 +1,6 @@
-"""A program with settings that cannot be used ends before it opens anything."""
+"""A program with settings that cannot be used ends before it opens anything; one whose servers are
+down says so in a line.
+"""
 
 import os
 import subprocess
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.integration.commands import Commands
 
 from bitloot_web.cli.main import cli
 from bitloot_web.settings import SettingsError
@@ -72,3 +75,12 @@ def test_malformed_and_missing_settings_are_told_in_one_message_and_end_with_2(
     ):
         assert words in told, told
     assert "tiny-secret" not in told
+
+
+def test_a_command_whose_database_is_down_says_what_to_do_in_one_line(tmp_path: Path) -> None:
+    nobody = "postgresql://shop@127.0.0.1:1/shop"
+    ended = Commands(nobody, "redis://127.0.0.1:1/0", tmp_path).run("migrate")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert "does not answer" in ended.stderr
+    assert "BITLOOT_DATABASE_URL" in ended.stderr

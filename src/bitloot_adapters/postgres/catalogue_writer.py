@@ -137,7 +137,7 @@ class CatalogueWriter:
             row = msgspec.json.encode(ended(sync, at=at, retired=retired)).decode()
             forget = ask(sql.FORGET_SEEN, sync_id=sync.id)
             await run.send(ask(sql.PROGRESS, row=row), forget, COMMIT)
-            await run.send(ask(sql.FLUSH_SEARCH))
+            await run.send(BEGIN, ask(sql.PATIENCE), ask(sql.FLUSH_SEARCH), COMMIT)
         return retired
 
     async def shelve(self, *, at: datetime) -> int:

@@ -28,6 +28,10 @@ COMMANDS: Final = {
     "openapi": ("openapi", "Print the OpenAPI description."),
     "version": ("version", "Print the version."),
 }
+_TO_DO: Final = (
+    "start it, or mend BITLOOT_DATABASE_URL or BITLOOT_REDIS_URL (`bitloot doctor` says which), and"
+    " run the command again."
+)
 
 
 class LazyGroup(click.RichGroup):
@@ -65,10 +69,15 @@ def cli(env_file: Path | None) -> None:
 
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 failed, 2 settings or usage, 130 interrupted."""
+    from bitloot.ports.errors import StoreUnavailable
     from bitloot_web.settings import SettingsError
 
     try:
         cli.main(standalone_mode=True)
+    except StoreUnavailable as lost:
+        reason = f" ({lost})" if str(lost) else ""
+        click.echo(f"PostgreSQL or Valkey does not answer{reason}: {_TO_DO}", err=True)
+        sys.exit(1)
     except SettingsError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
