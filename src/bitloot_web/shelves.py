@@ -1,24 +1,18 @@
-"""Filling the shelves: a supplier's catalogue, and own products with freshly made keys."""
+"""Filling the shelves: a supplier's catalogue, own products with fresh keys, files of keys."""
 
-import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
-
-import msgspec
 
 from bitloot.domain.errors import Refused
 from bitloot.domain.money import Eur
 from bitloot.domain.own_stock import Batch
 from bitloot.usecases.catalog import Catalog, OwnProduct, Synced
-from bitloot.usecases.inventory import ImportReport, Inventory
+from bitloot.usecases.inventory import ImportReport
 from bitloot_web.composition.opening import OpenShop, open_shop
 from bitloot_web.plugins import Configuration
 
 ACTOR: Final = "cli"
-# How often keys that are in use are waited for, and for how many seconds each time.
-MOST_PAUSES: Final = 100
-PAUSE: Final = 0.2
 ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 OWN_PRODUCTS: Final = (
     OwnProduct(
@@ -103,40 +97,3 @@ async def import_file(
             raise Refused("not-found", f"there is no product {product!r}", field="product")
         named = Batch(product_id=found[0].product.id, name=batch, cost=cost)
         return await opened.shop.inventory.import_keys(raw, named, actor=ACTOR)
-
-
-class Rotation(msgspec.Struct, frozen=True):
-    """How many data keys were wrapped anew, and the ids of the sealed keys that do not open."""
-
-    rotated: int
-    unreadable: tuple[str, ...] = ()
-
-
-async def rotate_keys(configuration: Configuration) -> Rotation:
-    """Re-wrap every data key that is not under the present key-encryption key.
-
-    What was done stays done when it is broken off: run it again for the rest. Raises
-    Refused(`invalid-input`) when keys stay in use for too long to be sure of all of them.
-    """
-    async with open_shop(configuration) as opened:
-        return await rotate_all(opened.shop.inventory)
-
-
-async def rotate_all(inventory: Inventory) -> Rotation:
-    """Batch after batch until no data key is left but those that do not open.
-
-    Keys that are in use are waited for, and each round begins with the first key again.
-    """
-    rotated = 0
-    for _ in range(MOST_PAUSES):
-        batch = await inventory.rotate()
-        done, unreadable = batch.count, list(batch.unreadable)
-        while batch.last is not None:
-            batch = await inventory.rotate(batch.last)
-            done += batch.count
-            unreadable += batch.unreadable
-        rotated += done
-        if await inventory.not_rotated() == len(unreadable):
-            return Rotation(rotated, tuple(unreadable))
-        await asyncio.sleep(PAUSE)
-    raise Refused("invalid-input", "Some keys are in use all the time; run it again.")

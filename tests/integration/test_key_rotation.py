@@ -14,7 +14,7 @@ from bitloot.domain.errors import Refused
 from bitloot.domain.own_stock import Batch, unit_of
 from bitloot.ports.errors import StoreUnavailable
 from bitloot_web.devservices import ValkeyStore
-from bitloot_web.shelves import Rotation, rotate_all
+from bitloot_web.key_rotation import Rotation, rotate_all
 
 BOTH_KEYS = f"{NEW_KEY},{OLD_KEY}"
 STOCK = 400

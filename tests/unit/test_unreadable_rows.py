@@ -3,7 +3,7 @@
 from bitloot.domain.decision import Decision, update
 from bitloot.domain.key_inventory import SealedKey
 from bitloot_adapters.memory.paid_orders import PaidOrders
-from bitloot_web.shelves import rotate_all
+from bitloot_web.key_rotation import rotate_all
 
 KEYS = 120
 

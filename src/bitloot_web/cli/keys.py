@@ -57,7 +57,7 @@ def rotate() -> None:
     """
     from bitloot.domain.errors import Refused
     from bitloot_web.cli.running import run_once
-    from bitloot_web.shelves import rotate_keys
+    from bitloot_web.key_rotation import rotate_keys
 
     try:
         rotation = run_once(rotate_keys)
