@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str = "var"
     # What tokens, links, cursors and receipts are signed with: at least 32 characters.
     secret_key: str
-    # What was the secret key before: tokens that were signed with it open until they end.
+    # The secret key of before: what it signed for orders and sessions opens them until it ends.
     previous_secret_keys: tuple[str, ...] = ()
     # The payment gateways; the first one takes new payments.
     gateways: tuple[str, ...] = ("nowpayments",)
