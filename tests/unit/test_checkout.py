@@ -1,6 +1,7 @@
 """Baskets, orders and their timers, through the use cases, on memory adapters."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -217,6 +218,21 @@ async def test_a_frozen_total_under_todays_floor_asks_for_a_fresh_quote(
     await changed(shop, goods.product, is_published=False)
     with pytest.raises(Refused, match="not-for-sale"):
         await place(shop, quote_id)
+
+
+async def test_a_number_that_another_order_has_is_drawn_anew(shop: UnpaidOrders) -> None:
+    goods = await shop.stock()
+    drawn = iter([bytes(5), bytes(5), b"\x00\x00\x00\x00\x01"])
+    checkout = replace(shop.checkout, random_bytes=lambda _: next(drawn))
+    numbers = [
+        (
+            await checkout.place(
+                await quoted(shop, goods), email=EMAIL, placed_from=IP, once=shop.once("orders")
+            )
+        ).number
+        for _ in range(2)
+    ]
+    assert numbers == ["BL00000000", "BL00000001"]
 
 
 async def test_the_fourth_open_order_of_one_person_is_refused_whatever_the_alias(

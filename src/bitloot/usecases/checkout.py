@@ -144,7 +144,6 @@ class Checkout:
         self, quote_id: str, buyer: Buyer, once: Once, user_id: str | None, asked: list[Quote]
     ) -> OrderFacts:
         """`asked` gets the quote that was read, for what follows a refusal."""
-        number = order_number(self.random_bytes(NUMBER_BYTES))
 
         async def attempt(tx: Transaction) -> OrderFacts:
             at = self.clock()
@@ -166,7 +165,8 @@ class Checkout:
                 facts.sellables,
                 await self._pick(tx, facts, at),
                 buyer,
-                number=number,
+                # Drawn for each try: one that another order has is drawn anew.
+                number=order_number(self.random_bytes(NUMBER_BYTES)),
                 at=at,
                 new_id=self.new_id,
                 limits=self.limits,
