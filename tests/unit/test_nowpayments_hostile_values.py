@@ -267,6 +267,8 @@ def test_padding_and_case_of_signature_and_secret_do_not_matter() -> None:
         "null",
         "",
         "\ufeff" + callback(),
+        r'"\ud800"',
+        r'["\ud800"]',
     ],
 )
 def test_what_two_readers_could_understand_differently_is_malformed_even_when_signed(

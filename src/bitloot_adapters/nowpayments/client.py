@@ -147,10 +147,12 @@ class NowPayments:
         }
         answer = await self._create("/invoice", body, key=request.order_number)
         read = _read(answer, wire.WireInvoice)
-        invoice_id = wire.text(read.id) if read else None
-        if read is None or invoice_id is None or not _WEB_ADDRESS.match(read.invoice_url):
+        invoice_id, url = (
+            (wire.text(read.id), wire.text(read.invoice_url)) if read else (None, None)
+        )
+        if invoice_id is None or url is None or not _WEB_ADDRESS.match(url):
             raise OutcomeUnknown(NAME, request.order_number, "unreadable_answer")
-        return OpenedInvoice(gateway_invoice_id=invoice_id, url=read.invoice_url)
+        return OpenedInvoice(gateway_invoice_id=invoice_id, url=url)
 
     async def _create(self, path: str, body: Mapping[str, object], *, key: str) -> Answer:
         """A creating call: anything but a 2xx or a documented refusal leaves it unknown."""

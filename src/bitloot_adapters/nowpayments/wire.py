@@ -70,7 +70,7 @@ class WirePayment(msgspec.Struct, frozen=True, kw_only=True):
 
 class WireInvoice(msgspec.Struct, frozen=True, kw_only=True):
     id: Scalar
-    invoice_url: str
+    invoice_url: Scalar
 
 
 class WireEstimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,10 +172,18 @@ def decode(body: bytes, strictly: msgspec.json.Decoder[T]) -> T:
         return strictly.decode(body)
     except msgspec.DecodeError as error:
         try:
-            loose = json.loads(body.decode(), parse_float=_number, parse_int=_number)
+            loose = json.loads(
+                body.decode(), parse_float=_number, parse_int=_number, object_pairs_hook=_named
+            )
+            return msgspec.convert(loose, strictly.type)
         except ValueError:
+            # No JSON, or half a surrogate pair where an object, a list or a text should be.
             raise error from None
-        return msgspec.convert(loose, strictly.type)
+
+
+def _named(pairs: list[tuple[str, Scalar]]) -> dict[str, Scalar]:
+    """An object without the names that are no text: none of ours is."""
+    return {name: value for name, value in pairs if name.isprintable()}
 
 
 def _number(digits: str) -> Decimal | str:

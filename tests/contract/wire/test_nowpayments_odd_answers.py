@@ -110,8 +110,21 @@ async def test_a_fixed_rate_is_told_as_a_flag_or_as_text(said: object) -> None:
         assert (await gateway.create_payment(ASKED)).is_fixed_rate
 
 
-@pytest.mark.parametrize("url", ["httpx:5", "http:", "https://", "http:///payment", "//x/y"])
-async def test_a_page_without_a_host_is_not_shown_to_anyone(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "httpx:5",
+        "http:",
+        "https://",
+        "http:///payment",
+        "//x/y",
+        "https://x/\ud800",
+        "https://x/\x00",
+        5,
+        None,
+    ],
+)
+async def test_a_page_that_has_no_address_is_not_shown_to_anyone(url: object) -> None:
     async with client(Scripted((201, {"id": "4", "invoice_url": url}))) as gateway:
         with pytest.raises(OutcomeUnknown):
             await gateway.create_invoice(INVOICE)
@@ -157,7 +170,7 @@ def row(payment_id: object) -> dict[str, object]:
 
 
 async def test_one_odd_row_of_a_list_hides_no_other() -> None:
-    odd = [None, "row", 5, [], {}, {"payment_id": None}]
+    odd: list[object] = [None, "row", 5, [], {}, {"payment_id": None}]
     assert await listed({"data": [row(1), *odd, row("2")], "pagesCount": "1"}) == (["1", "2"], 1)
 
 
@@ -177,3 +190,24 @@ async def test_a_token_that_no_header_can_carry_is_none(token: object) -> None:
         with pytest.raises(Unavailable):
             await gateway.payments_of_invoice("44")
     assert len(script.asked) == 1
+
+
+# What JavaScript reads and no database stores.
+HALF = b'"\\ud800"'
+
+
+@pytest.mark.parametrize("body", [HALF, b'{"currencies":' + HALF + b"}", b"[" + HALF + b"]"])
+async def test_half_a_letter_in_the_place_of_an_answer_is_an_absence(body: bytes) -> None:
+    async with client(Scripted((200, body), (200, body), (429, body), (201, body))) as gateway:
+        for call in (gateway.payment(ID), gateway.assets(), gateway.create_payment(ASKED)):
+            with pytest.raises(Unavailable):
+                await call
+        with pytest.raises(OutcomeUnknown):
+            await gateway.create_payment(ASKED)
+
+
+async def test_half_a_letter_in_a_name_hides_nothing_else() -> None:
+    coins = b'{"currencies":[{"code":"BTC",' + HALF + b':1},{"code":"LTC"}],' + HALF + b":2}"
+    chosen = b'{"selectedCurrencies":["BTC","LTC"]}'
+    async with client(Scripted((200, coins), (200, chosen))) as gateway:
+        assert [each.ticker for each in await gateway.assets()] == ["btc", "ltc"]
