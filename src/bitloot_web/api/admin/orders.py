@@ -30,6 +30,7 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.routes import get
 from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
+from bitloot_web.versions import versioned
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -151,7 +152,7 @@ async def orders(
 async def order(shop: TheShop, order_id: FromPath[UUID]) -> Response[OrderDetail]:
     """Everything about one order."""
     file = await _file(shop, order_id)
-    return Response(_detail(file), headers={"etag": f'"{file.order.version}"'})
+    return versioned(_detail(file), file.order.version)
 
 
 @get(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import UNSET, UnsetType
 
@@ -25,7 +25,6 @@ from bitloot.domain.pricing_rules import (
 )
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.usecases.assortment.rules import Effect
-from bitloot_web.api.admin.order_status import expected_version
 from bitloot_web.api.fields import Money, Name, eur, eur_or_none, given
 from bitloot_web.dependencies import TheActor, TheAtWill, TheShop
 from bitloot_web.once import make_once
@@ -34,10 +33,10 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
+from bitloot_web.versions import IfMatch, expected_version, versioned
 
 NDJSON: Final = "application/x-ndjson"
 
-IfMatch: TypeAlias = Annotated[str | None, HeaderParameter(name="If-Match")]
 Priority: TypeAlias = Annotated[int, msgspec.Meta(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY)]
 Value: TypeAlias = Annotated[
     Money,
@@ -271,7 +270,7 @@ async def _answer(shop: Shop, rule_id: str) -> Response[RuleShown]:
     found = await shop.views.assortment.rule(rule_id)
     if found is None:
         raise ProblemError("not-found")
-    return Response(rule_shown(found), headers={"etag": f'"{found.version}"'})
+    return versioned(rule_shown(found), found.version)
 
 
 def rule_shown(row: PricingRule) -> RuleShown:

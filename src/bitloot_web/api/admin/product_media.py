@@ -12,8 +12,6 @@ from msgspec import UNSET, Meta, UnsetType
 from bitloot.domain.media_change import MOST_MEDIA, NewMedia
 from bitloot.domain.product_media import MediaKind, ProductMedia
 from bitloot.ports.unit_of_work import UnitOfWork
-from bitloot_web.api.admin.order_status import expected_version
-from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, given
 from bitloot_web.dependencies import TheActor, TheAtWill, TheShop
 from bitloot_web.once import make_once
@@ -22,6 +20,7 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post, put
 from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
+from bitloot_web.versions import IfMatch, expected_version, versioned
 
 
 class MediaNew(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -181,7 +180,7 @@ async def order_media(
 async def _answer(shop: Shop, product_id: str, media_id: str) -> Response[MediaShown]:
     for row in await _media(shop, product_id):
         if row.id == media_id:
-            return Response(_shown(row), headers={"etag": f'"{row.version}"'})
+            return versioned(_shown(row), row.version)
     raise ProblemError("not-found")
 
 

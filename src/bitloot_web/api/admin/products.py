@@ -17,8 +17,6 @@ from bitloot.domain.own_product import OwnProduct
 from bitloot.domain.product import Product, SystemRequirements
 from bitloot.ports.unit_of_work import UnitOfWork
 from bitloot.ports.views.assortment import ProductFacts, ProductFilter
-from bitloot_web.api.admin.order_status import expected_version
-from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import (
     Address,
     LongText,
@@ -37,6 +35,7 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
+from bitloot_web.versions import IfMatch, expected_version, versioned
 
 Words: TypeAlias = Annotated[tuple[ShortText, ...], Meta(max_length=100)]
 Country: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)")]
@@ -333,7 +332,7 @@ async def product_answer(shop: Shop, product_id: str) -> Response[ProductDetail]
     facts = await shop.views.assortment.product(product_id)
     if facts is None:
         raise ProblemError("not-found")
-    return Response(_detail(facts), headers={"etag": f'"{facts.product.version}"'})
+    return versioned(_detail(facts), facts.product.version)
 
 
 def row_shown(facts: ProductFacts) -> ProductRow:

@@ -15,8 +15,6 @@ from bitloot.domain.category_change import MOST_GENRES
 from bitloot.domain.product_group import ProductGroup
 from bitloot.ports.assortment import GroupFile
 from bitloot.ports.unit_of_work import UnitOfWork
-from bitloot_web.api.admin.order_status import expected_version
-from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Address, Caption, LongText, Name, ShortText, Slug, given
 from bitloot_web.dependencies import TheActor, TheAtWill, TheShop
 from bitloot_web.once import make_once
@@ -25,6 +23,7 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
+from bitloot_web.versions import IfMatch, expected_version, versioned
 
 Position: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Genres: TypeAlias = Annotated[tuple[ShortText, ...], Meta(max_length=MOST_GENRES)]
@@ -307,14 +306,14 @@ async def _category(shop: Shop, category_id: str) -> Response[CategoryShown]:
     row = await shop.views.assortment.category(category_id)
     if row is None:
         raise ProblemError("not-found")
-    return Response(_category_shown(row), headers={"etag": f'"{row.version}"'})
+    return versioned(_category_shown(row), row.version)
 
 
 async def _group(shop: Shop, group_id: str) -> Response[GroupDetail]:
     file = await shop.views.assortment.group(group_id)
     if file is None:
         raise ProblemError("not-found")
-    return Response(_group_detail(file), headers={"etag": f'"{file.group.version}"'})
+    return versioned(_group_detail(file), file.group.version)
 
 
 def _category_shown(row: Category) -> CategoryShown:

@@ -12,8 +12,6 @@ from bitloot.domain.account import UserState
 from bitloot.domain.address import parse_address
 from bitloot.domain.roles import Role
 from bitloot.ports.views.people import Profile, UserFilter
-from bitloot_web.api.admin.order_status import expected_version
-from bitloot_web.api.admin.pricing_rules import IfMatch
 from bitloot_web.api.fields import Name, Reason
 from bitloot_web.api.me import Deletion
 from bitloot_web.dependencies import TheActor, TheShop
@@ -22,6 +20,7 @@ from bitloot_web.problems import ProblemError
 from bitloot_web.routes import delete, get, patch, post
 from bitloot_web.security.access import Staff
 from bitloot_web.shop import Shop
+from bitloot_web.versions import IfMatch, expected_version, versioned
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -159,7 +158,7 @@ async def _answer(shop: Shop, user_id: UUID) -> Response[Account]:
     profile = await shop.views.people.profile(str(user_id))
     if profile is None:
         raise ProblemError("not-found")
-    return Response(account_shown(profile), headers={"etag": f'"{profile.version}"'})
+    return versioned(account_shown(profile), profile.version)
 
 
 def account_shown(profile: Profile) -> Account:
