@@ -17,7 +17,7 @@ from bitloot_web.cli.running import configured
 from bitloot_web.composition.opening import open_shop
 from bitloot_web.dependencies import TheShop
 from bitloot_web.problems import ProblemError
-from bitloot_web.roles import web
+from bitloot_web.process_roles import web
 from bitloot_web.routes import get
 from bitloot_web.security.access import Anyone, Signed
 

@@ -10,7 +10,7 @@ import uvloop
 from bitloot_web.cli.source import source
 from bitloot_web.logs import configure_logs
 from bitloot_web.plugins import Configuration, configure, secret_values
-from bitloot_web.roles import CannotListenError, Role, run_roles
+from bitloot_web.process_roles import CannotListenError, Role, run_roles
 
 T = TypeVar("T")
 

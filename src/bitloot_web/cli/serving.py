@@ -13,7 +13,7 @@ def serve(host: str | None, port: int | None, *, everything: bool) -> None:
     """Serve the HTTP API; --all runs every role in this process."""
     _load_without_collecting()
     from bitloot_web.cli.running import run
-    from bitloot_web.roles import ALL_ROLES
+    from bitloot_web.process_roles import ALL_ROLES
 
     given = {"BITLOOT_HOST": host, "BITLOOT_PORT": None if port is None else str(port)}
     run(

@@ -29,7 +29,7 @@ from bitloot_web.demo.purchase import BUYER, Bought, buy
 from bitloot_web.demo.services import DemoError, database, redis, sandboxes
 from bitloot_web.logs import configure_logs
 from bitloot_web.plugins import Configuration, configure, secret_values
-from bitloot_web.roles import ALL_ROLES, running
+from bitloot_web.process_roles import ALL_ROLES, running
 from bitloot_web.settings import Environment
 from bitloot_web.shelves import OWN_PRODUCTS, catalog, stock_up
 from bitloot_web.shop import Shop

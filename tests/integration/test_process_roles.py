@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from bitloot_web.metrics import open_metrics
-from bitloot_web.roles import CannotListenError, _listen
+from bitloot_web.process_roles import CannotListenError, _listen
 
 
 def test_an_address_that_is_taken_is_named() -> None:

@@ -1,4 +1,4 @@
-"""Running roles: web, worker, scheduler; one process can run all of them, or each its own.
+"""The roles of a process: web, worker, scheduler; one can run all of them, or each its own.
 
 A signal to stop is told to every role at once: the web server ends open streams and finishes what
 it is answering, the worker lets running jobs end, and then the neighbours are closed.
