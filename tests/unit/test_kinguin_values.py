@@ -84,7 +84,17 @@ def test_times_have_seconds_or_milliseconds_and_become_utc(written: str) -> None
 
 
 @pytest.mark.parametrize(
-    "written", ["", "soon", "2026-13-01T00:00:00+00:00", "0001-01-01T00:00+23:59"]
+    "written",
+    [
+        "",
+        "soon",
+        "2026-13-01T00:00:00+00:00",
+        "0001-01-01T00:00+23:59",
+        "0001-01-01T00:00:00+00:00",
+        "1969-12-31T23:59:59+00:00",
+        "9999-12-31T23:59:59+00:00",
+        "-0001-11-30T00:00:00+00:00",
+    ],
 )
 def test_what_is_no_time_counts_as_absent(written: str) -> None:
     assert values.moment(written) is None

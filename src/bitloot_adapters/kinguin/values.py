@@ -24,6 +24,9 @@ Json: TypeAlias = "str | bool | Decimal | list[Json] | dict[str, Json] | None"
 
 MAX_ID: Final = 128
 MAX_COUNT: Final = 2**31 - 1
+# A time outside of these years is none of a shop; at the last one no span could be added to it.
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2199
 _HUNDREDTH: Final = Decimal("0.01")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,3})?")
@@ -152,11 +155,14 @@ def _decimal(value: Json) -> Decimal | None:
 
 
 def moment(value: Json) -> datetime | None:
-    """A time with seconds or milliseconds and its offset, UTC where it names none."""
+    """A time with seconds or milliseconds and its offset, UTC where it names none; None where it
+    cannot be read or lies outside of the years that a shop lives in.
+    """
     if not isinstance(value, str) or len(value) > MAX_ID:
         return None
     try:
         read = datetime.fromisoformat(value.strip())
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+        read = (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return read if FIRST_YEAR <= read.year <= LAST_YEAR else None
