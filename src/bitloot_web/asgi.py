@@ -55,6 +55,7 @@ from bitloot_web.api.admin import (
     shelves,
     unit_reports,
     users,
+    webhook_activity,
 )
 from bitloot_web.api.admin import orders as admin_orders
 from bitloot_web.api.admin import webhooks as admin_webhooks
@@ -148,6 +149,9 @@ ADMIN: Final[tuple[BaseRouteHandler, ...]] = (
     reservations.reservation,
     admin_webhooks.webhooks,
     admin_webhooks.webhook,
+    webhook_activity.stats,
+    webhook_activity.timeline,
+    webhook_activity.adjacent,
     admin_webhooks.replay,
     admin_webhooks.bulk_replay,
     payments.refresh,

@@ -1,7 +1,7 @@
 """An incoming webhook: stored before it is acted on."""
 
 from datetime import datetime
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from bitloot.domain.decision import Row
 
@@ -18,6 +18,16 @@ WebhookClass: TypeAlias = Literal[
     "invalid_signature",
     "malformed",
 ]
+Ending: TypeAlias = Literal["succeeded", "failed", "waiting"]
+_FAILED: Final = frozenset({"invalid_signature", "malformed", "unmatched", "unknown_status"})
+_WAITING: Final = frozenset({"received", "early"})
+
+
+def ending(classification: str) -> Ending:
+    """What became of a webhook: a failed one had no effect, though its sender meant one."""
+    if classification in _FAILED:
+        return "failed"
+    return "waiting" if classification in _WAITING else "succeeded"
 
 
 class Webhook(Row, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The suite of the desk: lists newest first, whole files, the books, the audit log."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -104,6 +105,39 @@ class DeskListsContract(Contract):
         assert [hook.id for hook in by_provider.items] == [made[1].id]
         of_order = await rig.desk.webhooks(order_id=order.id, limit=9, after=None)
         assert [hook.id for hook in of_order.items] == [made[0].id]
+
+    async def test_the_neighbour_of_a_webhook_is_told(self, rig: ViewsRig) -> None:
+        rows, desk = rows_of(rig), rig.desk
+        one = await put(rig, rows.webhook(provider="one"))
+        two = await put(rig, rows.webhook(provider="two", classification="stale"))
+        three = await put(rig, rows.webhook(provider="one"))
+        assert await desk.newer_webhook(one.id) == two.id
+        assert await desk.newer_webhook(one.id, provider="one") == three.id
+        assert await desk.newer_webhook(one.id, classification="stale") == two.id
+        assert await desk.newer_webhook(two.id, classification="stale") is None
+        assert await desk.newer_webhook(three.id) is None
+        assert await desk.newer_webhook("none") is None
+
+    async def test_webhooks_are_counted_whole_and_by_the_hour(self, rig: ViewsRig) -> None:
+        rows, hour = rows_of(rig), rig.now().replace(minute=0, second=0, microsecond=0)
+        for minutes, provider, kind in (
+            (-1, "one", "applied"), (0, "one", "applied"), (59, "one", "applied"),
+            (60, "one", "applied"), (61, "two", "stale"),
+        ):  # fmt: skip
+            at = hour + timedelta(minutes=minutes)
+            await put(rig, rows.webhook(provider=provider, classification=kind, received_at=at))
+
+        async def told(*, hourly: bool) -> list[tuple[datetime | None, str, str, int]]:
+            found = await rig.desk.webhook_counts(since=hour, hourly=hourly)
+            return [(each.at, each.provider, each.classification, each.count) for each in found]
+
+        later = hour + timedelta(hours=1)
+        assert await told(hourly=True) == [
+            (hour, "one", "applied", 2), (later, "one", "applied", 1), (later, "two", "stale", 1),
+        ]  # fmt: skip
+        assert await told(hourly=False) == [
+            (None, "one", "applied", 3), (None, "two", "stale", 1),
+        ]  # fmt: skip
 
     async def test_a_single_webhook_has_its_body_even_if_it_is_no_text(self, rig: ViewsRig) -> None:
         row = await put(rig, rows_of(rig).webhook(body=b'{"a":"\xff"}'))

@@ -1,8 +1,10 @@
 """What providers call back with: answered by its signature and form, stored before anything."""
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from bitloot.domain.email import Suppression
@@ -181,3 +183,37 @@ async def test_the_desk_replays_the_webhooks_of_all_providers_alone_and_in_bulk(
     assert len(stage.supplier.placed(attempt.external_id)) == bought == 1
     assert len(stage.mailer.mailbox) == mails
     assert [row.reason for row in stage.store.rows(Suppression)] == ["bounce"]
+
+
+async def test_the_desk_sees_how_webhooks_fare_and_what_stands_beside_each(stage: "Stage") -> None:
+    async def read(path: str) -> httpx.Response:
+        return await stage.client.get(f"/v1/admin/webhooks{path}", headers=stage.admin)
+
+    none = (await read("/stats")).json()
+    assert (none["count"], none["successRate"], none["providers"]) == (0, None, [])
+    _, body = stage.gateway.webhook(await opened(stage))
+    forged = {"x-memory-sig": "0" * 128}
+    for sent in ({}, {}, forged):
+        stage.clock.advance(timedelta(minutes=40))
+        await stage.client.post("/v1/webhooks/nowpayments", content=body, headers=sent)
+    headers, body = stage.gateway.webhook(await opened(stage))
+    await stage.client.post("/v1/webhooks/nowpayments", content=body, headers=headers)
+    told = (await read("/stats?hours=2")).json()
+    assert (told["count"], told["failed"], told["waiting"]) == (4, 3, 1)
+    assert told["successRate"] == "0.0000"
+    await stage.work()
+    told = (await read("/stats")).json()
+    assert (told["succeeded"], told["failed"], told["successRate"]) == (1, 3, "0.2500")
+    assert [(each["provider"], each["count"]) for each in told["providers"]] == [("nowpayments", 4)]
+    assert (await read("/stats?hours=1")).json()["count"] == 3
+    hours = (await read("/timeline?hours=2")).json()["hours"]
+    assert [(each["count"], each["failed"]) for each in hours] == [(1, 1), (1, 1), (2, 1)]
+    newest, *_, oldest = (await read("")).json()["items"]
+    assert (await read(f"/{newest['id']}/adjacent")).json()["previous"] is None
+    assert (await read(f"/{oldest['id']}/adjacent")).json()["next"] is None
+    alike = f"?classification={newest['classification']}"
+    beside = (await read(f"/{oldest['id']}/adjacent{alike}")).json()
+    assert beside == {"previous": newest["id"], "next": None}
+    assert (await read(f"/{stage.own_product}/adjacent")).status_code == 404
+    for bad in ("/stats?hours=0", "/stats?hours=721", "/timeline?hours=73", "/stats?hours=x"):
+        assert (await read(bad)).status_code == 400

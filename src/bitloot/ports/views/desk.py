@@ -56,6 +56,15 @@ class WebhookView(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None = None
 
 
+class WebhookCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many webhooks of a provider ended in a class, in the hour from `at` on where told."""
+
+    at: datetime | None
+    provider: str
+    classification: str
+    count: int
+
+
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the audit log with its place in the hash chain."""
 
@@ -150,6 +159,16 @@ class DeskViews(Protocol):
 
     async def webhook(self, webhook_id: str) -> WebhookView | None:
         """One stored webhook with its body."""
+        ...
+
+    async def newer_webhook(
+        self, webhook_id: str, *, provider: str | None = None, classification: str | None = None
+    ) -> str | None:
+        """The one that stands before it in the list, newest first; None where it is the first."""
+        ...
+
+    async def webhook_counts(self, *, since: datetime, hourly: bool) -> tuple[WebhookCount, ...]:
+        """What was taken in since then, by provider and class, whole or hour by hour (UTC)."""
         ...
 
     async def audit(

@@ -1,6 +1,8 @@
 """What the people behind the counter see, from the memory tables."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import TypeVar
 
 from bitloot.domain.audit_chain import AuditStretch
@@ -21,6 +23,7 @@ from bitloot.ports.views.desk import (
     InvariantBreach,
     OrderLine,
     StuckWork,
+    WebhookCount,
     WebhookView,
 )
 from bitloot.ports.views.paging import Page, id_after, number_after, page_of
@@ -131,6 +134,31 @@ class MemoryDeskViews:
         found = self._tables.get(Webhook, webhook_id)
         return _webhook(found, found.body.decode("utf-8", errors="replace")) if found else None
 
+    async def newer_webhook(
+        self, webhook_id: str, *, provider: str | None = None, classification: str | None = None
+    ) -> str | None:
+        """The id of the next newer one."""
+        newer = (
+            hook.id
+            for hook in self._tables.all(Webhook)
+            if hook.id > webhook_id
+            and provider in {None, hook.provider}
+            and classification in {None, hook.classification}
+        )
+        return min(newer, default=None)
+
+    async def webhook_counts(self, *, since: datetime, hourly: bool) -> tuple[WebhookCount, ...]:
+        """Counts by hour, provider and class."""
+        counts = Counter(
+            (_hour(hook.received_at) if hourly else None, hook.provider, hook.classification)
+            for hook in self._tables.all(Webhook)
+            if hook.received_at >= since
+        )
+        return tuple(
+            WebhookCount(at=at, provider=provider, classification=kind, count=count)
+            for (at, provider, kind), count in sorted(counts.items(), key=lambda each: str(each[0]))
+        )
+
     async def audit(
         self, *, order_id: str | None = None, limit: int, after: str | None
     ) -> Page[AuditView]:
@@ -232,6 +260,10 @@ def _newest(rows: Iterable[R], limit: int, after: str | None, shape: Callable[[R
     )
     page = page_of(found[: limit + 1], limit, lambda row: row.id)
     return Page(tuple(shape(row) for row in page.items), page.after)
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def _webhook(hook: Webhook, body: str | None) -> WebhookView:

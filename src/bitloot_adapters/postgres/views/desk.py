@@ -17,6 +17,7 @@ from sqlalchemy import (
     cast,
     func,
     select,
+    text,
 )
 
 from bitloot.domain.audit_chain import AuditStretch
@@ -33,6 +34,7 @@ from bitloot.ports.views.desk import (
     InvariantBreach,
     OrderLine,
     StuckWork,
+    WebhookCount,
     WebhookView,
 )
 from bitloot.ports.views.invariants import SEVERAL_MAILS, SOON
@@ -169,6 +171,22 @@ _WITH_BODY: Final = compiled(
     select(*_WEBHOOK, webhook_logs.c.body).where(
         webhook_logs.c.id == bindparam("webhook_id", type_=Uuid(as_uuid=False))
     )
+)
+_NEWER: Final = compiled(
+    text("""
+    SELECT id FROM webhook_logs WHERE id > CAST(:webhook_id AS uuid)
+        AND (CAST(:provider AS text) IS NULL OR provider = CAST(:provider AS text))
+        AND (CAST(:kind AS text) IS NULL OR classification = CAST(:kind AS text))
+    ORDER BY id LIMIT 1
+""")
+)
+_COUNTS: Final = compiled(
+    text("""
+    SELECT CASE WHEN CAST(:hourly AS boolean) THEN date_trunc('hour', received_at, 'UTC') END AS at,
+        provider, classification, count(*)
+    FROM webhook_logs WHERE received_at >= CAST(:since AS timestamptz)
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+""")
 )
 _BY_NUMBER: Final = compiled(
     select(orders.c.id).where(orders.c.number == bindparam("number", type_=Text))
@@ -320,6 +338,23 @@ class PostgresDeskViews:
         assert isinstance(body, bytes)
         return msgspec.structs.replace(
             _webhook(tuple(values)), body=body.decode("utf-8", errors="replace")
+        )
+
+    async def newer_webhook(
+        self, webhook_id: str, *, provider: str | None = None, classification: str | None = None
+    ) -> str | None:
+        if not is_id(webhook_id):
+            return None
+        (rows,) = await self._database.read(
+            ask(_NEWER, webhook_id=webhook_id, provider=provider, kind=classification)
+        )
+        return str(rows[0][0]) if rows else None
+
+    async def webhook_counts(self, *, since: datetime, hourly: bool) -> tuple[WebhookCount, ...]:
+        (rows,) = await self._database.read(ask(_COUNTS, since=since, hourly=hourly))
+        names = WebhookCount.__struct_fields__
+        return tuple(
+            msgspec.convert(dict(zip(names, row, strict=True)), WebhookCount) for row in rows
         )
 
     async def audit(

@@ -26,6 +26,13 @@ from bitloot_web.api.admin.reservations import (
     ReservationShown,
     SupplierOrderShown,
 )
+from bitloot_web.api.admin.webhook_activity import (
+    Neighbours,
+    ProviderFigures,
+    WebhookFigures,
+    WebhookHour,
+    WebhookHours,
+)
 from bitloot_web.api.admin.webhooks import (
     BulkReplay,
     BulkReplayed,
@@ -255,6 +262,27 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     ),
     "adminListWebhooks": Example(answered=PageOf(items=(_WEBHOOK,), next=CURSOR)),
     "adminGetWebhook": Example(answered=_WEBHOOK),
+    "adminGetWebhookStats": Example(
+        answered=WebhookFigures(
+            since=moment(0),
+            count=41,
+            succeeded=39,
+            failed=1,
+            waiting=1,
+            success_rate="0.9750",
+            providers=(
+                ProviderFigures(
+                    provider="nowpayments", count=41, succeeded=39, failed=1, waiting=1
+                ),
+            ),
+        )
+    ),
+    "adminGetWebhookTimeline": Example(
+        answered=WebhookHours(
+            hours=(WebhookHour(at=moment(0), count=3, succeeded=3, failed=0, waiting=0),)
+        )
+    ),
+    "adminGetWebhookNeighbours": Example(answered=Neighbours(previous=None, next=WEBHOOK_ID)),
     "adminReplayWebhook": Example(
         asked=ReplayReason(reason="It came before its order."),
         answered=Replayed(WEBHOOK_ID, "queued"),
