@@ -46,8 +46,9 @@ Remark: TypeAlias = Literal[
 BEFORE_PAYMENT: Final = frozenset[OrderStatus]({"created", "waiting", "confirming"})
 PAID: Final = frozenset[OrderStatus]({"paid", "partially_fulfilled", "fulfilled"})
 
-# One row a status; the comments name the rules O1-O24 of the order's life. A signal without a
-# cell leaves the order as it is and is recorded.
+# One row a status; the comments number the rules of an order's life. O1 places it; O9, O13, O16,
+# O22, O23, O25 and O26 have no cell of their own: they hold, forbid or note, and say so where they
+# stand. A signal without a cell leaves the order as it is and is recorded.
 ORDER: Final[Machine[OrderStatus]] = Machine(
     name="order",
     initial="created",
