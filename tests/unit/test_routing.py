@@ -217,7 +217,14 @@ async def test_after_a_search_in_vain_the_second_delivers_what_the_first_has_no_
         assert await status(it, order_id) == "fulfilled"
 
 
-async def test_money_given_back_by_the_first_buys_from_the_second_under_a_new_id() -> None:
+@pytest.mark.parametrize(
+    ("stock", "then"),
+    [({"first": 0}, SECOND), ({}, SECOND), ({"second": 0}, SUPPLIER)],
+    ids=["sold out", "the next offer first", "no other offer"],
+)
+async def test_money_given_back_by_the_first_buys_from_the_next_offer_under_a_new_id(
+    stock: dict[str, int], then: str
+) -> None:
     async with shop(seed=10, further_suppliers=[SECOND]) as it:
         goods = await two(it)
         goods.first.next_order(NextOrder(units=0))
@@ -225,10 +232,13 @@ async def test_money_given_back_by_the_first_buys_from_the_second_under_a_new_id
         await it.run_due()
         [placed] = goods.first.order_ids
         goods.first.end(placed, "canceled")
-        goods.first.change_offer(goods.first_offer, stock=0)
+        if "first" in stock:
+            goods.first.change_offer(goods.first_offer, stock=0)
+        if "second" in stock:
+            goods.second.change_offer(goods.second_offer, stock=0)
         await it.advance(timedelta(minutes=1))
         assert await status(it, order_id) == "fulfilled"
-        assert attempts(it, order_id) == [(SUPPLIER, "canceled"), (SECOND, "completed")]
+        assert attempts(it, order_id) == [(SUPPLIER, "canceled"), (then, "completed")]
         assert fulfilments(it, order_id)[0].round == 2
 
 

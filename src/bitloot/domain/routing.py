@@ -8,6 +8,7 @@ attempt that is still open refuses.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -18,6 +19,7 @@ from bitloot.domain.fulfilment_plan import OWN_STOCK, WHOLESALE_FROM
 from bitloot.domain.key_inventory import INVENTORY_KEY, InventoryKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.money import Eur
+from bitloot.domain.order import OrderFile
 from bitloot.domain.product import Offer
 from bitloot.domain.supplier_progress import linked_fulfilment
 from bitloot.domain.supply import SupplierOffer, offer_name
@@ -91,11 +93,13 @@ def choose(
     limits: Limits,
     shelf: Shelf = NO_SHELF,
     prefer: str | None = None,
+    lost: AbstractSet[str] = frozenset(),
 ) -> Choice:
     """The cheapest source within the ceiling that has all units and did not refuse before.
 
-    Own keys of `shelf` are one. `prefer` names a supplier that comes before cheaper ones. Otherwise
-    why there is none: `price` when only the ceiling stands in the way, else `stock`.
+    Own keys of `shelf` are one. `prefer` names a supplier that comes before cheaper ones; offers
+    that are `lost` come last. Otherwise why there is none: `price` when only the ceiling stands in
+    the way, else `stock`.
     """
     quantity, ceiling = units_at_once(fulfilment, limits), fulfilment.max_unit_price
     able = [f for f in found if _is_able(f.offer, quantity)]
@@ -107,6 +111,7 @@ def choose(
         untried,
         key=lambda f: (
             f.supplier != prefer,
+            offer_name(f.supplier, f.offer.offer_id) in lost,
             unit_price(f.offer, quantity),
             f.supplier,
             f.offer.offer_id,
@@ -116,13 +121,30 @@ def choose(
     own = shelf.key_cost if shelf.free_keys >= fulfilment.quantity else None
     if own is not None and own <= ceiling:
         is_beaten = best is not None and (
-            best.supplier == prefer or unit_price(best.offer, quantity) < own
+            best.supplier == prefer
+            or (
+                offer_name(best.supplier, best.offer.offer_id) not in lost
+                and unit_price(best.offer, quantity) < own
+            )
         )
         if not is_beaten:
             return "own"
     if best is not None:
         return best
     return "price" if len(able) > len(within) or own is not None else "stock"
+
+
+def lost_offers(file: OrderFile, fulfilment: Fulfilment) -> frozenset[str]:
+    """The offers that were bought for these units in vain: the money came back, so the next offer
+    has its turn, and one that was lost only where there is no other.
+    """
+    tried = (*file.attempts_of(fulfilment.id), *file.attempts_of(fulfilment.replaces or ""))
+    return frozenset(
+        offer_name(attempt.supplier, attempt.offer_id)
+        for attempt in tried
+        if attempt.refusal != "surplus"
+        and (attempt.units_back or attempt.state in {"canceled", "refunded"})
+    )
 
 
 def supplier_in_doubt(attempts: Sequence[SupplierAttempt]) -> str | None:

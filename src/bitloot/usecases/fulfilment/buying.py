@@ -89,6 +89,7 @@ class Buying:
             found,
             shelf=market.shelf,
             prefer=routing.supplier_in_doubt(case.file.attempts_of(case.fulfilment.id)),
+            lost=routing.lost_offers(case.file, case.fulfilment),
             limits=self.desk.limits,
         )
 
