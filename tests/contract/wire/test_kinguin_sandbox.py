@@ -357,3 +357,17 @@ async def test_error_variants_can_alternate_and_statuses_be_chosen() -> None:
         assert {"title", "type"} & set(answers[0].json()) != {"title", "type"} & set(
             answers[1].json()
         )
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"), [(404, False), (500, True), (503, True), (499, True), (599, True)]
+)
+async def test_an_internal_call_that_failed_has_a_detail_unless_it_means_sold_out(
+    status: int, detail: bool
+) -> None:
+    async with bench() as opened:
+        await opened.control("faults", op="product.get", fault="HttpClient", status=status)
+        answer = await opened.get("/v1/products/20000")
+        assert refused(answer, status, "HttpClient")
+        assert ("detail" in answer.json()) is detail
+        assert answer.json()["type"]

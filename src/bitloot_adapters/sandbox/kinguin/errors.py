@@ -65,7 +65,7 @@ def error_json(
     shown: dict[str, object] = {
         "kind": error.kind,
         "status": status,
-        variant: HTTPStatus(status).phrase,
+        variant: _phrase(status),
     }
     if error.detail is not None:
         shown["detail"] = error.detail
@@ -74,3 +74,10 @@ def error_json(
         shown["propertyPath"] = error.property_path
         shown["invalidValue"] = error.invalid_value
     return shown
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown Status"

@@ -1,6 +1,7 @@
 """The outermost layer: faults, lost connections and rate limits, before and after the real work."""
 
 import asyncio
+from http import HTTPStatus
 
 import httpx
 import msgspec
@@ -86,8 +87,10 @@ class Gate:
             error = EsaError("Error" if name == "500" else "HttpClient", "Something went wrong.")
             error.status = fault.status or int(name)
         else:
-            error = EsaError(name, "The stand-in was told to answer so.")
-            error.status = fault.status or KIND_STATUSES.get(name)
+            status = fault.status or KIND_STATUSES.get(name)
+            is_sold_out = name == "HttpClient" and status == HTTPStatus.NOT_FOUND
+            detail = None if is_sold_out else "The stand-in was told to answer so."
+            error = EsaError(name, detail, status=status)
         path, method = scope["path"], str(scope["method"])
         status, body = self._answers.error(error, path, method)
         await _reply(send, status, body, b"application/json")
