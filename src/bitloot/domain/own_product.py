@@ -1,17 +1,24 @@
 """A product of our own comes on the shelf, at a price that a person set."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from bitloot.domain.decision import AuditEntry, Decision, insert
+from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment_plan import OWN_STOCK
-from bitloot.domain.money import Eur
+from bitloot.domain.money import CENT, Eur
 from bitloot.domain.price_derivation import derive, price_record
 from bitloot.domain.pricing_rules import RuleTerms, choose, new_rule
 from bitloot.domain.product import Product, new_listing
+
+MAX_SLUG: Final = 80
+MAX_TITLE: Final = 200
+_SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class OwnProduct(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +37,20 @@ class Shelved(msgspec.Struct, frozen=True):
 
     product: Product
     decision: Decision
+
+
+def check_words(wanted: OwnProduct) -> None:
+    """Raises Refused `invalid-input` for a slug or a title that cannot be used."""
+    if len(wanted.slug) > MAX_SLUG or not _SLUG.fullmatch(wanted.slug):
+        raise Refused("invalid-input", "A slug is lower-case words with hyphens.", field="slug")
+    if not wanted.title.strip() or len(wanted.title) > MAX_TITLE:
+        raise Refused("invalid-input", f"A title has 1 to {MAX_TITLE} characters.", field="title")
+
+
+def check_price(price: Eur) -> None:
+    """Raises Refused `invalid-input` for a price that nobody can be asked for."""
+    if price < CENT or price % CENT:
+        raise Refused("invalid-input", "A price is whole cents, at least one.", field="price")
 
 
 def put_on_shelf(

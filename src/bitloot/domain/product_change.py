@@ -14,8 +14,7 @@ import msgspec
 from bitloot.domain.decision import AuditEntry, Change, Decision, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment_plan import OWN_STOCK
-from bitloot.domain.money import CENT
-from bitloot.domain.own_product import OwnProduct, put_on_shelf
+from bitloot.domain.own_product import OwnProduct, check_price, put_on_shelf
 from bitloot.domain.product import FACTS, Listing, Product, followed
 from bitloot.domain.rule_change import demand_version
 from bitloot.domain.web_address import web_address
@@ -45,8 +44,7 @@ def created(
     new_id: Callable[[], str],
 ) -> NewProduct:
     """A product of our own with all that is said of it. Raises Refused `invalid-input`."""
-    if wanted.price < CENT or wanted.price % CENT:
-        raise Refused("invalid-input", "A price is whole cents, at least one.", field="price")
+    check_price(wanted.price)
     said = _checked(fields)
     shelved = put_on_shelf(wanted, gateway_fee=gateway_fee, actor=actor, at=at, new_id=new_id)
     product = msgspec.structs.replace(shelved.product, is_published=is_published, **said)

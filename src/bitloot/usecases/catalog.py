@@ -1,6 +1,5 @@
 """Filling the shelves: a supplier's catalogue mirrored page by page, and products of our own."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,8 +11,7 @@ from bitloot.domain.catalogue_sync import CatalogueSync, confirmations
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import CENT
-from bitloot.domain.own_product import OwnProduct, put_on_shelf
+from bitloot.domain.own_product import OwnProduct, check_price, check_words, put_on_shelf
 from bitloot.domain.price_contexts import PricingTerms
 from bitloot.domain.product import Product
 from bitloot.ports.catalogue_reading import CatalogueReading
@@ -25,9 +23,6 @@ from bitloot.ports.unit_of_work import UnitOfWork
 
 __all__ = ["Catalog", "OwnProduct", "Synced"]
 
-SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-MAX_SLUG: Final = 80
-MAX_TITLE: Final = 200
 MOST_TURNS: Final = 1000
 
 
@@ -108,7 +103,8 @@ class Catalog:
 
         Raises Refused `invalid-input`.
         """
-        _check(product)
+        check_words(product)
+        check_price(product.price)
         async with self.uow.begin() as tx:
             known = await tx.checkout.sellables((product.slug,))
             if known:
@@ -122,15 +118,6 @@ class Catalog:
             )
             await tx.record(shelved.decision)
         return shelved.product
-
-
-def _check(product: OwnProduct) -> None:
-    if len(product.slug) > MAX_SLUG or not SLUG.fullmatch(product.slug):
-        raise Refused("invalid-input", "a slug is lower-case words with hyphens", field="slug")
-    if not product.title.strip() or len(product.title) > MAX_TITLE:
-        raise Refused("invalid-input", f"1 to {MAX_TITLE} characters", field="title")
-    if product.price < CENT or product.price % CENT:
-        raise Refused("invalid-input", "whole cents, at least one", field="price")
 
 
 def _synced(row: CatalogueSync) -> Synced:
