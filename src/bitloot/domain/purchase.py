@@ -304,7 +304,7 @@ def wait(
 
 
 def fail(draft: Draft, fulfilment: Fulfilment, error: str) -> None:
-    """Machines give up on this fulfilment: its item waits for a person, the buyer is told."""
+    """O13: machines give up on this fulfilment; its item waits for a person, the buyer is told."""
     row = draft.now(fulfilment)
     if row.state == "pending":
         row = draft.move(row, "begin")
