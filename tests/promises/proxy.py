@@ -127,7 +127,8 @@ class Proxy:
     async def _pump(
         self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, asked: bool
     ) -> None:
-        with contextlib.suppress(ConnectionError, RuntimeError):
+        # Whoever hung up meanwhile cannot be told of an end: that is no ConnectionError.
+        with contextlib.suppress(OSError, RuntimeError):
             while chunk := await source.read(CHUNK):
                 await self.flows.wait()
                 if self.mode == "delay":
