@@ -20,41 +20,6 @@ _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _NOTHING: Final = msgspec.Raw()
 _INDENT: Final = 2
 _CODE: Final = re.compile("`([^`]+)`")
-# The group of whatever lies below a place; of two places the longer one decides.
-_PLACES: Final[Mapping[str, str]] = {
-    "/v1/catalog": "Catalogue",
-    "/v1/payments": "Quotes and currencies",
-    "/v1/quotes": "Quotes and currencies",
-    "/v1/orders": "Orders and their keys",
-    "/v1/downloads": "Orders and their keys",
-    "/v1/auth": "Signing in",
-    "/v1/me": "Own account",
-    "/v1/account-deletion": "Own account",
-    "/v1/account-recovery": "Own account",
-    "/v1/webhooks": "Callbacks and health",
-    "/healthz": "Callbacks and health",
-    "/readyz": "Callbacks and health",
-    "/v1/admin/orders": "Desk: orders",
-    "/v1/admin/payments": "Desk: money and callbacks",
-    "/v1/admin/reconciliation-breaks": "Desk: money and callbacks",
-    "/v1/admin/webhooks": "Desk: money and callbacks",
-    "/v1/admin/holds": "Desk: holds and complaints",
-    "/v1/admin/unit-reports": "Desk: holds and complaints",
-    "/v1/admin/reservations": "Desk: holds and complaints",
-    "/v1/admin/catalog/products": "Desk: products",
-    "/v1/admin/catalog/categories": "Desk: categories and groups",
-    "/v1/admin/catalog/groups": "Desk: categories and groups",
-    "/v1/admin/catalog/rules": "Desk: prices",
-    "/v1/admin/catalog/reprice": "Desk: prices",
-    "/v1/admin/catalog/sync": "Desk: suppliers",
-    "/v1/admin/catalog/supplier": "Desk: suppliers",
-    "/v1/admin/inventory": "Desk: own stock",
-    "/v1/admin/users": "Desk: people",
-    "/v1/admin/recovery": "Desk: people",
-    "/v1/admin/api-keys": "Desk: API keys and audit",
-    "/v1/admin/audit-logs": "Desk: API keys and audit",
-}
-ELSEWHERE: Final = "Everything else"
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8884; --shade: #8881; --quiet: light-dark(#555, #aaa) }
 * { box-sizing: border-box }
@@ -145,6 +110,7 @@ class _Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Operation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     operation_id: str
+    tags: tuple[str, ...]
     description: str = ""
     security: tuple[Mapping[str, msgspec.Raw], ...] | None = None
     parameters: tuple[_Parameter, ...] = ()
@@ -167,8 +133,13 @@ class _Components(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     security_schemes: Mapping[str, _Scheme] = {}
 
 
+class _Tag(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+
+
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
     info: _Info
+    tags: tuple[_Tag, ...] = ()
     paths: Mapping[str, Mapping[str, msgspec.Raw]] = {}
     components: _Components = _Components()
 
@@ -179,8 +150,8 @@ def docs_page(document: bytes) -> str:
     read = msgspec.json.decode(document, type=_Document)
     groups: dict[str, list[str]] = defaultdict(list)
     for path, method, operation in _operations(read):
-        groups[_group(path)].append(_operation(path, method, operation, read.components))
-    named = [name for name in dict.fromkeys((*_PLACES.values(), ELSEWHERE)) if name in groups]
+        groups[operation.tags[0]].append(_operation(path, method, operation, read.components))
+    named = [tag.name for tag in read.tags if tag.name in groups]
     return _PAGE.format(
         title=escape(read.info.title),
         style=_STYLE,
@@ -201,11 +172,6 @@ def _operations(document: _Document) -> Iterator[tuple[str, str, _Operation]]:
         for method in _METHODS:
             if method in methods:
                 yield path, method, msgspec.json.decode(methods[method], type=_Operation)
-
-
-def _group(path: str) -> str:
-    found = [place for place in _PLACES if f"{path}/".startswith(f"{place}/")]
-    return _PLACES[max(found, key=len)] if found else ELSEWHERE
 
 
 def _entry(group: str, size: int) -> str:

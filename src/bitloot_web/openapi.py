@@ -21,6 +21,7 @@ from litestar.typing import FieldDefinition
 
 from bitloot.domain.limits import Limits
 from bitloot_web.once import AT_WILL, HEADER
+from bitloot_web.operation_groups import group_of, groups
 from bitloot_web.operation_problems import (
     Json,
     Node,
@@ -177,8 +178,12 @@ def describe(
     schemas = _schemas(document, shapes)
     components = _node(document, "components")
     components["examples"] = problem_examples()
+    used: set[str] = set()
     for path, operation in _operations(document):
         name = str(operation["operationId"])
+        group = group_of(path)
+        operation["tags"] = [group]
+        used.add(group)
         _ask(operation, shapes[name].asked, schemas)
         _answer(operation, shapes[name].answered, schemas)
         _exemplify(operation, examples.get(name, Example()))
@@ -186,6 +191,7 @@ def describe(
         for status in [each for each in answers if each >= "400"]:
             del answers[status]
         answers |= problem_answers(codes_of(path, operation), _node(components, "responses"))
+    document["tags"] = [{"name": group} for group in groups() if group in used]
     _name_pages(document)
     return msgspec.json.encode(document)
 

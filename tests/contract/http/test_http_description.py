@@ -16,8 +16,8 @@ from bitloot.domain.order import ORDER
 from bitloot.domain.payment import PAYMENT
 from bitloot_web.api.examples import EXAMPLES
 from bitloot_web.asgi import build_app
-from bitloot_web.docs_page import ELSEWHERE
 from bitloot_web.logs import configure_logs
+from bitloot_web.operation_groups import ELSEWHERE
 from bitloot_web.problems import PROBLEMS, URN
 
 if TYPE_CHECKING:
@@ -74,6 +74,19 @@ async def test_the_description_is_a_page_for_people_too(sweep: "Sweep") -> None:
         assert f"{method.upper()}</span> <code>{path}</code></h3>" in answer.text
     assert "<dt><b>409</b> <code>idempotency-in-progress</code>" in answer.text
     assert "<pre>" in answer.text
+
+
+def test_every_operation_carries_the_tag_of_a_group_that_the_document_lists() -> None:
+    described = description()
+    listed = described.document["tags"]
+    assert isinstance(listed, list)
+    names = [at(tag)["name"] for tag in listed]
+    used = [operation["tags"] for operation in described.operations.values()]
+    assert all(isinstance(tags, list) and len(tags) == 1 for tags in used)
+    assert sorted(map(str, names)) == sorted(
+        {str(tags[0]) for tags in used if isinstance(tags, list)}
+    )
+    assert ELSEWHERE not in names
 
 
 async def test_the_page_for_people_names_the_group_of_every_operation(sweep: "Sweep") -> None:
