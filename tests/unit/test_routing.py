@@ -257,6 +257,29 @@ async def test_where_both_have_nothing_it_waits_a_day_and_then_for_a_person() ->
         assert goods.orders == (0, 0)
 
 
+async def test_units_that_a_late_payment_took_from_the_second_are_bought_there() -> None:
+    async with shop(seed=17, further_suppliers=[SECOND]) as it:
+        goods = await two(it, second="8.05", units=1)
+        wanted = [Wanted(product=goods.slug, quantity=1)]
+        quoted = await it.shop.checkout.quote(wanted, country=None, asset=None)
+        order = await it.shop.checkout.place(
+            quoted.quote.id, email="buyer@example.org", placed_from="203.0.113.7", once=_once()
+        )
+        await it.shop.opening.pay(order.order_id, asset="btc", once=_once())
+        await it.advance(timedelta(hours=2))
+        assert await status(it, order.order_id) == "expired"
+        # The offer that was kept is sold out: the last unit anywhere is kept at the second.
+        goods.first.change_offer(goods.first_offer, stock=0)
+        await it.catalog.sync(SUPPLIER, told=lambda _: None)
+        payment = it.around.gateway.of_order(order.number)[-1].gateway_payment_id
+        it.around.gateway.pay(payment)
+        headers, body = it.around.gateway.webhook(payment)
+        assert await it.shop.webhook_intake.accept(GATEWAY, headers, body) == "accepted"
+        await it.advance(timedelta(minutes=1))
+        assert await status(it, order.order_id) == "fulfilled"
+        assert attempts(it, order.order_id) == [(SECOND, "completed")]
+
+
 async def test_where_neither_can_be_paid_it_waits_for_the_balance() -> None:
     async with shop(seed=13, further_suppliers=[SECOND]) as it:
         goods = await two(it)

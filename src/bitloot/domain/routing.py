@@ -21,6 +21,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.money import Eur
 from bitloot.domain.order import OrderFile
 from bitloot.domain.product import Offer
+from bitloot.domain.reservation import ReservationState
 from bitloot.domain.supplier_progress import linked_fulfilment
 from bitloot.domain.supply import SupplierOffer, offer_name
 
@@ -50,6 +51,8 @@ class Found(msgspec.Struct, frozen=True):
 
 
 NO_SHELF: Final = Shelf()
+# Such a reservation took its units off what is known of its offer.
+_KEPT: Final = frozenset[ReservationState]({"held", "consumed"})
 # What a supplier refuses until a person mends it; then the same purchase goes through.
 MENDED_BY_PEOPLE: Final[Mapping[str, BlockedReason]] = {
     "balance": "balance",
@@ -66,16 +69,22 @@ def units_at_once(fulfilment: Fulfilment, limits: Limits) -> int:
     return fulfilment.quantity
 
 
-def sources(fulfilment: Fulfilment, shelf: Shelf, limits: Limits) -> tuple[Source, ...]:
+def sources(
+    file: OrderFile, fulfilment: Fulfilment, shelf: Shelf, limits: Limits
+) -> tuple[Source, ...]:
     """Whom to ask: the supplier that it was sold from, then others with enough by what is known,
-    the cheapest first, `limits.supplier_sources` in all.
+    the cheapest first, `limits.supplier_sources` in all. What is kept for the item counts for it.
     """
     needed = units_at_once(fulfilment, limits)
+    kept: dict[str | None, int] = {}
+    for row in file.reservations:
+        if row.order_item_id == fulfilment.order_item_id and row.state in _KEPT:
+            kept[row.offer_row_id] = kept.get(row.offer_row_id, 0) + row.quantity
     asked = [] if fulfilment.own_stock else [_present(fulfilment)]
     asked += [
         Source(offer.supplier, offer.supplier_product_id)
         for offer in sorted(shelf.offers, key=lambda offer: (offer.cost, offer.id))
-        if offer.stock - offer.held >= needed
+        if offer.stock - offer.held + kept.get(offer.id, 0) >= needed
     ]
     return tuple(dict.fromkeys(asked))[: limits.supplier_sources]
 

@@ -41,7 +41,7 @@ class Delivering:
             picked = await self._pick(tx, case)
             if len(picked) < fulfilment.quantity:
                 shelf = await tx.checkout.shelf(file.item(fulfilment.order_item_id).product_id)
-                if sources(fulfilment, shelf, desk.limits):
+                if sources(file, fulfilment, shelf, desk.limits):
                     came_to[-1] = "elsewhere"
                     return NOTHING, None
                 came_to[-1] = "blocked"

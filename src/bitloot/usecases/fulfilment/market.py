@@ -106,7 +106,7 @@ async def ask_market(desk: Desk, lease: Lease, case: Case) -> Market:
     async with desk.uow.begin() as tx:
         shelf = await tx.checkout.shelf(item.product_id)
     asking = _Asking(desk, case)
-    for source in sources(case.fulfilment, shelf, desk.limits):
+    for source in sources(case.file, case.fulfilment, shelf, desk.limits):
         if not desk.half_spent(lease):
             await asking.ask(source)
     can_bind = OWN_STOCK in desk.suppliers and not case.fulfilment.own_stock
