@@ -23,10 +23,10 @@ HOUR: Final = 3600.0
 _WAITS: Final = {
     "daily_quota_exceeded": 3 * HOUR,
     "monthly_quota_exceeded": 12 * HOUR,
-    "email_above_quota": 12 * HOUR,
     "concurrent_idempotent_requests": 2.0,
     "resource_locked": 2.0,
 }
+# The account refuses us until a person has put it right.
 _CREDENTIALS: Final = frozenset(
     {
         "missing_api_key",
@@ -34,6 +34,7 @@ _CREDENTIALS: Final = frozenset(
         "restricted_api_key",
         "suspended_api_key",
         "invalid_permission",
+        "email_above_quota",
     }
 )
 _INVALID: Final = frozenset(

@@ -133,6 +133,7 @@ def named(name: str, message: str = "No.") -> dict[str, object]:
         (403, named("invalid_api_key"), "credentials"),
         (403, named("suspended_api_key"), "credentials"),
         (403, named("invalid_permission"), "credentials"),
+        (403, named("email_above_quota"), "credentials"),
         (403, named("validation_error", "The domain is not verified"), "credentials"),
         (422, named("validation_error", "Invalid `to` field."), "address"),
         (422, named("validation_error", "Recipients at test.com are refused"), "address"),
@@ -176,7 +177,6 @@ async def test_a_documented_refusal_is_final(status: int, body: object, reason: 
         ),
         (429, named("daily_quota_exceeded"), {"retry-after": "1"}, HOURS),
         (429, named("monthly_quota_exceeded"), {}, HOURS),
-        (403, named("email_above_quota"), {}, HOURS),
         (429, named("daily_quota_exceeded"), {"retry-after": "80000"}, 80000.0),
     ],
 )
