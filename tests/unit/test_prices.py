@@ -111,6 +111,7 @@ def test_a_negative_or_impossible_discount_is_a_mistake_of_the_caller() -> None:
         ("straße@example.org", None, "strasse@example.org", None),
         ("e\u0301va@example.org", "\u00e9va@example.org", "\u00e9va@example.org", None),
         ("+tag@example.org", None, "+tag@example.org", "+tag@example.org"),
+        ("a@bu\u0308cher\u3002example", None, "a@xn--bcher-kva.example", None),
     ],
 )
 def test_an_address_is_sent_to_as_typed_and_compared_folded(
@@ -140,6 +141,11 @@ def test_an_address_is_sent_to_as_typed_and_compared_folded(
         "a@-example.org",
         "a\u202eb@example.org",
         "a\u200bb@example.org",
+        "a@exam\u00adple.org",
+        "a@exam\u200dple.org",
+        "\ud800@example.org",
+        "a@xn--fa\u00df.example",
+        "a@example.org.",
         "a\r\nBcc: x@example.org",
         "a@example.org,b@example.org",
         "<a@example.org>",
@@ -152,6 +158,23 @@ def test_what_is_no_single_plain_address_is_refused_by_its_field(text: str) -> N
     with pytest.raises(Refused) as no:
         parse_address(text)
     assert (no.value.code, no.value.field) == ("invalid-input", "email")
+
+
+@pytest.mark.parametrize(
+    ("own", "key", "others"),
+    [
+        ("a@faß.example", "a@xn--fa-hia.example", "a@fass.example"),
+        ("a@FAẞ.example", "a@xn--fa-hia.example", "a@fass.example"),
+        ("a@Groß-BÜCHER.example", "a@xn--gro-bcher-i1a53a.example", "a@gross-bücher.example"),
+        ("a@λόγος.example", "a@xn--oxapnm1c.example", "a@λόγοσ.example"),
+    ],
+)
+def test_domains_to_which_mail_goes_apart_are_not_compared_as_one(
+    own: str, key: str, others: str
+) -> None:
+    assert parse_address(own).key == key
+    assert parse_address(own).key != parse_address(others).key
+    assert parse_address(parse_address(own).key).key == key
 
 
 @given(st.text(max_size=300))
