@@ -10,6 +10,7 @@ import structlog
 
 from bitloot.domain.decision import Decision, Row
 from bitloot.domain.fulfilment import BlockedReason, Fulfilment
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.webhook import Webhook
 from bitloot_web.metrics import Metrics
 
@@ -21,6 +22,7 @@ Alert: TypeAlias = Literal[
     "payment_held",
     "supplier_balance_low",
     "supplier_credentials_refused",
+    "reconciliation_break",
 ]
 
 log = structlog.get_logger(__name__)
@@ -56,6 +58,8 @@ def alert_of(metrics: Metrics, decision: Decision) -> None:
             blocked = _BLOCKED.get(row.blocked_reason)
             if blocked is not None:
                 alert(metrics, blocked, supplier=row.supplier, order=row.order_id)
+        elif isinstance(row, ReconciliationBreak) and before is None:
+            alert(metrics, "reconciliation_break", rule=row.kind, subject=row.subject)
 
 
 def _is_first_unknown(before: Row | None, row: Webhook) -> bool:

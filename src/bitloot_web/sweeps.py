@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from bitloot.domain.reconciliation import BREAKS, ReconciliationBreak
+from bitloot.domain.reconciliation import BREAKS
 from bitloot.ports.jobs import Dead, Jobs, Lease
 from bitloot.ports.views.invariants import INVARIANTS
 from bitloot.usecases.invariants import Findings
@@ -31,11 +31,6 @@ def by_name(jobs: Jobs, sweeps: Mapping[str, Handler]) -> Handler:
             await handler(lease)
 
     return sweep
-
-
-def alert(found: ReconciliationBreak) -> None:
-    """A new difference to a provider: told once, at error."""
-    log.error("reconciliation_break", rule=found.kind, subject=found.subject)
 
 
 class Watchman:

@@ -4,12 +4,16 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
+import pytest
+
 from bitloot.domain.decision import Decision, Event, update
 from bitloot.domain.email import Email
 from bitloot.domain.failpoints import AFTER_INTENT_COMMIT
 from bitloot.domain.fulfilment import SupplierAttempt
 from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.ledger import LedgerLine
+from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.refund import RefundRecord
 from bitloot.domain.resolution import searched
 from bitloot.domain.supplier_progress import observe
@@ -256,7 +260,14 @@ async def test_what_another_order_cost_afterwards_lets_ours_be_bought_again() ->
     assert [a.state for a in shop.attempts(order_id)] == ["absent", "completed"]
 
 
-async def test_an_order_found_after_the_refund_is_given_back_and_delivered_to_nobody() -> None:
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [(HOUR, ("wanted", "surplus_order")), (25 * HOUR, ("none", "surplus_too_late"))],
+    ids=["in time", "too late"],
+)
+async def test_an_order_found_after_the_refund_is_given_back_and_delivered_to_nobody(
+    age: timedelta, told: tuple[str, str]
+) -> None:
     shop = PaidOrders()
     order_id = await shop.paid(await shop.goods())
     shop.at_failpoint[AFTER_INTENT_COMMIT] = shop.supplier.faults.time_out_next
@@ -268,9 +279,13 @@ async def test_an_order_found_after_the_refund_is_given_back_and_delivered_to_no
     await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
     await shop.work()
     assert [f.state for f in shop.fulfilments(order_id)] == ["cancelled"]
-    await _decided(shop, order_id, _late(shop.attempts(order_id)[0]))
+    late = _late(shop.attempts(order_id)[0])
+    made_at = shop.clock.now() - age
+    await _decided(shop, order_id, msgspec.structs.replace(late, created_at=made_at))
     [attempt] = shop.attempts(order_id)
-    assert (attempt.state, attempt.returning, attempt.refusal) == ("canceled", "wanted", "surplus")
+    assert (attempt.state, attempt.refusal) == ("canceled", "surplus")
+    [found] = shop.store.rows(ReconciliationBreak)
+    assert (attempt.returning, found.kind) == told
     assert [f.state for f in shop.fulfilments(order_id)] == ["cancelled"]
     assert sum(line.amount for line in shop.store.rows(LedgerLine)) == 0
 

@@ -217,7 +217,7 @@ async def test_a_return_whose_answer_was_lost_is_never_asked_for_again() -> None
     shop.supplier.faults.lose_next_reply()
     await shop.work_for(timedelta(hours=3))
     assert [a.returning for a in shop.attempts(order_id)] == ["unknown"]
-    assert [found.kind for found in shop.alerts] == ["return_unclear"]
+    assert [found.kind for found in shop.store.rows(ReconciliationBreak)] == ["return_unclear"]
     await shop.jobs.tick("t", shop.clock.now(), "return_keys", shop.attempts(order_id)[0].id)
     await shop.work()
     assert [a.returning for a in shop.attempts(order_id)] == ["unknown"]

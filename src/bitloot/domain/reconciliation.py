@@ -1,29 +1,23 @@
 """Differences between our books and a provider's: what they mean, and the record of those left.
 
-An order at the supplier that no attempt knows is ours when it carries our id: then it is what a
-doubtful attempt waited for, or nobody needs it and its keys are given back. What cannot be put
-right by a machine stays open as a break until it is explained.
+Each is kept as a break until it is explained: by what the provider says later, or by a person.
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 
-from bitloot.domain import resolution
-from bitloot.domain.decision import NOTHING, Decision, Row, also, insert
-from bitloot.domain.draft import Draft
-from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
-from bitloot.domain.limits import Limits
+from bitloot.domain.decision import Row
+from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.order import OrderFile
-from bitloot.domain.purchase import live_attempt
 from bitloot.domain.supplier_refund import ENDED
 from bitloot.domain.supply import LOST_UNIT, SupplierOrder
 
 BreakKind: TypeAlias = Literal[
     "supplier_order_foreign",
+    "surplus_order",
     "surplus_too_late",
     "return_unclear",
     "key_object_missing",
@@ -33,6 +27,7 @@ BreakKind: TypeAlias = Literal[
 # What each means, for people.
 BREAKS: Final[dict[BreakKind, str]] = {
     "supplier_order_foreign": "The supplier has an order that is none of ours.",
+    "surplus_order": "A supplier order that nobody needs is being given back.",
     "surplus_too_late": "A supplier order that nobody needs is too old to be given back.",
     "return_unclear": "Nobody can say whether a request to take keys back arrived.",
     "key_object_missing": "The stored bytes of a key are gone.",
@@ -40,8 +35,10 @@ BREAKS: Final[dict[BreakKind, str]] = {
     "key_object_orphan": "There are stored bytes of a key that nobody knows.",
 }
 OF_SUPPLIER: Final = frozenset[BreakKind](
-    {"supplier_order_foreign", "surplus_too_late", "return_unclear"}
+    {"supplier_order_foreign", "surplus_order", "surplus_too_late", "return_unclear"}
 )
+# Explained once the supplier has every unit back.
+_GIVEN_BACK: Final = OF_SUPPLIER - {"supplier_order_foreign"}
 # An order number, the item, its part and the round, as `purchase.external_id` writes them.
 _OUR_ID: Final = re.compile(
     r"(?P<number>BL[0-9A-HJKMNP-TV-Z]{8})-(?P<item>\d{1,4})-(?P<part>\d{1,4})-\d{1,4}"
@@ -65,10 +62,6 @@ class ReconciliationBreak(Row, frozen=True, kw_only=True):
     note: str = ""
     found_at: datetime
     settled_at: datetime | None = None
-
-
-# Told of each new break, once.
-Alert: TypeAlias = Callable[[ReconciliationBreak], None]
 
 
 class OurId(msgspec.Struct, frozen=True):
@@ -112,96 +105,10 @@ def supplier_subject(supplier: str, supplier_order_id: str) -> str:
     return f"{supplier}/{supplier_order_id}"
 
 
-def unknown_order(
-    file: OrderFile,
-    fulfilment: Fulfilment,
-    order: SupplierOrder,
-    *,
-    supplier: str,
-    at: datetime,
-    new_id: Callable[[], str],
-    limits: Limits,
-) -> Decision:
-    """What becomes of an order at a supplier, of this fulfilment: adopted, or written down and
-    returned. The fulfilment may be supplied from elsewhere by now.
-
-    NOTHING for one that an attempt knows. One that is older than the supplier takes keys back for
-    leaves a break.
-    """
-    if file.attempt_of(supplier, order.supplier_order_id) is not None:
-        return NOTHING
-    live = live_attempt(file, fulfilment)
-    doubtful = live is not None and live.state in {"intent", "unknown"}
-    name = (supplier, order.external_id)
-    if live is not None and doubtful and (live.supplier, live.external_id) == name:
-        return resolution.searched(
-            file,
-            fulfilment,
-            live,
-            [order],
-            balance=None,
-            at=at,
-            new_id=new_id,
-            limits=limits,
-        )
-    draft = Draft(file, at=at, new_id=new_id)
-    row = draft.set(fulfilment, gen=_last_gen(file, fulfilment) + 1)
-    in_time = order.created_at is None or at - order.created_at < limits.key_return_window
-    surplus = resolution.surplus_order(
-        draft, row, _like(file, row, order, supplier), order, row.gen, returnable=in_time
-    )
-    draft.event("attempt_resolved", row.id, facts={"to": "surplus", "gen": row.gen})
-    decision = draft.decision("surplus")
-    if in_time or order.state in ENDED:
-        return decision
-    late = ReconciliationBreak(
-        id=new_id(),
-        kind="surplus_too_late",
-        subject=supplier_subject(supplier, order.supplier_order_id),
-        ours=surplus.id,
-        theirs=order.state,
-        found_at=at,
-    )
-    return also(decision, insert(late))
-
-
 def is_explained(row: ReconciliationBreak, order: SupplierOrder, *, is_known: bool) -> bool:
     """Whether the supplier's order as it is read now settles an open break about it."""
     if order.state in ENDED:
         return True
-    if row.kind == "return_unclear":
+    if row.kind in _GIVEN_BACK:
         return bool(order.keys) and all(unit.state in LOST_UNIT for unit in order.keys)
-    return row.kind == "supplier_order_foreign" and is_known
-
-
-def _last_gen(file: OrderFile, fulfilment: Fulfilment) -> int:
-    gens = [a.gen for a in file.attempts if a.fulfilment_id == fulfilment.id]
-    return max([fulfilment.gen, *gens])
-
-
-def _like(
-    file: OrderFile, fulfilment: Fulfilment, order: SupplierOrder, supplier: str
-) -> SupplierAttempt:
-    """The attempt that the order came from; one that was lost is told by its fulfilment."""
-    same = [
-        a
-        for a in file.attempts
-        if a.fulfilment_id == fulfilment.id
-        and (a.supplier, a.external_id) == (supplier, order.external_id)
-    ]
-    known = max(same, key=lambda a: a.gen, default=None)
-    if known is not None:
-        return known
-    return SupplierAttempt(
-        id="",
-        fulfilment_id=fulfilment.id,
-        order_id=fulfilment.order_id,
-        gen=fulfilment.gen,
-        supplier=supplier,
-        external_id=order.external_id or "",
-        supplier_product_id=fulfilment.supplier_product_id or "",
-        offer_id=fulfilment.offer_id,
-        quantity=order.quantity,
-        max_price=fulfilment.max_unit_price,
-        intent_at=order.created_at or fulfilment.created_at,
-    )
+    return is_known

@@ -15,6 +15,7 @@ from bitloot.domain.fulfilment import FULFILMENT, Fulfilment, SupplierAttempt
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.purchase import cancel, fail, take_up
+from bitloot.domain.reconciliation import ReconciliationBreak, supplier_subject
 from bitloot.domain.supplier_refund import ENDED, book_cost
 from bitloot.domain.supply import SupplierOrder
 
@@ -61,7 +62,7 @@ def searched(
     known = {a.supplier_order_id for a in file.attempts if a.supplier == attempt.supplier}
     fresh = [order for order in found if order.supplier_order_id not in known]
     if fresh:
-        _adopt(draft, fulfilment, row, fresh)
+        _adopt(draft, fulfilment, row, fresh, limits)
         return draft.decision("adopted")
     row = draft.set(
         row, checks=row.checks + 1, next_check_at=at + search_pause(row.checks + 1, limits)
@@ -108,7 +109,11 @@ def is_absent(
 
 
 def _adopt(
-    draft: Draft, fulfilment: Fulfilment, attempt: SupplierAttempt, found: Sequence[SupplierOrder]
+    draft: Draft,
+    fulfilment: Fulfilment,
+    attempt: SupplierAttempt,
+    found: Sequence[SupplierOrder],
+    limits: Limits,
 ) -> None:
     """Take the oldest live order as ours; the keys of any other are given back."""
     ordered = sorted(
@@ -116,17 +121,19 @@ def _adopt(
     )
     draft.move_attempt(attempt, "found")
     if draft.now(fulfilment).state in FULFILMENT.terminal:
-        _give_back(draft, attempt, ordered[0])
+        _give_back(draft, attempt, ordered[0], limits)
     else:
         take_up(draft, fulfilment, attempt, ordered[0])
     gen = draft.now(fulfilment).gen
     for extra in ordered[1:]:
         gen += 1
-        surplus_order(draft, fulfilment, attempt, extra, gen)
+        surplus_order(draft, fulfilment, attempt, extra, gen, limits=limits)
     draft.set(fulfilment, gen=gen)
 
 
-def _give_back(draft: Draft, attempt: SupplierAttempt, order: SupplierOrder) -> None:
+def _give_back(
+    draft: Draft, attempt: SupplierAttempt, order: SupplierOrder, limits: Limits
+) -> None:
     """It is found after all, but nobody waits for it any more: its keys are given back."""
     is_over = order.state in ENDED
     draft.set(
@@ -135,17 +142,13 @@ def _give_back(draft: Draft, attempt: SupplierAttempt, order: SupplierOrder) -> 
         created_at=order.created_at or draft.at,
         next_check_at=None,
         refusal="surplus",
-        returning="none" if is_over else "wanted",
+        returning="wanted" if _is_returnable(draft, order, limits) else "none",
         cost=order.total,
         # What came back before we knew of it was never booked, and is not now.
         units_back=attempt.quantity if is_over else 0,
     )
     row = draft.move_attempt(attempt, "refund" if order.state == "refunded" else "cancel")
-    if is_over:
-        return
-    if order.total is not None:
-        book_cost(draft, row, order.total)
-    draft.event("return_requested", row.id, facts={"cause": "surplus"})
+    _tell_of_surplus(draft, row, order)
 
 
 def surplus_order(
@@ -155,13 +158,9 @@ def surplus_order(
     order: SupplierOrder,
     gen: int,
     *,
-    returnable: bool = True,
-) -> SupplierAttempt:
-    """Write down a supplier order that nobody needs, and ask for the return of its keys.
-
-    `returnable` False: the supplier takes them back no more.
-    """
-    doomed = order.state in ENDED
+    limits: Limits,
+) -> None:
+    """Write down a supplier order that nobody needs, and ask for the return of its keys."""
     row = draft.put(
         SupplierAttempt(
             id=draft.new_id(),
@@ -180,13 +179,35 @@ def surplus_order(
             intent_at=draft.at,
             created_at=order.created_at or draft.at,
             cost=order.total,
-            returning="wanted" if returnable and not doomed else "none",
-            units_back=order.quantity if doomed else 0,
+            returning="wanted" if _is_returnable(draft, order, limits) else "none",
+            units_back=order.quantity if order.state in ENDED else 0,
         )
     )
-    if not doomed:
-        if order.total is not None:
-            book_cost(draft, row, order.total)
-        if returnable:
-            draft.event("return_requested", row.id, facts={"cause": "surplus"})
-    return row
+    _tell_of_surplus(draft, row, order)
+
+
+def _is_returnable(draft: Draft, order: SupplierOrder, limits: Limits) -> bool:
+    """Whether there is something to give back that the supplier still takes."""
+    made_at = order.created_at or draft.at
+    return order.state not in ENDED and draft.at - made_at < limits.key_return_window
+
+
+def _tell_of_surplus(draft: Draft, attempt: SupplierAttempt, order: SupplierOrder) -> None:
+    """What it cost is booked; a break stands until the supplier has it back, asked for or not."""
+    if order.state in ENDED:
+        return
+    if order.total is not None:
+        book_cost(draft, attempt, order.total)
+    is_asked = attempt.returning == "wanted"
+    if is_asked:
+        draft.event("return_requested", attempt.id, facts={"cause": "surplus"})
+    draft.put(
+        ReconciliationBreak(
+            id=draft.new_id(),
+            kind="surplus_order" if is_asked else "surplus_too_late",
+            subject=supplier_subject(attempt.supplier, order.supplier_order_id),
+            ours=attempt.id,
+            theirs=order.state,
+            found_at=draft.at,
+        )
+    )

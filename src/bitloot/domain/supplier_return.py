@@ -62,7 +62,7 @@ def return_noted(
 
 def return_unclear(
     file: OrderFile, attempt: SupplierAttempt, *, at: datetime, new_id: Callable[[], str]
-) -> tuple[Decision, ReconciliationBreak]:
+) -> Decision:
     """The request may have arrived: it stands as unknown, with a break until it is explained."""
     unclear = ReconciliationBreak(
         id=new_id(),
@@ -73,4 +73,4 @@ def return_unclear(
         found_at=at,
     )
     noted = return_noted(file, attempt, "unknown", at=at, new_id=new_id)
-    return also(noted, insert(unclear)), unclear
+    return also(noted, insert(unclear))

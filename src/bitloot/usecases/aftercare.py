@@ -13,7 +13,6 @@ from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.own_stock import stock_bound, unit_of
-from bitloot.domain.reconciliation import Alert, ReconciliationBreak
 from bitloot.domain.refund import Goods, RefundRecord, record_refund
 from bitloot.domain.resend_keys import resend_keys
 from bitloot.domain.supplier_return import return_noted, return_unclear
@@ -28,10 +27,7 @@ from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 
 @dataclass(frozen=True, kw_only=True)
 class Aftercare:
-    """`suppliers` by the plugin's name. `actor` is always who acts, for the audit log.
-
-    `alert` is told of a request to a supplier that somebody has to look at.
-    """
+    """`suppliers` by the plugin's name. `actor` is always who acts, for the audit log."""
 
     uow: UnitOfWork
     jobs: Jobs
@@ -41,7 +37,6 @@ class Aftercare:
     new_id: NewId
     random_bytes: RandomBytes
     limits: Limits
-    alert: Alert
 
     async def retry(
         self, order_id: str, *, actor: str, reason: str, just_paid: bool = False
@@ -239,19 +234,16 @@ class Aftercare:
         return await decide(self.uow, attempt)
 
     async def _unclear(self, lease: Lease) -> None:
-        async def attempt(tx: Transaction) -> ReconciliationBreak | None:
+        async def attempt(tx: Transaction) -> None:
             file = await self._of_attempt(tx, lease.ref)
             row = next((a for a in file.attempts if a.id == lease.ref), None) if file else None
             if file is None or row is None or row.returning != "sending":
                 await tx.record(NOTHING, lease=lease, outcome=Done())
-                return None
-            decision, unclear = return_unclear(file, row, at=self.clock(), new_id=self.new_id)
+                return
+            decision = return_unclear(file, row, at=self.clock(), new_id=self.new_id)
             await tx.record(decision, lease=lease, outcome=Done())
-            return unclear
 
-        found = await decide(self.uow, attempt)
-        if found is not None:
-            self.alert(found)
+        await decide(self.uow, attempt)
 
     def _later(self, lease: Lease, error: Unavailable | Rejected) -> Again:
         """The longer the trouble lasts the longer the wait, also when the count starts over."""

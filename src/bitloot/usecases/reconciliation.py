@@ -13,17 +13,16 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.reconciliation import (
     OF_SUPPLIER,
-    Alert,
     BreakKind,
     ReconciliationBreak,
     is_explained,
     named_at,
     our_id,
     supplier_subject,
-    unknown_order,
 )
 from bitloot.domain.supplier_refund import ENDED, has_news_of_money
 from bitloot.domain.supply import SupplierOrder
+from bitloot.domain.unknown_order import unknown_order
 from bitloot.ports.clock import BootClock, Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import Conflict, Duplicate, Rejected
@@ -81,7 +80,6 @@ class Reconciliation:
     boot_clock: BootClock
     new_id: NewId
     limits: Limits
-    alert: Alert
 
     async def compare_orders(self, lease: Lease) -> None:
         """Job `sweep`, ref `reconcile-<supplier>/<time>`: the supplier's orders of the last 48 h.
@@ -170,10 +168,8 @@ class Reconciliation:
 
     async def _compare(self, supplier: str, order: SupplierOrder) -> Compared:
         """An order that no attempt knows is adopted, or its keys are returned."""
-        late: list[ReconciliationBreak] = []
 
         async def attempt(tx: Transaction) -> Compared:
-            late.clear()
             found = await tx.orders.order_of_supplier_order(
                 supplier, order.supplier_order_id, order.external_id
             )
@@ -203,15 +199,10 @@ class Reconciliation:
                 new_id=self.new_id,
                 limits=self.limits,
             )
-            rows = (change.after for change in decision.save)
-            late.extend(row for row in rows if isinstance(row, ReconciliationBreak))
             await tx.record(decision)
             return "taken"
 
-        compared = await decide(self.uow, attempt)
-        for row in late:
-            self.alert(row)
-        return compared
+        return await decide(self.uow, attempt)
 
     async def _take_note(
         self, tx: Transaction, file: OrderFile, attempt: SupplierAttempt, order: SupplierOrder
@@ -321,7 +312,6 @@ class Reconciliation:
                 await tx.record(Decision(save=(insert(row),)))
         except Duplicate:
             return
-        self.alert(row)
 
     async def _close(self, row: ReconciliationBreak, note: str) -> None:
         settled = update(row, state="settled", note=note, settled_at=self.clock())

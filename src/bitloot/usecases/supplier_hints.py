@@ -13,8 +13,8 @@ from bitloot.domain.decision import NOTHING, Decision, JobRequest, also, update
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
-from bitloot.domain.reconciliation import unknown_order
 from bitloot.domain.supply import SupplierOrder
+from bitloot.domain.unknown_order import unknown_order
 from bitloot.domain.webhook import Webhook, WebhookClass
 from bitloot.domain.webhook_intake import Verified, handled
 from bitloot.ports.clock import Clock, NewId

@@ -21,7 +21,6 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import Order, OrderFile
 from bitloot.domain.own_stock import Batch
 from bitloot.domain.reactions import JobKind
-from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.ports.intake import Intake
 from bitloot.ports.jobs import Done, Lease
 from bitloot.ports.supplier import Supplier, SupplierProduct
@@ -93,7 +92,6 @@ class PaidOrders:
         }
         self.crash_at: str | None = None
         self.at_failpoint: dict[str, Callable[[], None]] = {}
-        self.alerts: list[ReconciliationBreak] = []
         self._open()
 
     def _open(self) -> None:
@@ -137,7 +135,6 @@ class PaidOrders:
             new_id=new_id,
             random_bytes=self.random,
             limits=limits,
-            alert=self.alerts.append,
         )
         self.inventory = Inventory(
             uow=self.uow, vault=self.vault, clock=clock, new_id=new_id, limits=limits
@@ -201,7 +198,6 @@ class PaidOrders:
             boot_clock=self.clock.boot,
             new_id=new_id,
             limits=limits,
-            alert=self.alerts.append,
         )
 
     def failpoint(self, name: str) -> None:

@@ -57,7 +57,7 @@ from bitloot_web.security.rate_shares import SharedRateLimits
 from bitloot_web.security.receipts import ReceiptSigner
 from bitloot_web.settings import Settings
 from bitloot_web.shop import Edge, Shop
-from bitloot_web.sweeps import ANY, Watchman, alert, by_name
+from bitloot_web.sweeps import ANY, Watchman, by_name
 from bitloot_web.tokens import SessionTokens
 
 U = TypeVar("U")
@@ -131,8 +131,8 @@ def build_shop(
         applying=over(Applying, near, wholesale_limits=wholesale),
         fulfilment=FulfilmentJob(over(Desk, near)),
         money_desk=over(MoneyDesk, near, wholesale_limits=wholesale),
-        aftercare=over(Aftercare, near, alert=alert),
-        reconciliation=over(Reconciliation, near, desk=near.views.desk, alert=alert),
+        aftercare=over(Aftercare, near),
+        reconciliation=over(Reconciliation, near, desk=near.views.desk),
         inventory=over(Inventory, near),
         stock_desk=over(StockDesk, near, goods=near.views.assortment),
         supplier_desk=over(SupplierDesk, near, goods=near.views.assortment, margin=settings.margin),

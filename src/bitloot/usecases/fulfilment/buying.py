@@ -14,9 +14,9 @@ from bitloot.domain.failpoints import (
 )
 from bitloot.domain.fulfilment import BlockedReason, SupplierAttempt
 from bitloot.domain.key_inventory import InventoryKey
-from bitloot.domain.reconciliation import unknown_order
 from bitloot.domain.routing import Found
 from bitloot.domain.supply import SupplierOrder
+from bitloot.domain.unknown_order import unknown_order
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.jobs import Again, Done, Lease, Outcome
 from bitloot.ports.supplier import Supplier, SupplierRequest
