@@ -275,6 +275,9 @@ def raw(status: str, code: str, *headers: str) -> bytes:
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
+XML_HEAD = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/xml\r\nContent-Length: "
+
+
 async def test_a_store_that_never_answers_is_given_up_in_seconds() -> None:
     server = RawServer(None)
     store = server.store()
@@ -305,6 +308,8 @@ async def test_a_store_s_wish_for_a_long_pause_is_not_slept_through() -> None:
         ("403 Forbidden", "AccessDenied"),
         ("403 Forbidden", "SignatureDoesNotMatch"),
         ("401 Unauthorized", "Unauthorized"),
+        ("403 Forbidden", "InvalidAccessKeyId"),
+        ("403 Forbidden", "AccountProblem"),
     ],
 )
 async def test_wrong_credentials_are_rejected_and_not_tried_again(status: str, code: str) -> None:
@@ -314,6 +319,52 @@ async def test_wrong_credentials_are_rejected_and_not_tried_again(status: str, c
         await store.get(NAME, size=10)
     assert (refusal.value.reason, refusal.value.detail) == ("credentials", code)
     assert server.connections == 1
+    store.close()
+    server.close()
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+async def test_wrong_credentials_are_known_where_an_answer_has_no_body(status: str) -> None:
+    server = RawServer(f"HTTP/1.1 {status}\r\nConnection: close\r\n\r\n".encode())
+    store = server.store()
+    for call in (store.stat(NAME), store.check()):
+        with pytest.raises(Rejected) as refusal:
+            await call
+        assert refusal.value.reason == "credentials"
+    store.close()
+    server.close()
+
+
+async def test_a_clock_that_is_wrong_is_no_matter_of_credentials() -> None:
+    server = RawServer(raw("403 Forbidden", "RequestTimeTooSkewed"))
+    store = server.store()
+    with pytest.raises(Unavailable):
+        await store.put(NAME, b"x", digest(b"x"))
+    store.close()
+    server.close()
+
+
+async def test_removing_what_a_store_calls_missing_is_harmless() -> None:
+    server = RawServer(raw("404 Not Found", "NoSuchKey"))
+    store = server.store()
+    await store.delete(NAME)
+    store.close()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 409 Conflict\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nLast-Modified: yesterday\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\n\r\n",
+    ],
+)
+async def test_what_a_head_cannot_say_is_unavailable(answer: bytes) -> None:
+    server = RawServer(answer)
+    store = server.store()
+    with pytest.raises(Unavailable):
+        await store.stat(NAME)
     store.close()
     server.close()
 
@@ -328,6 +379,9 @@ async def test_wrong_credentials_are_rejected_and_not_tried_again(status: str, c
         b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\noops",
         b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\noops",
         b"garbage\r\n\r\n",
+        XML_HEAD + b"12\r\n\r\n<Error><Code",
+        XML_HEAD + b"3\r\n\r\nf\xfcr",
+        b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\nf\xfcr",
     ],
 )
 async def test_every_other_answer_is_unavailable(answer: bytes) -> None:
@@ -337,6 +391,8 @@ async def test_every_other_answer_is_unavailable(answer: bytes) -> None:
         await store.get(NAME, size=10)
     with pytest.raises(Unavailable):
         await store.put(NAME, b"x", digest(b"x"))
+    with pytest.raises(Unavailable):
+        await store.names(after=None, limit=10)
     store.close()
     server.close()
 

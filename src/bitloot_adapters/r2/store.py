@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -29,9 +30,9 @@ PREFIX: Final = "keys/"
 # Two tries with their time-outs; below half the lease of a job.
 TOTAL_SECONDS: Final = 25.0
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchObject"})
-_CREDENTIALS: Final = frozenset(
-    {"AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "Unauthorized"}
-)
+# Whatever code comes with them, but that of a clock that is wrong, which ends by itself.
+_CREDENTIALS: Final = frozenset({401, 403})
+_SKEWED: Final = "RequestTimeTooSkewed"
 _OBJECT_NAME: Final = re.compile(r"keys/[0-9a-f-]{36}")
 
 T = TypeVar("T")
@@ -101,11 +102,17 @@ class BucketStore:
         return content
 
     async def delete(self, object_name: str) -> None:
-        """Remove; S3 answers a second removal like the first."""
+        """Remove; what is not there is removed, however the store says so."""
         _check_name(object_name)
-        await self._run(
-            lambda: self._client.remove_object(bucket_name=self._bucket, object_name=object_name)
-        )
+
+        def remove() -> None:
+            try:
+                self._client.remove_object(bucket_name=self._bucket, object_name=object_name)
+            except S3Error as error:
+                if error.code not in _MISSING:
+                    raise
+
+        await self._run(remove)
 
     async def names(self, *, after: str | None, limit: int) -> Sequence[str]:
         """A page of ListObjectsV2: S3 lists in the order of the names."""
@@ -134,12 +141,25 @@ class BucketStore:
             # A cancelled wait leaves its thread, which ends by the time-outs of the pool.
             async with asyncio.timeout(TOTAL_SECONDS):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except S3Error as error:
-            if error.code in _CREDENTIALS:
-                raise Rejected(NAME, "credentials", str(error.code)) from None
-            raise Unavailable(NAME, str(error.code or "s3_error")) from None
-        except (ServerError, InvalidResponseError, urllib3.exceptions.HTTPError, OSError) as error:
+        except (S3Error, ServerError) as error:
+            raise _refusal(error) from None
+        except (InvalidResponseError, urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(NAME, type(error).__name__) from None
+        except (ParseError, ValueError):
+            # The SDK trips over what it cannot read: half an XML, other letters, a date that is
+            # none. The names that it would refuse by the same error are looked at before.
+            raise Unavailable(NAME, "unreadable_answer") from None
+
+
+def _refusal(error: S3Error | ServerError) -> Rejected | Unavailable:
+    """An answer to HEAD has no body, so that its status is all there is (`ServerError`)."""
+    if isinstance(error, S3Error):
+        status, code = error.response.status, str(error.code or f"http_{error.response.status}")
+    else:
+        status, code = error.status_code, f"http_{error.status_code}"
+    if status in _CREDENTIALS and code != _SKEWED:
+        return Rejected(NAME, "credentials", code)
+    return Unavailable(NAME, code)
 
 
 def _check_name(object_name: str) -> None:
