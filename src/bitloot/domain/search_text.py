@@ -12,6 +12,8 @@ WORD_LENGTHS: Final = range(5, 41)
 TYPED_LENGTHS: Final = range(4, 42)
 # A word with a slip in it is read as so many words at the most, the first of the alphabet.
 READ_AS_MAX: Final = 8
+# Bytes of a word: PostgreSQL's index keeps none longer, and a search for one is an error there.
+LONGEST_WORD: Final = 2046
 
 _MARKS: Final = re.compile("[\u0300-\u036f]")
 # Signs that would make one word of two, and such as stand inside of one.
@@ -26,9 +28,10 @@ def plain_text(written: str) -> str:
 
 
 def words_of(written: str) -> tuple[str, ...]:
-    """Every word of a text once, in its order."""
+    """Every word of a text once, in its order; what is longer than `LONGEST_WORD` is none."""
     kept = "".join(each if _is_letter(each) else " " for each in plain_text(written))
-    return tuple(dict.fromkeys(kept.split()))
+    words = dict.fromkeys(kept.split())
+    return tuple(word for word in words if len(word.encode()) <= LONGEST_WORD)
 
 
 def _is_letter(each: str) -> bool:

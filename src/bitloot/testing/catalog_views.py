@@ -264,6 +264,12 @@ class CatalogViewsContract(Contract):
         for text in ("", "   ", "&|!():*<->", "\U0001f47e\U0001f3ae", "\x00", "'';--", "\\", "''"):
             assert (text, await slugs_of(rig, text)) == (text, [])
 
+    async def test_a_word_too_long_for_any_index_is_none(self, rig: ViewsRig) -> None:
+        await on_sale(rig, "moon", title="Moon Base")
+        # One sign that stands for six letters: what was typed is short.
+        assert await slugs_of(rig, "\u3316" * 200) == []
+        assert await slugs_of(rig, "moon " + "\u3316" * 190) == ["moon"]
+
     async def test_operators_among_words_are_no_operators(self, rig: ViewsRig) -> None:
         await on_sale(rig, "one", title="One Two")
         for text in ("one & two", "one | nothing", "!one", "one:*", "(one", "one <-> two", "on'e"):
