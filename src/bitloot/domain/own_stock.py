@@ -7,13 +7,14 @@ stay as they are.
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from bitloot.domain.decision import Change, Decision, insert, update
 from bitloot.domain.draft import Draft, IllegalMove, standing
+from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.key_inventory import INVENTORY_KEY, InventoryKey, KeyState, SealedKey
 from bitloot.domain.limits import Limits
@@ -161,6 +162,16 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     cost: Eur
     expires_at: datetime | None = None
+
+
+def end_of_use(at: datetime) -> datetime:
+    """When a key ends, in UTC. Raises Refused `invalid-input` for a time that has no date there."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise Refused(
+            "invalid-input", "Write a time of the years 1 to 9999 in UTC.", field="expiresAt"
+        ) from None
 
 
 def read_lines(raw: bytes) -> tuple[tuple[StockLine, ...], tuple[LineReport, ...]]:

@@ -9,6 +9,7 @@ import msgspec
 from bitloot.domain.decision import AuditEntry, Decision, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.key_inventory import INVENTORY_KEY, InventoryKey, SealedKey
+from bitloot.domain.own_stock import end_of_use
 from bitloot.domain.rule_change import reprice
 from bitloot.domain.stock_item import ItemKind
 
@@ -31,9 +32,11 @@ def edited(
     key: InventoryKey, fields: Mapping[str, object], *, actor: str, reason: str, at: datetime
 ) -> Decision:
     """Another cost or end; its product's price is made anew. Raises Refused `in-use` for a key
-    that is not on the shelf.
+    that is not on the shelf, `invalid-input` for an end that has no date.
     """
     _demand_shelf(key)
+    if isinstance(end := fields.get("expires_at"), datetime):
+        end_of_use(end)
     facts: dict[str, str | int | None] = {"fields": ", ".join(sorted(fields)), "key": key.id}
     entry = _entry("key.changed", key, actor, at, reason=reason, facts=facts)
     change = update(key, **fields)

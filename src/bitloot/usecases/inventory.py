@@ -14,6 +14,7 @@ from bitloot.domain.own_stock import (
     Batch,
     LineReport,
     StockLine,
+    end_of_use,
     expired,
     new_lines,
     stock_rows,
@@ -165,6 +166,8 @@ class Inventory:
             return await tx.keys.count_not_on_kek(self.vault.kek_id)
 
     async def _admit(self, batch: Batch) -> None:
+        if batch.expires_at is not None:
+            end_of_use(batch.expires_at)
         async with self.uow.begin() as tx:
             found = await tx.checkout.sellables([batch.product_id])
         if not any(s.product.source == OWN_STOCK for s in found):

@@ -77,6 +77,8 @@ async def test_a_key_on_the_shelf_is_corrected_or_burned(stage: "Stage") -> None
         {"state": "sold"},
         {"expiresAt": "2040-01-31T12:00:00"},
         {"expiresAt": "soon"},
+        {"expiresAt": "9999-12-31T23:59:59-14:00"},
+        {"expiresAt": "0001-01-01T00:00:00+14:00"},
         {"serial": "X"},
     ],
 )
@@ -89,6 +91,21 @@ async def test_a_change_of_a_key_that_makes_no_sense_is_refused(
     )
     assert said(answer) == (422, "invalid-input")
     assert await keys(stage, "burned") == []
+
+
+@pytest.mark.parametrize("end", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_batch_that_ends_beyond_all_dates_is_refused(stage: "Stage", end: str) -> None:
+    body = {"keys": ["NEW-1"], "batch": "b", "cost": "1", "expiresAt": end}
+    added = await stage.client.post(path_of(stage), json=body, headers=stage.admin)
+    query = {"batch": "b", "cost": "1", "expiresAt": end}
+    path, headers = path_of(stage, "/import"), {**stage.admin, "content-type": "text/plain"}
+    imported = await stage.client.post(
+        path, params=query, content=b"NEW-2", headers=stage.once(**headers)
+    )
+    for answer in (added, imported):
+        assert said(answer) == (422, "invalid-input")
+        assert answer.json()["errors"][0]["field"] == "expiresAt"
+    assert len(await keys(stage)) == 3
 
 
 async def test_a_key_that_was_never_sold_is_taken_out_and_may_come_in_again(
