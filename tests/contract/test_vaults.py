@@ -13,6 +13,7 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from minio import Minio
 from moto.server import ThreadedMotoServer
@@ -397,6 +398,19 @@ async def test_every_other_answer_is_unavailable(answer: bytes) -> None:
     server.close()
 
 
+async def test_no_region_is_auto_and_asks_the_network_for_none(
+    storage: Bucket, tmp_path: Path
+) -> None:
+    server = RawServer(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+    settings = msgspec.structs.replace(
+        storage.settings("keys"), endpoint=f"http://127.0.0.1:{server.port}", region=""
+    )
+    async with r2.plugin.open(settings, context(tmp_path)) as vault:
+        assert await vault.stat(NAME) == StoredObject(0, None)
+    assert server.connections == 1
+    server.close()
+
+
 # --- files -----------------------------------------------------------------------------------
 
 
@@ -420,34 +434,3 @@ async def test_the_local_plugin_keeps_its_files_in_the_data_folder(tmp_path: Pat
     assert any(path.is_file() for path in (tmp_path / "vault").rglob("*"))
     assert vault.name == "local"
     assert vault.kek_id == "one"
-
-
-# --- settings --------------------------------------------------------------------------------
-
-
-def test_a_good_bucket_has_no_faults(storage: Bucket) -> None:
-    assert r2.plugin.faults(storage.settings("keys"), is_production=False) == []
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "part"),
-    [
-        ("shop.r2.test", "http(s)"),
-        ("https://shop.r2.test/bucket", "no path"),
-        ("https://shop.r2.test/?x=1", "no path"),
-        ("http://shop.r2.test", "https in production"),
-        ("ftp://shop.r2.test", "http(s)"),
-    ],
-)
-def test_an_endpoint_that_cannot_be_used_is_told(endpoint: str, part: str) -> None:
-    settings = R2Settings(
-        endpoint=endpoint,
-        bucket="keys",
-        access_key="a",
-        secret_key="b",
-        keks=kek("one"),
-        pepper=PEPPER,
-    )
-    (fault,) = r2.plugin.faults(settings, is_production=True)
-    assert "BITLOOT_R2_ENDPOINT" in fault
-    assert part in fault
