@@ -113,13 +113,17 @@ class Resend:
         return provider_id
 
     async def check(self) -> None:
-        """`GET /emails`: a key that may only send is refused there by a name of its own."""
+        """`GET /emails`: a key that may only send is refused there by a name of its own.
+
+        The same name with 403 is a key that is not active.
+        """
         try:
             await self._pace.turn()
             answer = await self._http.send("GET", "/emails", query={"limit": "1"})
         except (NotSent, Ambiguous) as error:
             raise Unavailable(NAME, error.reason) from None
-        if answer.status == 200 or _error_name(answer) == "restricted_api_key":
+        may_only_send = answer.status == 401 and _error_name(answer) == "restricted_api_key"
+        if answer.status == 200 or may_only_send:
             return
         raise _refusal(answer) or Unavailable(NAME, f"http_{answer.status}")
 
@@ -162,7 +166,7 @@ def _refusal(answer: Answer) -> Rejected | Unavailable | None:
     of the provider, which lets nothing through.
     """
     error = wire.parse(answer.body) or {}
-    name, message = _error_name(answer), wire.text(error.get("message")) or ""
+    name, message = _error_name(answer), error.get("message")
     if answer.status >= 500 or answer.status == 408 or name in _IN_TROUBLE:
         return None
     hint = answer.retry_after()
@@ -172,7 +176,7 @@ def _refusal(answer: Answer) -> Rejected | Unavailable | None:
         return Unavailable(NAME, "rate_limited", retry_after=hint)
     if name in _CREDENTIALS or name in _INVALID:
         return Rejected(NAME, "credentials" if name in _CREDENTIALS else "invalid", name)
-    return _other(answer.status, name, message)
+    return _other(answer.status, name, message if isinstance(message, str) else "")
 
 
 def _other(status: int, name: str, message: str) -> Rejected | Unavailable:

@@ -137,6 +137,8 @@ def named(name: str, message: str = "No.") -> dict[str, object]:
         (403, named("validation_error", "The domain is not verified"), "credentials"),
         (422, named("validation_error", "Invalid `to` field."), "address"),
         (422, named("validation_error", "Recipients at test.com are refused"), "address"),
+        (422, named("validation_error", "Invalid `to` field.\nWrite name@host."), "address"),
+        (422, named("validation_error", "Invalid `to` field. " + "So. " * 300), "address"),
         (422, named("validation_error", "Invalid `subject`"), "invalid"),
         (400, named("validation_error"), "invalid"),
         (400, named("invalid_idempotency_key"), "invalid"),
@@ -256,6 +258,13 @@ async def test_a_key_that_may_only_send_passes_the_check() -> None:
         await resend.check()
     async with client(sandbox()) as resend:
         await resend.check()
+
+
+async def test_a_key_that_is_not_active_does_not_pass_the_check() -> None:
+    async with client(Scripted((403, named("restricted_api_key", "Not active")))) as resend:
+        with pytest.raises(Rejected) as refused:
+            await resend.check()
+    assert refused.value.reason == "credentials"
 
 
 @pytest.mark.parametrize("body", [b"error code: 1010", b""])
