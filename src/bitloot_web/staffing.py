@@ -66,7 +66,7 @@ async def issue_key(
             scopes or sorted(allowed),
             maker_id=person.user_id,
             actor=Actor(name=ACTOR, permissions=allowed),
-            expires_at=shop.clock() + (life or shop.limits.api_key_life),
+            expires_at=None if life is None else shop.clock() + life,
         )
     except Refused as no:
         if no.code != "api-key-name-taken":

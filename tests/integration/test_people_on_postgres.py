@@ -259,6 +259,21 @@ async def test_of_many_keys_of_one_name_made_at_once_one_is_there(town: Town) ->
     assert Counter(told) == {"made": 1, "api-key-name-taken": 7}
 
 
+async def test_of_owners_who_demote_each_other_at_once_one_stays(town: Town) -> None:
+    desk = town.shop.user_desk
+    names = [f"boss{number}@shop.example" for number in range(2)]
+    first, second = [(await desk.appoint(it, ["owner"], actor=OWNER)).user_id for it in names]
+    async with town.near.uow.begin() as tx:
+        boss = await tx.people.user(first)
+        assert boss is not None
+        assert await tx.people.has_other_owner(first)
+        meanwhile = asyncio.create_task(desk.set_roles(second, [], actor=OWNER))
+        assert not (await asyncio.wait({meanwhile}, timeout=0.3))[0]
+        await tx.record(Decision(save=(update(boss, roles=()),)))
+    with pytest.raises(Refused, match="last-owner"):
+        await meanwhile
+
+
 async def test_both_codes_move_an_account(town: Town) -> None:
     who = await town.sign_in()
     await town.shop.email_changes.request(who.user.id, NEW)

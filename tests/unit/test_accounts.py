@@ -1,6 +1,7 @@
 """What becomes of accounts: deletion, another address, recovery, the desk, keys for machines."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from tests.unit.people_shop import (
 
 from bitloot.domain.account import User
 from bitloot.domain.account_deletion import carried_out
-from bitloot.domain.api_key import ApiKey, digest_of
+from bitloot.domain.api_key import LONGEST_LIFE, ApiKey, digest_of
 from bitloot.domain.decision import Decision, insert
 from bitloot.domain.email import Email, Suppression
 from bitloot.domain.errors import Refused
@@ -32,6 +33,8 @@ from bitloot_web.testing import TestShop, shop
 LIMITS = Limits()
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
+# Which no store can write, being after the year 9999 in UTC.
+LAST_MOMENT = datetime.max.replace(tzinfo=timezone(-12 * timedelta(hours=1)))
 NEW = "new@shop.example"
 SUPPORT = Actor(name="user/support", permissions=permissions_of(["support"]))
 ADMIN = Actor(name="user/admin", permissions=permissions_of(["admin"]))
@@ -345,10 +348,26 @@ async def test_the_shop_always_has_an_owner() -> None:
     async with shop(seed=16) as it:
         desk = it.shop.user_desk
         boss = await appointed(it, "boss@shop.example", "owner")
-        for act in (desk.set_roles(boss, ["admin"], actor=OWNER), desk.delete(boss, actor=OWNER)):
-            with pytest.raises(Refused, match="last-owner"):
-                await act
-        await desk.appoint("two@shop.example", ["owner"], actor=OWNER)
+        leave = it.shop.accounts.request_deletion
+
+        async def cannot_go(user_id: str) -> None:
+            for act in (
+                desk.set_roles(user_id, ["admin"], actor=OWNER),
+                desk.delete(user_id, actor=OWNER),
+                desk.suspend(user_id, "why not", actor=OWNER),
+                leave(user_id),
+            ):
+                with pytest.raises(Refused, match="last-owner"):
+                    await act
+
+        await cannot_go(boss)
+        two = (await desk.appoint("two@shop.example", ["owner"], actor=OWNER)).user_id
+        await desk.suspend(two, "away", actor=OWNER)
+        await cannot_go(boss)
+        await desk.set_roles(two, ["admin"], actor=OWNER)  # who may not act is not missed
+        three = (await desk.appoint("three@shop.example", ["owner"], actor=OWNER)).user_id
+        await leave(boss)
+        await cannot_go(three)
         await desk.set_roles(boss, ["admin"], actor=OWNER)
 
 
@@ -453,6 +472,17 @@ async def test_two_keys_of_one_person_have_two_names() -> None:
             await it.advance(2 * DAY)  # one that ended has its name still: it is listed by it
         await it.shop.api_keys.revoke(first.id, actor=OWNER)
         assert (await made("The books")).name == "The books"
+
+
+async def test_no_key_opens_for_ever() -> None:
+    async with shop(seed=23) as it:
+        boss, at = await appointed(it, "boss@shop.example", "owner"), it.around.clock.now()
+        create = partial(it.shop.api_keys.create, scopes=["orders.read"], maker_id=boss)
+        for ends in (at, at + LONGEST_LIFE + SECOND, LAST_MOMENT):
+            with pytest.raises(Refused, match="invalid-input"):
+                await create("never", actor=OWNER, expires_at=ends)
+        assert (await create("a", actor=OWNER)).key.expires_at == at + LIMITS.api_key_life
+        await create("b", actor=OWNER, expires_at=at + LONGEST_LIFE)
 
 
 async def test_one_person_has_so_many_keys_and_no_more() -> None:

@@ -72,6 +72,15 @@ def check_state(state: UserState) -> None:
         raise Refused("account-deleted")
 
 
+def check_owned(user: User, *, has_other_owner: bool) -> None:
+    """The shop has an owner who may act and means to stay, whatever becomes of this one.
+
+    Raises Refused `last-owner`.
+    """
+    if "owner" in user.roles and user.state == "active" and not has_other_owner:
+        raise Refused("last-owner")
+
+
 def forgotten_address(user_id: str) -> str:
     """What stands in place of an address that is forgotten; nothing is ever sent there."""
     return f"deleted+{user_id}{_NOWHERE}"

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from bitloot.domain.account import LONGEST_NAME, OrderClaim, User, actor_name, check_standing
+from bitloot.domain.account import (
+    LONGEST_NAME,
+    OrderClaim,
+    User,
+    actor_name,
+    check_owned,
+    check_standing,
+)
 from bitloot.domain.account_deletion import AccountDeletion
 from bitloot.domain.decision import AuditEntry, Change, Decision, insert, update
 from bitloot.domain.errors import Refused
@@ -54,14 +61,21 @@ def renamed(user: User, name: str | None) -> Decision:
 
 
 def suspended(
-    user: User, sessions: Sequence[Session], reason: str, *, actor: Actor, at: datetime
+    user: User,
+    sessions: Sequence[Session],
+    reason: str,
+    *,
+    has_other_owner: bool,
+    actor: Actor,
+    at: datetime,
 ) -> Decision:
     """Nobody signs in any more, and every session ends.
 
-    Raises Refused `beyond-your-rights`, `account-deleted` or `invalid-input`.
+    Raises Refused `beyond-your-rights`, `last-owner`, `account-deleted` or `invalid-input`.
     """
     _check_alive(user)
     check_reach(actor, user.roles)
+    check_owned(user, has_other_owner=has_other_owner)
     why = " ".join(reason.split())
     if not why or len(why) > LONGEST_REASON:
         detail = f"Give a reason of 1 to {LONGEST_REASON} letters."
@@ -98,14 +112,14 @@ def with_roles(
     roles: Sequence[Role],
     sessions: Sequence[Session],
     *,
-    owners: int,
+    has_other_owner: bool,
     expected_version: int | None,
     actor: Actor,
     at: datetime,
 ) -> Decision:
     """The person has these roles and no others; every session ends, so that none keeps the old.
 
-    `owners` there are, suspended ones not counted; `expected_version` is what the actor looked at.
+    `expected_version` is what the actor looked at.
     Raises Refused `beyond-your-rights`, `last-owner`, `account-deleted`, `version-conflict` or
     `invalid-input`.
     """
@@ -118,8 +132,8 @@ def with_roles(
     check_reach(actor, user.roles)
     if "roles.grant" not in actor.permissions or not permissions_of(wanted) <= actor.permissions:
         raise Refused("beyond-your-rights", field="roles")
-    if "owner" in user.roles and "owner" not in wanted and owners <= 1:
-        raise Refused("last-owner")
+    if "owner" not in wanted:
+        check_owned(user, has_other_owner=has_other_owner)
     facts: dict[str, str | int | None] = {
         "before": " ".join(user.roles),
         "after": " ".join(wanted),
@@ -135,7 +149,7 @@ def taken_down(
     sessions: Sequence[Session],
     deletion: AccountDeletion | None,
     *,
-    owners: int,
+    has_other_owner: bool,
     deletion_id: str,
     actor: Actor,
     at: datetime,
@@ -147,8 +161,7 @@ def taken_down(
     """
     _check_alive(user)
     check_reach(actor, user.roles)
-    if "owner" in user.roles and owners <= 1:
-        raise Refused("last-owner")
+    check_owned(user, has_other_owner=has_other_owner)
     clock: tuple[Change, ...] = ()
     if deletion is None:
         due = at + limits.deletion_grace

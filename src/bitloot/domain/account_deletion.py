@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from bitloot.domain.account import OrderClaim, User, forgotten_address
+from bitloot.domain.account import OrderClaim, User, check_owned, forgotten_address
 from bitloot.domain.decision import (
     AuditEntry,
     Change,
@@ -32,9 +32,19 @@ class AccountDeletion(Row, frozen=True, kw_only=True):
 
 
 def asked(
-    user: User, *, deletion_id: str, actor: str, at: datetime, limits: Limits
+    user: User,
+    *,
+    has_other_owner: bool,
+    deletion_id: str,
+    actor: str,
+    at: datetime,
+    limits: Limits,
 ) -> tuple[AccountDeletion, Decision]:
-    """The account is to end when the grace is over; until then nothing changes."""
+    """The account is to end when the grace is over; until then nothing changes.
+
+    Raises Refused `last-owner`.
+    """
+    check_owned(user, has_other_owner=has_other_owner)
     deletion = AccountDeletion(
         id=deletion_id, user_id=user.id, requested_at=at, due_at=at + limits.deletion_grace
     )

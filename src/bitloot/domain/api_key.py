@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import ClassVar, Final
 
@@ -17,6 +17,8 @@ from bitloot.domain.roles import Actor, Permission, Role, permissions_of, scopes
 SECRET_BYTES: Final = 32
 PREFIX_BYTES: Final = 4
 LONGEST_NAME: Final = 100
+# Whoever wants a key for longer wants another one then.
+LONGEST_LIFE: Final = timedelta(days=3650)
 _TEXT: Final = re.compile(r"blk_([0-9a-f]{8})_([0-9a-f]{64})")
 
 
@@ -80,12 +82,12 @@ def made(
 ) -> tuple[NewKey, Decision]:
     """A new key; `random` are `SECRET_BYTES` and `PREFIX_BYTES` more.
 
-    `alive` of its maker's keys there are already, and `same` is the one of this name. Raises
+    It ends at `expires_at`, or after `limits.api_key_life`: no key opens for ever. `alive` of its
+    maker's keys there are already, and `same` is the one of this name. Raises
     Refused `beyond-your-rights`, `too-many-api-keys`, `api-key-name-taken` or `invalid-input`.
     """
     title = key_name(name)
-    if expires_at is not None and expires_at <= at:
-        raise Refused("invalid-input", "The key would have ended already.", field="expiresAt")
+    ends_at = _end(expires_at, at, limits)
     if alive >= limits.api_keys_per_user:
         raise Refused("too-many-api-keys")
     if same is not None:
@@ -102,7 +104,7 @@ def made(
         scopes=scopes_allowed(actor.permissions, scopes),
         created_by=created_by,
         created_at=at,
-        expires_at=expires_at,
+        expires_at=ends_at,
     )
     facts: dict[str, str | int | None] = {"prefix": prefix, "scopes": " ".join(key.scopes)}
     entry = AuditEntry(
@@ -111,6 +113,17 @@ def made(
     return NewKey(key=key, text=f"blk_{prefix}_{secret}"), Decision(
         save=(insert(key),), audit=(entry,)
     )
+
+
+def _end(wanted: datetime | None, at: datetime, limits: Limits) -> datetime:
+    if wanted is None:
+        return at + limits.api_key_life
+    if wanted <= at:
+        raise Refused("invalid-input", "The key would have ended already.", field="expiresAt")
+    if wanted > at + LONGEST_LIFE:
+        detail = f"A key ends after {LONGEST_LIFE.days} days at the latest."
+        raise Refused("invalid-input", detail, field="expiresAt")
+    return wanted
 
 
 def taken_back(key: ApiKey, *, actor: Actor, at: datetime) -> Decision:

@@ -36,8 +36,11 @@ class People(Protocol):
         """The user under one of these keys; of several the one who is not deleted."""
         ...
 
-    async def owners(self) -> int:
-        """How many active users have the role `owner`; nothing is locked."""
+    async def has_other_owner(self, user_id: str) -> bool:
+        """Whether an active user but this one has the role `owner` and no deletion under way.
+
+        One of them is locked, so that they stay until the transaction ends.
+        """
         ...
 
     async def session(self, session_id: str) -> SessionFile | None:

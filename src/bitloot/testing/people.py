@@ -103,12 +103,18 @@ class PeopleReadsContract(Contract):
         async with rig.uow.begin() as tx:
             assert await tx.people.user_by_email("a@shop.example") == living
 
-    async def test_only_active_owners_are_counted(self, rig: PeopleRig) -> None:
-        await person(rig, "a@shop.example", roles=("owner",))
+    async def test_another_owner_is_one_who_may_act_and_means_to_stay(self, rig: PeopleRig) -> None:
+        first = await person(rig, "a@shop.example", roles=("owner",))
         await person(rig, "b@shop.example", roles=("admin", "owner"), state="suspended")
         await person(rig, "c@shop.example", roles=("admin",))
+        leaving = await person(rig, "d@shop.example", roles=("owner",))
+        deletion = await put(rig, people_of(rig).deletion(leaving))
         async with rig.uow.begin() as tx:
-            assert await tx.people.owners() == 1
+            assert not await tx.people.has_other_owner(first.id)
+            assert await tx.people.has_other_owner(leaving.id)
+        await change(rig, deletion, state="cancelled")
+        async with rig.uow.begin() as tx:
+            assert await tx.people.has_other_owner(first.id)
 
     async def test_sessions_that_ended_are_not_live(self, rig: PeopleRig) -> None:
         rows, user = people_of(rig), await person(rig)

@@ -31,9 +31,17 @@ class MemoryPeople(msgspec.Struct, frozen=True):
         found = [row for row in self.tables.all(User) if row.email_key in keys]
         return min(found, key=lambda row: (row.state == "deleted", row.id), default=None)
 
-    async def owners(self) -> int:
-        """Active owners."""
-        return sum("owner" in row.roles and row.state == "active" for row in self.tables.all(User))
+    async def has_other_owner(self, user_id: str) -> bool:
+        """Whether another active owner means to stay."""
+        others = (
+            row
+            for row in self.tables.all(User)
+            if row.id != user_id and "owner" in row.roles and row.state == "active"
+        )
+        for row in others:
+            if await self.open_deletion(row.id) is None:
+                return True
+        return False
 
     async def session(self, session_id: str) -> SessionFile | None:
         """One session with its user."""

@@ -70,12 +70,21 @@ _BY_EMAIL: Final = compiled(
     .limit(literal_column("1"))
     .with_for_update(key_share=True)
 )
-_OWNERS: Final = compiled(
-    select(func.count()).where(
+_OTHER_OWNER: Final = compiled(
+    select(users.c.id)
+    .where(
         users.c.roles != literal_column("'{}'::text[]"),
         _word("owner") == func.any(users.c.roles),
         users.c.state == _word("active"),
+        users.c.id != USER_ID,
+        ~exists().where(
+            account_deletions.c.user_id == users.c.id,
+            account_deletions.c.state == _word("requested"),
+        ),
     )
+    .order_by(users.c.id)
+    .limit(literal_column("1"))
+    .with_for_update(read=True)
 )
 _SESSION: Final = compiled(
     select(*SESSION.columns, *USER.columns)
@@ -159,8 +168,8 @@ class PeopleReads:
     async def user_by_email(self, *keys: str) -> User | None:
         return USER.first(await self._rows(_BY_EMAIL, keys=list(keys)))
 
-    async def owners(self) -> int:
-        return _count(await self._rows(_OWNERS))
+    async def has_other_owner(self, user_id: str) -> bool:
+        return is_id(user_id) and bool(await self._rows(_OTHER_OWNER, user_id=user_id))
 
     async def session(self, session_id: str) -> SessionFile | None:
         if not is_id(session_id):

@@ -53,7 +53,8 @@ class Accounts:
     async def request_deletion(self, user_id: str) -> AccountDeletion:
         """The account is to end; asked again, it stays with the first time.
 
-        A mail tells how to keep it. Raises Refused `account-suspended` or `account-deleted`.
+        A mail tells how to keep it. Raises Refused `last-owner`, `account-suspended` or
+        `account-deleted`.
         """
 
         async def attempt(tx: Transaction) -> AccountDeletion:
@@ -64,6 +65,7 @@ class Accounts:
             at = self.clock()
             deletion, decision = asked(
                 user,
+                has_other_owner=await tx.people.has_other_owner(user_id),
                 deletion_id=self.new_id(),
                 actor=actor_name(user_id),
                 at=at,

@@ -42,7 +42,8 @@ class ApiKeys:
         actor: Actor,
         expires_at: datetime | None = None,
     ) -> NewKey:
-        """A key of the signed-in user `maker_id`; it never opens more than they may do.
+        """A key of the signed-in user `maker_id`; it never opens more than they may do, and ends
+        after `limits.api_key_life` unless told otherwise.
 
         Raises Refused `beyond-your-rights`, `too-many-api-keys`, `invalid-input`, or
         `api-key-name-taken` where they have another of this name, ended or not, that was not taken

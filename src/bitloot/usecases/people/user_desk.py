@@ -56,12 +56,11 @@ class UserDesk:
 
         async def rule(tx: Transaction, user: User) -> Decision:
             live = await tx.people.sessions_of(user.id, at=self.clock())
-            owners = await tx.people.owners()
             return with_roles(
                 user,
                 roles,
                 live,
-                owners=owners,
+                has_other_owner=await tx.people.has_other_owner(user.id),
                 expected_version=expected_version,
                 actor=actor,
                 at=self.clock(),
@@ -93,13 +92,19 @@ class UserDesk:
         return Appointed(user_id=user.id, state=user.state, before=user.roles, roles=given)
 
     async def suspend(self, user_id: str, reason: str, *, actor: Actor) -> None:
-        """Nobody signs in any more; all sessions end. Raises Refused `not-found`,
+        """Nobody signs in any more; all sessions end. Raises Refused `not-found`, `last-owner`,
         `account-deleted`, `invalid-input`.
         """
 
         async def rule(tx: Transaction, user: User) -> Decision:
-            live = await tx.people.sessions_of(user.id, at=self.clock())
-            return suspended(user, live, reason, actor=actor, at=self.clock())
+            return suspended(
+                user,
+                await tx.people.sessions_of(user.id, at=self.clock()),
+                reason,
+                has_other_owner=await tx.people.has_other_owner(user.id),
+                actor=actor,
+                at=self.clock(),
+            )
 
         await self._decide(user_id, rule)
 
@@ -133,7 +138,7 @@ class UserDesk:
                 user,
                 await tx.people.sessions_of(user.id, at=at),
                 await tx.people.open_deletion(user.id),
-                owners=await tx.people.owners(),
+                has_other_owner=await tx.people.has_other_owner(user.id),
                 deletion_id=self.new_id(),
                 actor=actor,
                 at=at,

@@ -32,7 +32,9 @@ class MachineKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class NewMachineKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`scopes` are permissions, none of which its maker lacks."""
+    """`scopes` are permissions, none of which its maker lacks. Without `expiresAt` the key ends
+    after a year; it lives for ten at most.
+    """
 
     name: Caption
     scopes: Annotated[tuple[Permission, ...], msgspec.Meta(max_length=100)]

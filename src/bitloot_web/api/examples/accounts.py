@@ -9,6 +9,7 @@ from bitloot_web.api.examples.names import CURSOR, EMAIL, moment
 from bitloot_web.openapi import Example
 from bitloot_web.paging import PageOf
 
+_YEAR: Final = timedelta(days=365)
 _USER_ID: Final = "01890a5d-d5a2-7c3b-9d4e-5f6a7b8c9d0e"
 _KEY_ID: Final = "01890a5d-d7c4-7e5d-9f60-7b8c9d0e1f2a"
 _OWNER: Final = "01890a5d-d8d5-7f6e-8a71-8c9d0e1f2a3b"
@@ -65,7 +66,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
                     scopes=("inventory.read",),
                     created_by=_OWNER,
                     created_at=moment(660),
-                    expires_at=None,
+                    expires_at=moment(660) + _YEAR,
                     last_used_at=None,
                     revoked_at=None,
                 ),
@@ -81,7 +82,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             name="Stock of the till",
             prefix=_PREFIX,
             scopes=("inventory.read",),
-            expires_at=None,
+            expires_at=moment(660) + _YEAR,
         ),
     ),
 }
