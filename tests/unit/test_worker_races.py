@@ -1,6 +1,7 @@
 """Two workers at one fulfilment, a refund in mid-purchase, a hold in mid-delivery."""
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -345,3 +346,46 @@ async def test_a_refused_repetition_of_an_order_that_turned_up_changes_nothing()
     await shop.work()
     assert shop.order(order_id).status == "fulfilled"
     assert [a.state for a in shop.attempts(order_id)] == ["completed"]
+
+
+class Chatty(MemorySupplier):
+    """Its notice of an order is followed up while it is searched for the order."""
+
+    def __init__(self, shop: PaidOrders) -> None:
+        super().__init__(clock=shop.clock.now, random_bytes=shop.random, name=SUPPLIER)
+        self._shop = shop
+
+    async def find(self, external_id: str) -> Sequence[SupplierOrder]:
+        found = await super().find(external_id)
+        shop = self._shop
+        await shop.hints.accept(SUPPLIER, *self.webhook(found[0].supplier_order_id))
+        due = next(j for j in shop.store.jobs.pending() if j.kind == "supplier_hint")
+        lease = await shop.jobs.lease(due.id)
+        assert lease is not None
+        await shop.hints.follow_up(lease)
+        return found
+
+
+async def test_an_order_that_is_told_of_during_its_search_is_taken_up_and_a_second_goes_back() -> (
+    None
+):
+    shop = PaidOrders()
+    order_id = await opened_with(shop, Chatty(shop)).paid(await shop.goods())
+    shop.supplier.faults.lose_next_reply()
+    await shop.work()
+    [attempt] = shop.attempts(order_id)
+    shop.clock.advance(timedelta(seconds=1))
+    await shop.supplier.place(
+        SupplierRequest(
+            external_id=attempt.external_id,
+            supplier_product_id=attempt.supplier_product_id,
+            offer_id=None,
+            quantity=1,
+            max_price=attempt.max_price,
+        )
+    )
+    await shop.work_for(timedelta(seconds=5))
+    assert shop.order(order_id).status == "fulfilled"
+    older, newer = shop.bought(order_id)
+    kept = {a.supplier_order_id: (a.state, a.returning) for a in shop.attempts(order_id)}
+    assert kept == {older: ("completed", "none"), newer: ("canceled", "asked")}

@@ -64,6 +64,12 @@ def live_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | N
     )
 
 
+def doubtful_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | None:
+    """The attempt of which nobody knows whether its order was placed, at most one."""
+    attempt = live_attempt(file, fulfilment)
+    return attempt if attempt is not None and attempt.state in {"intent", "unknown"} else None
+
+
 def called_attempt(file: OrderFile, fulfilment: Fulfilment) -> SupplierAttempt | None:
     """The attempt whose call is under way; None when it was taken up meanwhile by somebody else.
 

@@ -12,7 +12,7 @@ from bitloot.domain.draft import Draft
 from bitloot.domain.fulfilment import Fulfilment, SupplierAttempt
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
-from bitloot.domain.purchase import live_attempt
+from bitloot.domain.purchase import doubtful_attempt
 from bitloot.domain.supply import SupplierOrder
 
 
@@ -34,10 +34,9 @@ def unknown_order(
     """
     if file.attempt_of(supplier, order.supplier_order_id) is not None:
         return NOTHING
-    live = live_attempt(file, fulfilment)
-    doubtful = live is not None and live.state in {"intent", "unknown"}
+    live = doubtful_attempt(file, fulfilment)
     name = (supplier, order.external_id)
-    if live is not None and doubtful and (live.supplier, live.external_id) == name:
+    if live is not None and (live.supplier, live.external_id) == name:
         return resolution.searched(
             file,
             fulfilment,

@@ -5,7 +5,7 @@ from typing import Final
 
 from bitloot.domain.draft import standing
 from bitloot.domain.fulfilment import BEFORE_SEAL, Fulfilment, FulfilmentState
-from bitloot.domain.purchase import cancelled, is_to_be_bought, live_attempt, order_standing
+from bitloot.domain.purchase import cancelled, doubtful_attempt, is_to_be_bought, order_standing
 from bitloot.ports.jobs import Again, Dead, Done, Lease
 from bitloot.ports.unit_of_work import Transaction
 from bitloot.usecases.fulfilment.buying import Buying
@@ -46,10 +46,10 @@ class FulfilmentJob:
         """One leg; False when the job has its outcome."""
         fulfilment = case.fulfilment
         state = standing(fulfilment)
-        attempt = live_attempt(case.file, fulfilment)
+        attempt = doubtful_attempt(case.file, fulfilment)
         if state in _AT_REST or state == "failed_terminal":
             return await self._rest(lease, case)
-        if attempt is not None and attempt.state in {"intent", "unknown"}:
+        if attempt is not None:
             return await Buying(self.desk).resolve(lease, attempt)
         if state in BEFORE_SEAL:
             return await Collecting(self.desk).collect(lease, case)

@@ -81,7 +81,7 @@ class Buying:
             await desk.jobs.finish(lease, Again(after=pause, error=error.reason))
             return False
         await desk.breakers.succeeded(attempt.supplier)
-        return await self._searched(lease, found, balance)
+        return await self._searched(lease, attempt.supplier, found, balance)
 
     def _choice(self, case: Case, market: Market, found: Sequence[Found]) -> routing.Choice:
         return routing.choose(
@@ -332,14 +332,19 @@ class Buying:
         return bool(outcomes) and outcomes[-1] is None
 
     async def _searched(
-        self, lease: Lease, found: Sequence[SupplierOrder], balance: BalanceReading | None
+        self,
+        lease: Lease,
+        supplier: str,
+        found: Sequence[SupplierOrder],
+        balance: BalanceReading | None,
     ) -> bool:
         desk = self.desk
 
         async def decide(tx: Transaction, case: Case) -> Decided:
-            attempt = purchase.live_attempt(case.file, case.fulfilment)
+            attempt = purchase.doubtful_attempt(case.file, case.fulfilment)
             if attempt is None:
-                return Decision(reason="adopted"), None
+                # Somebody told of its order meanwhile; what was found beside that one goes back.
+                return self._beside(case, supplier, found), None
             purchases = await self._purchases(tx, attempt) if balance else None
             is_hinted = await tx.inbox.was_hinted(
                 case.file.order.id, attempt.supplier, attempt.external_id
@@ -364,6 +369,22 @@ class Buying:
 
         decision = await desk.commit(lease, decide)
         return decision.reason != "not found yet"
+
+    def _beside(self, case: Case, supplier: str, found: Sequence[SupplierOrder]) -> Decision:
+        at, new_id, limits = self.desk.clock(), self.desk.new_id, self.desk.limits
+        known = {a.supplier_order_id for a in case.file.attempts if a.supplier == supplier}
+        extra = next((order for order in found if order.supplier_order_id not in known), None)
+        if extra is None:
+            return Decision(reason="adopted")
+        return unknown_order(
+            case.file,
+            case.fulfilment,
+            extra,
+            supplier=supplier,
+            at=at,
+            new_id=new_id,
+            limits=limits,
+        )
 
     async def _purchases(self, tx: Transaction, attempt: SupplierAttempt) -> Purchases:
         most = self.desk.limits.balance_purchases
