@@ -11,7 +11,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The right to work on a job until `lease_seconds` after it was taken, by database time.
 
     `attempts` counts this one already. Every commit of the holder carries `fence`. `wakes` is how
-    often the job had been asked for: if it rose meanwhile, a `Done` or `Again` is due at once.
+    often the job had been asked for: if it rose meanwhile, whatever its outcome it is due at once.
     `taken_at_boot` is the boot clock of the holder at the time of taking; `asked_at` when the job
     was first asked for.
     """

@@ -129,6 +129,20 @@ class JobsContract(Contract):
         await rig.jobs.finish(lease, Again(after=timedelta(hours=1)))
         assert await rig.jobs.claim_due(10) == [lease.job_id]
 
+    async def test_work_asked_for_while_it_is_given_up_is_tried_anew(self, rig: StoreRig) -> None:
+        lease = await leased(rig, "sweep", "one")
+        await rig.jobs.finish(lease, Again(after=timedelta(), progressed=False, error="slow"))
+        last = await rig.jobs.lease(lease.job_id)
+        assert last is not None
+        await wish(rig, "one")
+        await rig.jobs.finish(last, Dead("broken"))
+        row = await job_of(rig, last)
+        assert (row.state, row.attempts, row.last_error) == ("pending", 0, "broken")
+        again = await rig.jobs.lease(lease.job_id)
+        assert again is not None
+        await rig.jobs.finish(again, Dead("broken"))
+        assert (await job_of(rig, again)).state == "dead"
+
     async def test_a_finished_job_does_not_stand_in_the_way_of_a_new_one(
         self, rig: StoreRig
     ) -> None:

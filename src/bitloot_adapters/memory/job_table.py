@@ -110,6 +110,10 @@ class JobTable:
                 job.attempts = 0 if progressed else job.attempts
                 job.last_error = error or None
                 job.available_at = min(job.available_at, now) if woken else now + after
+            case Dead(error=error) if woken:
+                job.attempts = 0
+                job.available_at = now
+                job.last_error = error
             case Dead(error=error):
                 self.bury(job, error)
 

@@ -153,7 +153,13 @@ def ended(how: Literal["done", "again", "dead"]) -> Update:
                 last_error=func.nullif(_ERROR, literal_column("''")),
             )
         case "dead":
-            over = over.values(state=literal_column("'dead'"), last_error=_ERROR)
+            # Whoever asked while the holder gave up asked for another try.
+            over = over.values(
+                state=case((_WOKEN, PENDING), else_=literal_column("'dead'")),
+                available_at=case((_WOKEN, NOW), else_=jobs.c.available_at),
+                attempts=case((_WOKEN, NONE_YET), else_=jobs.c.attempts),
+                last_error=_ERROR,
+            )
     return over.returning(jobs.c.id)
 
 
@@ -194,4 +200,4 @@ def ending_values(
                 "job_progressed": outcome.progressed,
             }
         case Dead():
-            return {**held, "job_error": outcome.error}
+            return {**held, "lease_wakes": lease.wakes, "job_error": outcome.error}
