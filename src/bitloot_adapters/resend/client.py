@@ -60,6 +60,9 @@ _IN_TROUBLE: Final = frozenset(
 _OF_RECIPIENT: Final = re.compile(r"[`'\"]to[`'\"]|\brecipients?\b", re.IGNORECASE)
 _NO_TAG: Final = re.compile(r"[^A-Za-z0-9_-]")
 _KEY: Final = re.compile(r"[!-~]{1,256}")
+# What ends a line somewhere would begin another header of the mail.
+_LINE_END: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_HEADER_NAME: Final = re.compile(r"[!-9;-~]+")
 
 
 class Resend:
@@ -95,6 +98,7 @@ class Resend:
         """
         if not _KEY.fullmatch(idempotency_key):
             raise Rejected(NAME, "invalid", "the idempotency key cannot be sent")
+        _check_lines(message)
         headers = {"idempotency-key": idempotency_key}
         body = _body(self._from, message)
         try:
@@ -138,6 +142,16 @@ class Resend:
         if read is None:
             return Malformed("body")
         return wire.event(read, dedupe_key=dedupe_key) or Malformed("type is missing")
+
+
+def _check_lines(message: Message) -> None:
+    """Raises Rejected for what no header of a mail may hold."""
+    if _LINE_END.search(message.to):
+        raise Rejected(NAME, "address", "the address ends a line")
+    texts = (message.subject, *(text for _, text in message.headers))
+    is_named = all(_HEADER_NAME.fullmatch(name) for name, _ in message.headers)
+    if not is_named or any(map(_LINE_END.search, texts)):
+        raise Rejected(NAME, "invalid", "a header that ends a line or has no name")
 
 
 def _body(sender: str, message: Message) -> bytes:

@@ -1,9 +1,9 @@
 """How the shop finds, configures and opens Resend."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from email.utils import parseaddr
 from typing import Final
 
 import msgspec
@@ -18,6 +18,8 @@ PRODUCTION_URL: Final = "https://api.resend.com"
 # The edge in front of the API refuses requests without an agent, and those of bare libraries.
 USER_AGENT: Final = "bitloot/1 (transactional mail)"
 MAX_FROM: Final = 320
+_ADDRESS: Final = r"[^\s@<>,;:()\"]+@[^\s@<>,;:()\".]+(\.[^\s@<>,;:()\".]+)+"
+_SENDER: Final = re.compile(rf"{_ADDRESS}|(\"[^\"]*\" ?|[^<>@,;:\"]*)<{_ADDRESS}>")
 
 
 class ResendSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,9 +72,10 @@ class ResendPlugin:
 
 
 def _is_sender(text: str) -> bool:
-    address = parseaddr(text)[1]
-    local, _, domain = address.rpartition("@")
-    return bool(local and "." in domain and text.isprintable() and len(text) <= MAX_FROM)
+    """One address, alone or in angle brackets behind a name: the provider refuses every mail from
+    anything else, one by one.
+    """
+    return len(text) <= MAX_FROM and text.isprintable() and _SENDER.fullmatch(text) is not None
 
 
 @contextlib.asynccontextmanager

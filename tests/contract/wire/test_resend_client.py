@@ -121,6 +121,39 @@ async def test_a_key_that_cannot_be_sent_is_refused_here(key: str) -> None:
     assert script.asked == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"to": "buyer@mail.example\r\nBcc: all@mail.example"},
+        {"to": "buyer@mail.example\u2028"},
+        {"subject": "Ready\r\nBcc: all@mail.example"},
+        {"subject": "Ready\nX: y"},
+        {"subject": "Ready\x00"},
+        {"headers": (("X-Order", "BL-1\r\nBcc: all@mail.example"),)},
+        {"headers": (("X-Order: 1\r\nBcc", "all@mail.example"),)},
+        {"headers": (("", "x"),)},
+    ],
+)
+async def test_nothing_that_would_begin_another_header_is_sent(change: dict[str, object]) -> None:
+    script = Scripted()
+    async with client(script) as resend:
+        with pytest.raises(Rejected) as refused:
+            await resend.send(msgspec.structs.replace(MAIL, **change), idempotency_key=KEY)
+    assert refused.value.reason in {"address", "invalid"}
+    assert script.asked == []
+
+
+async def test_letters_of_every_script_are_sent_as_they_are() -> None:
+    script = Scripted((200, {"id": "e1"}))
+    mail = msgspec.structs.replace(
+        MAIL, to="käufer+été@bücher.example", subject="Ключ \U0001f468\u200d\U0001f469 готов"
+    )
+    async with client(script) as resend:
+        await resend.send(mail, idempotency_key=KEY)
+    sent = json.loads(script.asked[0].body)
+    assert (sent["to"], sent["subject"]) == ([mail.to], mail.subject)
+
+
 def named(name: str, message: str = "No.") -> dict[str, object]:
     return {"statusCode": 400, "name": name, "message": message}
 
@@ -336,3 +369,29 @@ def test_settings_that_could_not_work_are_told_one_by_one() -> None:
         per_second=0,
     )
     assert len(plugin.faults(bad, is_production=True)) == 5
+
+
+@pytest.mark.parametrize(
+    ("sender", "is_good"),
+    [
+        ("orders@shop.example", True),
+        ("Shop <orders@shop.example>", True),
+        ("Bücher & Spiele <orders@shop.example>", True),
+        ('"Shop, Inc." <orders@shop.example>', True),
+        ("Shop<orders@shop.example>", True),
+        ("orders@shop.example, other@shop.example", False),
+        ("Shop <orders@shop.example>, Other <other@shop.example>", False),
+        ("Shop, Inc. <orders@shop.example>", False),
+        ("Shop orders@shop.example", False),
+        ("Shop <orders@shop.example", False),
+        ("Shop <orders@shop.example> x", False),
+        ("orders@shop..example", False),
+        ("orders@shop.", False),
+        ("orders@localhost", False),
+        ("orders@shop.example\nBcc: x@shop.example", False),
+        ("", False),
+    ],
+)
+def test_a_sender_is_one_address_with_or_without_a_name(sender: str, *, is_good: bool) -> None:
+    settings = ResendSettings(api_key="re_x", webhook_secret="whsec_c2VjcmV0", from_address=sender)
+    assert (plugin.faults(settings, is_production=True) == []) is is_good
