@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from types import UnionType
 from typing import Final, Literal, get_args, get_type_hints
@@ -26,6 +27,10 @@ SECRET_MIN: Final = 32
 MAX_SECRET_FILE: Final = 64 * 1024
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+
+# As browsers write them (RFC 6454, section 6.1); a page without one, `null`, is nobody's.
+_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_ANY_ORIGIN: Final = "*"
 
 # Values that stand in examples: fine for trying the shop out, refused in production.
 EXAMPLE_SECRETS: Final = frozenset(
@@ -307,6 +312,13 @@ def settings_faults(settings: Settings) -> list[str]:
         for name in _OWN_SECRETS
         if len(getattr(settings, name)) < SECRET_MIN
     ]
+    found += [
+        f"{PREFIX}{name.upper()} must name networks such as 10.0.0.0/8 or ::1"
+        for name in ("trusted_proxies", "metrics_from")
+        if not all(map(_is_network, getattr(settings, name)))
+    ]
+    if not all(map(_is_origin, settings.cors_origins)):
+        found.append("BITLOOT_CORS_ORIGINS must name origins such as https://app.example")
     if any(len(secret) < SECRET_MIN for secret in settings.previous_secret_keys):
         found.append(
             f"BITLOOT_PREVIOUS_SECRET_KEYS must have at least {SECRET_MIN} characters each"
@@ -324,9 +336,29 @@ def _production_faults(settings: Settings) -> list[str]:
         found.append("BITLOOT_PREVIOUS_SECRET_KEYS has an example value; leave it out")
     if not settings.public_url.startswith("https://"):
         found.append("BITLOOT_PUBLIC_URL must be https in production")
-    if "*" in settings.cors_origins:
+    if _ANY_ORIGIN in settings.cors_origins:
         found.append("BITLOOT_CORS_ORIGINS must name origins in production, not *")
+    if any(map(_is_everybody, settings.trusted_proxies)):
+        found.append(
+            "BITLOOT_TRUSTED_PROXIES must not name everybody: anyone could forge addresses"
+        )
     return found
+
+
+def _is_origin(text: str) -> bool:
+    return text == _ANY_ORIGIN or _ORIGIN.fullmatch(text) is not None
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_everybody(text: str) -> bool:
+    return _is_network(text) and not ip_network(text, strict=False).prefixlen
 
 
 def is_weak(secret: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bitloot_web.composition.assembly import signing
 from bitloot_web.plugins import configure, secret_values, shown
 from bitloot_web.settings import Environment, SettingsError, convert
 
@@ -140,6 +141,8 @@ def test_a_secret_file_that_cannot_be_read_and_a_secret_given_twice_are_told(
         ("BITLOOT_SECRET_KEY", "development-only-secret-key-0123456789"),
         ("BITLOOT_PUBLIC_URL", "http://shop.example"),
         ("BITLOOT_CORS_ORIGINS", "*"),
+        ("BITLOOT_TRUSTED_PROXIES", "10.0.0.0/8, 0.0.0.0/0"),
+        ("BITLOOT_TRUSTED_PROXIES", "::/0"),
         ("BITLOOT_LOCAL_KEKS", "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
         ("BITLOOT_LOCAL_KEKS", "k1:ZGV2ZWxvcG1lbnQtb25seS1rZXktMDEyMzQ1Njc4OTA="),
         ("BITLOOT_NOWPAYMENTS_BASE_URL", "https://api-sandbox.nowpayments.io/v1"),
@@ -170,6 +173,31 @@ def test_a_limit_cannot_pass_its_cap_nor_the_times_that_it_must_stay_below(
     name: str, value: str
 ) -> None:
     assert faults({**GOOD, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BITLOOT_CORS_ORIGINS", "null"),
+        ("BITLOOT_CORS_ORIGINS", "https://*.example"),
+        ("BITLOOT_CORS_ORIGINS", "https://app.example/"),
+        ("BITLOOT_CORS_ORIGINS", "https://app.example, app.example"),
+        ("BITLOOT_TRUSTED_PROXIES", "proxy.example"),
+        ("BITLOOT_METRICS_FROM", "10.0.0.0/33"),
+    ],
+)
+def test_whom_the_edge_believes_is_named_so_that_it_can_be_compared(name: str, value: str) -> None:
+    (fault,) = faults({**GOOD, name: value})
+    assert fault.startswith(name)
+
+
+def test_networks_and_origins_are_taken_as_people_write_them() -> None:
+    named = {
+        "BITLOOT_CORS_ORIGINS": "https://app.example, http://localhost:5173, http://[::1]:3000",
+        "BITLOOT_TRUSTED_PROXIES": "10.1.2.3/8, ::1",
+    }
+    settings = configure(Environment({**GOOD, **named})).settings
+    assert len(signing(settings).edge.trusted_proxies) == 2
 
 
 @pytest.mark.parametrize("name", ["BITLOOT_ADMIN_TOKEN", "BITLOOT_ADMIN_TOKEN_FILE"])

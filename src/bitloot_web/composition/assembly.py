@@ -4,7 +4,6 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_network
 from typing import TypeVar
 
 from bitloot.domain.account_links import AccountLinks
@@ -52,6 +51,7 @@ from bitloot_web.composition.neighbours import Neighbours
 from bitloot_web.job_runner import Handler
 from bitloot_web.metrics import Metrics
 from bitloot_web.order_session import OrderSessions
+from bitloot_web.security.client_address import networks
 from bitloot_web.security.codes import Codes
 from bitloot_web.security.rate_shares import SharedRateLimits
 from bitloot_web.security.receipts import ReceiptSigner
@@ -232,8 +232,8 @@ def _edge(settings: Settings, signer: ReceiptSigner) -> Edge:
         public_url=settings.public_url,
         is_production=settings.is_production,
         cors_origins=settings.cors_origins,
-        trusted_proxies=tuple(map(ip_network, settings.trusted_proxies)),
-        metrics_from=tuple(map(ip_network, settings.metrics_from)),
+        trusted_proxies=networks(settings.trusted_proxies),
+        metrics_from=networks(settings.metrics_from),
         cursor_key=keys.derive(settings.secret_key, keys.CURSOR),
         client_key=keys.derive(settings.secret_key, keys.CLIENT),
         receipt_public_key=signer.public_key,
