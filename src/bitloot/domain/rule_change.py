@@ -41,6 +41,19 @@ def terms_of(rule: PricingRule) -> RuleTerms:
     return RuleTerms(**{name: getattr(rule, name) for name in _TERMS})
 
 
+def in_place_of(rule: PricingRule | None, draft: PricingRule) -> PricingRule:
+    """The draft as `changed` would leave the rule: of equal ones it counts as old as that.
+
+    Raises Refused `invalid-input` where there is no such rule.
+    """
+    if rule is None:
+        raise Refused("invalid-input", "There is no such rule.", field="replaces")
+    if (rule.scope, rule.subject) != (draft.scope, draft.subject):
+        # Of whom a rule speaks never changes: this one would be taken away, and another written.
+        return draft
+    return msgspec.structs.replace(draft, id=rule.id, created_at=rule.created_at)
+
+
 def changed(
     rule: PricingRule,
     fields: Mapping[str, object],
@@ -49,11 +62,14 @@ def changed(
     actor: str,
     at: datetime,
 ) -> Decision:
-    """The rule with other terms; of whom it speaks stays. Raises Refused `version-conflict` or
+    """The rule with other terms; of whom it speaks stays. A loss that was signed for another price
+    is signed no more unless `fields` sign it anew. Raises Refused `version-conflict` or
     `invalid-input`.
     """
     demand_version(rule.version, expected_version)
     terms = msgspec.structs.replace(terms_of(rule), **fields)
+    if "loss_signed_by" not in fields and _asked_by(terms) != _asked_by(terms_of(rule)):
+        terms = msgspec.structs.replace(terms, loss_signed_by=None)
     change = update(rule, **msgspec.structs.asdict(checked_terms(terms)), updated_at=at)
     assert isinstance(change.after, PricingRule)
     return Decision(
@@ -77,6 +93,11 @@ def demand_version(version: int, expected: int) -> None:
     """Raise Refused `version-conflict` unless the row is the one that the person looked at."""
     if version != expected:
         raise Refused("version-conflict")
+
+
+def _asked_by(terms: RuleTerms) -> tuple[object, ...]:
+    """What the price of an override comes from: who signs a loss signs this."""
+    return terms.kind, terms.value, terms.cap, terms.rounding
 
 
 def _entry(action: str, rule: PricingRule, actor: str, at: datetime) -> AuditEntry:

@@ -1,5 +1,6 @@
 """The goods at the desk over HTTP: rules and dry runs, products, prices."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -153,6 +154,36 @@ async def test_a_dry_run_tells_where_a_stronger_rule_or_the_floor_speaks(stage: 
     assert (effect["newPrice"], effect["decidedBy"]) == ("8.09", "floor")
 
 
+async def test_a_dry_run_comes_to_what_the_change_then_does(stage: "Stage") -> None:
+    older = (await asked(stage, "POST", "/rules", MARGIN)).json()
+    stage.clock.advance(timedelta(seconds=1))
+    await asked(stage, "POST", "/rules", {**MARGIN, "value": "1"})
+    changed = {**MARGIN, "value": "2"}
+    draft = {"rule": changed, "replaces": older["id"]}
+    lines = (await asked(stage, "POST", "/rules/simulate", draft)).text.splitlines()
+    told = {each["slug"]: each for each in map(msgspec.json.decode, lines[:-1])}
+    # Of equal rules the newer one counts, and a rule that is changed is as old as before.
+    assert (told["bought-game"]["newPrice"], told["bought-game"]["applied"]) == ("16.99", False)
+    await asked(stage, "PATCH", f"/rules/{older['id']}", {"value": "2"}, version=1)
+    await stage.work()
+    now = await asked(stage, "GET", f"/products/{stage.bought_product}")
+    assert now.json()["summary"]["price"] == "16.99"
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        {"rule": MARGIN, "replaces": "01c2ae78-4200-7eee-b48f-c209128b2f33"},
+        {"rule": {**MARGIN, "scope": "category", "subject": "no-such-shelf"}},
+    ],
+)
+async def test_a_draft_that_could_not_be_written_is_refused_before_the_first_line(
+    stage: "Stage", draft: dict[str, object]
+) -> None:
+    answer = await asked(stage, "POST", "/rules/simulate", draft)
+    assert said(answer) == (422, "invalid-input")
+
+
 # --- products --------------------------------------------------------------------------------
 
 
@@ -246,6 +277,7 @@ async def test_a_product_that_is_kept_for_an_order_is_not_retired(stage: "Stage"
         {"slug": "m" * 81},
         {"slug": "moon\n"},
         {"title": ""},
+        {"title": " \u200b"},
         {"title": "m" * 201},
         {"title": "Moon\x00"},
         {"price": 14.99},

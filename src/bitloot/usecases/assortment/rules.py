@@ -12,7 +12,7 @@ from bitloot.domain import rule_change
 from bitloot.domain.decision import Decision
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import Eur
+from bitloot.domain.money import BadMoney, Eur
 from bitloot.domain.price_contexts import PriceContexts
 from bitloot.domain.price_derivation import DecidedBy, derive
 from bitloot.domain.pricing_rules import PricingRule, RuleTerms, new_rule
@@ -105,8 +105,12 @@ class Rules:
         effect, StoreUnavailable.
         """
         draft = new_rule(terms, rule_id=self.new_id(), at=self.clock())
-        rules = [rule async for rule in self._all_rules() if rule.id != replaces]
-        contexts = PriceContexts([*rules, draft], margin=self.margin)
+        async with self.uow.begin() as tx:
+            await _demand_subject(tx, terms)
+        rules = {rule.id: rule async for rule in self._all_rules()}
+        if replaces is not None:
+            draft = rule_change.in_place_of(rules.pop(replaces, None), draft)
+        contexts = PriceContexts([*rules.values(), draft], margin=self.margin)
         category = draft.subject if draft.scope == "category" else None
         product_id = draft.subject if draft.scope == "product" else None
         after: str | None = None
@@ -121,8 +125,12 @@ class Rules:
                 return
 
     def _effect(self, each: Costed, contexts: PriceContexts, draft_id: str) -> Effect:
-        applied = contexts.choice(each.id, each.category).applied
-        derived = derive(each.cost, self.limits.gateway_fee, applied, each.price)
+        applied, fee = contexts.choice(each.id, each.category).applied, self.limits.gateway_fee
+        try:
+            derived = derive(each.cost, fee, applied, each.price)
+        except BadMoney:
+            # What no price can be kept of is not priced anew: the one before stays.
+            derived = derive(None, fee, None, each.price)
         return Effect(
             product_id=each.id,
             slug=each.slug,
