@@ -26,6 +26,7 @@ from bitloot_adapters.postgres.statements import ask, compiled
 CHANGES = 10_000
 PRODUCTS = 250
 AT_ONCE = 100
+FEE = Decimal("0.01")
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 RECORD = codec(PriceRecord)
 COSTS = b"""
@@ -142,3 +143,24 @@ async def test_after_ten_thousand_random_changes_every_stored_price_is_explained
     decided = Counter(explain(record).decided_by for record in records)
     assert set(decided) >= {"rule", "cap", "floor"}
     assert any(record.price < record.floor for record in records)
+
+
+async def test_a_floor_beyond_all_amounts_leaves_that_price_and_hinders_no_other(
+    shop_url: str,
+) -> None:
+    terms = PricingTerms(margin=Decimal("0.1"), gateway_fee=FEE)
+    async with open_database(shop_url, Limits()) as database:
+        products = await shelved(database, terms)
+        dear, _ = products[0]
+        told = RuleTerms(
+            scope="product", subject=dear, kind="override", value=Decimal(5), loss_signed_by="ada"
+        )
+        async with unit_of_work(database).begin() as tx:
+            await tx.record(Decision(save=(insert(new_rule(told, rule_id=new_id(), at=DAY)),)))
+        async with await psycopg.AsyncConnection.connect(shop_url, autocommit=True) as connection:
+            await connection.execute(
+                "UPDATE product_offers SET cost = 999999999999 WHERE product_id = %s", (dear,)
+            )
+        at, doubled = DAY + timedelta(days=1), PricingTerms(margin=Decimal(1), gateway_fee=FEE)
+        changed = await CatalogueWriter(database).reprice(None, reason="rule", terms=doubled, at=at)
+    assert changed == len(products) - 1

@@ -260,6 +260,12 @@ def test_a_price_too_large_for_its_column_is_never_made() -> None:
         derive(Decimal(900_000_000_000), FEE, applied(value=Decimal(1)), None)
 
 
+def test_a_floor_beyond_all_amounts_is_no_price_even_where_a_loss_is_signed() -> None:
+    rule = applied(kind="override", value=Decimal(5), loss_signed_by="ada")
+    with pytest.raises(BadMoney, match="12 digits before"):
+        derive(Decimal(999_999_999_999), FEE, rule, None)
+
+
 # --- discounts, and costs that move ----------------------------------------------------------
 
 BASKETS = st.lists(

@@ -96,11 +96,11 @@ def derive(
     Without a rule the previous price stays, raised to the floor. Without a cost an override gives
     its value and anything else leaves the previous price as it was. A cap that is not whole cents
     counts as the cents below it. Raises ValueError for a fee that is not a fraction below 1, and
-    BadMoney for a cost or a price that does not fit `numeric(20,8)`.
+    BadMoney for a cost, a floor or a price that does not fit `numeric(20,8)`.
     """
     if not (gateway_fee.is_finite() and 0 <= gateway_fee < 1):
         raise ValueError("a gateway fee is a fraction from 0 to below 1")
-    floor = ZERO if cost is None else cost_floor(eur_number(cost), gateway_fee)
+    floor = ZERO if cost is None else eur_number(cost_floor(eur_number(cost), gateway_fee))
     raw = None if applied is None else _raw(cost, applied)
     rounded = capped = None
     is_loss_signed = False

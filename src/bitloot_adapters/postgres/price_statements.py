@@ -100,7 +100,7 @@ _FACTS: Final = """
 
 _WHOLE: Final = """
     WITH {contexts}, {facts}, {steps},
-    sound AS (SELECT * FROM priced WHERE price < 1000000000000),
+    sound AS (SELECT * FROM priced WHERE price < 1000000000000 AND cost_floor < 1000000000000),
     moved AS (
         UPDATE listings l SET price = s.price, floor = s.cost_floor,
             is_loss_signed = s.is_loss_signed, version = l.version + 1,
