@@ -9,6 +9,7 @@ import msgspec
 from bitloot.domain.category import Category
 from bitloot.domain.decision import AuditEntry, Decision, JobRequest, insert, update
 from bitloot.domain.errors import Refused
+from bitloot.domain.own_product import check_title
 from bitloot.domain.rule_change import demand_version
 
 MOST_GENRES: Final = 200
@@ -22,7 +23,8 @@ def with_fields(category: Category, fields: Mapping[str, object]) -> Category:
 
 
 def added(category: Category, *, actor: str, at: datetime) -> Decision:
-    """A new category; products whose words belong in it follow."""
+    """A new category; products whose words belong in it follow. Raises Refused `invalid-input`."""
+    check_title(category.title)
     _check(category.genres)
     return Decision(
         save=(insert(category),),
@@ -45,6 +47,8 @@ def changed(
     Raises Refused `version-conflict` or `invalid-input`.
     """
     demand_version(category.version, expected_version)
+    if isinstance(title := fields.get("title"), str):
+        check_title(title)
     genres = fields.get("genres", ())
     assert isinstance(genres, tuple)
     _check(genres)

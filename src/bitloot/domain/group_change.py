@@ -8,6 +8,7 @@ import msgspec
 
 from bitloot.domain.decision import AuditEntry, Decision, insert, update
 from bitloot.domain.errors import Refused
+from bitloot.domain.own_product import check_title
 from bitloot.domain.product_group import GroupMember, ProductGroup
 from bitloot.domain.rule_change import demand_version
 from bitloot.domain.web_address import web_address
@@ -22,6 +23,7 @@ def with_fields(group: ProductGroup, fields: Mapping[str, object]) -> ProductGro
 
 def added(group: ProductGroup, *, actor: str, at: datetime) -> Decision:
     """A new group without members. Raises Refused `invalid-input`."""
+    check_title(group.title)
     if group.cover_url is not None:
         web_address(group.cover_url, "coverUrl")
     return Decision(save=(insert(group),), audit=(_entry("group.created", group, actor, at),))
@@ -39,6 +41,8 @@ def changed(
     `invalid-input`.
     """
     demand_version(group.version, expected_version)
+    if isinstance(title := fields.get("title"), str):
+        check_title(title)
     cover = fields.get("cover_url")
     if isinstance(cover, str):
         web_address(cover, "coverUrl")

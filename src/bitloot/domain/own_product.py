@@ -43,7 +43,13 @@ def check_words(wanted: OwnProduct) -> None:
     """Raises Refused `invalid-input` for a slug or a title that cannot be used."""
     if len(wanted.slug) > MAX_SLUG or not _SLUG.fullmatch(wanted.slug):
         raise Refused("invalid-input", "A slug is lower-case words with hyphens.", field="slug")
-    if not wanted.title.strip() or len(wanted.title) > MAX_TITLE:
+    check_title(wanted.title)
+
+
+def check_title(title: str) -> None:
+    """Raises Refused `invalid-input` for a title in which nothing can be read."""
+    seen = any(each.isprintable() and not each.isspace() for each in title)
+    if not seen or len(title) > MAX_TITLE:
         raise Refused("invalid-input", f"A title has 1 to {MAX_TITLE} characters.", field="title")
 
 

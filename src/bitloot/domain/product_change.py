@@ -14,7 +14,13 @@ import msgspec
 from bitloot.domain.decision import AuditEntry, Change, Decision, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment_plan import OWN_STOCK
-from bitloot.domain.own_product import OwnProduct, check_price, put_on_shelf
+from bitloot.domain.own_product import (
+    OwnProduct,
+    check_price,
+    check_title,
+    check_words,
+    put_on_shelf,
+)
 from bitloot.domain.product import FACTS, Listing, Product, followed
 from bitloot.domain.rule_change import demand_version
 from bitloot.domain.web_address import web_address
@@ -44,6 +50,7 @@ def created(
     new_id: Callable[[], str],
 ) -> NewProduct:
     """A product of our own with all that is said of it. Raises Refused `invalid-input`."""
+    check_words(wanted)
     check_price(wanted.price)
     said = _checked(fields)
     shelved = put_on_shelf(wanted, gateway_fee=gateway_fee, actor=actor, at=at, new_id=new_id)
@@ -134,9 +141,11 @@ def _checked(fields: Mapping[str, object]) -> dict[str, object]:
     unknown = sorted(set(fields) - PINNABLE - OURS)
     if unknown:
         raise Refused("invalid-input", "Nobody sets this field.", field=unknown[0])
-    cover = fields.get("cover_url")
+    cover, title = fields.get("cover_url"), fields.get("title")
     if isinstance(cover, str):
         web_address(cover, "coverUrl")
+    if isinstance(title, str):
+        check_title(title)
     return dict(fields)
 
 
