@@ -328,3 +328,18 @@ async def test_units_of_an_order_that_serves_nobody_touch_no_units_of_the_one_th
     assert all(type(change.after) is not type(file.fulfilments[0]) for change in decision.save)
     assert not any(event.kind == "fulfilment_planned" for event in decision.events)
     assert decision.reason == "processing"
+
+
+async def test_an_order_that_the_comparison_finds_after_all_is_made_ready_for_who_decides() -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    shop.supplier.faults.lose_next_reply()
+    shop.supplier.lag_behind(48 * HOUR)
+    await shop.work_for(25 * HOUR)
+    assert [f.state for f in shop.fulfilments(order_id)] == ["failed_terminal"]
+    at = shop.clock.now()
+    await shop.jobs.tick("reconcile-supplier", at, "sweep", f"reconcile-supplier/{at}")
+    await shop.work_for(timedelta(minutes=1))
+    # The hold on its item waits for a person still, with the keys at hand.
+    assert [a.state for a in shop.attempts(order_id)] == ["completed"]
+    assert [f.state for f in shop.fulfilments(order_id)] == ["vaulted"]

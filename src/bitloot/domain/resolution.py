@@ -120,10 +120,14 @@ def _adopt(
         found, key=lambda o: (o.state in ENDED, o.created_at is None, o.created_at or draft.at)
     )
     draft.move_attempt(attempt, "found")
-    if draft.now(fulfilment).state in FULFILMENT.terminal:
+    state = draft.now(fulfilment).state
+    if state in FULFILMENT.terminal:
         _give_back(draft, attempt, ordered[0], limits)
     else:
         take_up(draft, fulfilment, attempt, ordered[0])
+        if state == "failed_terminal":
+            # Its job had ended: the keys are fetched while a person decides what held the item.
+            draft.event("fulfilment_resumed", fulfilment.id)
     gen = draft.now(fulfilment).gen
     for extra in ordered[1:]:
         gen += 1
