@@ -20,6 +20,7 @@ from bitloot.domain.supplier_progress import observe
 from bitloot.domain.supply import SupplierKeyState, SupplierOrder
 from bitloot.ports.errors import Rejected
 from bitloot.ports.key_vault import StoredObject
+from bitloot.ports.supplier import SupplierRequest
 from bitloot.testing.rows import COST
 from bitloot.usecases.fulfilment import FulfilmentJob
 from bitloot_adapters.memory.key_vault import MemoryKeyVault
@@ -343,3 +344,44 @@ async def test_an_order_that_the_comparison_finds_after_all_is_made_ready_for_wh
     # The hold on its item waits for a person still, with the keys at hand.
     assert [a.state for a in shop.attempts(order_id)] == ["completed"]
     assert [f.state for f in shop.fulfilments(order_id)] == ["vaulted"]
+
+
+@pytest.mark.parametrize("trouble", ["away", "credentials"])
+async def test_a_comparison_of_orders_waits_for_its_supplier_however_long(trouble: str) -> None:
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods())
+    await shop.work()
+    [ours] = shop.attempts(order_id)
+    foreign = SupplierRequest(
+        external_id="bought-by-hand",
+        supplier_product_id=ours.supplier_product_id,
+        offer_id=None,
+        quantity=1,
+        max_price=ours.max_price,
+    )
+    await shop.supplier.place(foreign)
+    if trouble == "away":
+        shop.supplier.faults.go_down()
+    shop.supplier.faults.knows_credentials = trouble != "credentials"
+    at = shop.clock.now()
+    await shop.jobs.tick("reconcile-supplier", at, "sweep", f"reconcile-supplier/{at}")
+    await shop.work_for(50 * HOUR)
+    shop.supplier.faults.come_back()
+    shop.supplier.faults.knows_credentials = True
+    await shop.work_for(timedelta(minutes=11))
+    assert [row.kind for row in shop.store.rows(ReconciliationBreak)] == ["supplier_order_foreign"]
+
+
+async def test_a_comparison_of_objects_waits_for_their_store_however_long() -> None:
+    shop = PaidOrders()
+    await shop.paid(await shop.goods())
+    await shop.work()
+    [key] = shop.store.rows(SealedKey)
+    await shop.vault.delete(key.object_name)
+    shop.vault.faults.go_down()
+    at = shop.clock.now()
+    await shop.jobs.tick("objects", at, "sweep", f"objects/{at}")
+    await shop.work_for(5 * HOUR)
+    shop.vault.faults.come_back()
+    await shop.work_for(timedelta(minutes=11))
+    assert [row.kind for row in shop.store.rows(ReconciliationBreak)] == ["key_object_missing"]

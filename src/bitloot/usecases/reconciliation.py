@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
 from bitloot.domain import supplier_progress
+from bitloot.domain.backoff import fraction, outage_pause
 from bitloot.domain.decision import AuditEntry, Decision, JobRequest, insert, update
 from bitloot.domain.errors import Refused
 from bitloot.domain.fulfilment import SupplierAttempt
@@ -23,10 +24,10 @@ from bitloot.domain.reconciliation import (
 from bitloot.domain.supplier_refund import ENDED, has_news_of_money
 from bitloot.domain.supply import SupplierOrder
 from bitloot.domain.unknown_order import unknown_order
-from bitloot.ports.clock import BootClock, Clock, NewId
+from bitloot.ports.clock import BootClock, Clock, NewId, RandomBytes
 from bitloot.ports.deciding import decide
-from bitloot.ports.errors import Conflict, Duplicate, Rejected
-from bitloot.ports.jobs import Dead, Done, Jobs, Lease
+from bitloot.ports.errors import Conflict, Duplicate, Rejected, Unavailable
+from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease
 from bitloot.ports.key_vault import KeyVault
 from bitloot.ports.supplier import Supplier
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
@@ -79,26 +80,30 @@ class Reconciliation:
     clock: Clock
     boot_clock: BootClock
     new_id: NewId
+    random_bytes: RandomBytes
     limits: Limits
 
     async def compare_orders(self, lease: Lease) -> None:
         """Job `sweep`, ref `reconcile-<supplier>/<time>`: the supplier's orders of the last 48 h.
 
         So many pages as fit well into the lease, and the next ones as a job of their own; the open
-        breaks about orders come last, as many at once. Raises Unavailable when the supplier cannot
-        be read: the job is tried again from its page.
+        breaks about orders come last, as many at once. While the supplier cannot be read, or
+        refuses our credentials, the job waits for it and goes on from its page.
         """
         name = lease.ref.partition("/")[0].removeprefix(SUPPLIER_SWEEP)
         supplier = self.suppliers.get(name)
         if supplier is None:
             await self.jobs.finish(lease, Dead("no such supplier"))
             return
-        here = _Place.of(lease.ref, since=self.clock() - self.limits.reconcile_window)
-        if here.part == "breaks":
-            following = await self._settle_orders(lease, supplier, here)
+        # What was placed before the sweep was asked for is looked at, however long it had to wait.
+        here = _Place.of(lease.ref, since=lease.asked_at - self.limits.reconcile_window)
+        read = self._settle_orders if here.part == "breaks" else self._compare_pages
+        try:
+            following = await read(lease, supplier, here)
+        except (Unavailable, Rejected) as error:
+            await self.jobs.finish(lease, self._later(lease, error))
         else:
-            following = await self._compare_pages(lease, supplier, here)
-        await self._go_on(lease, following.ref() if following else None)
+            await self._go_on(lease, following.ref() if following else None)
 
     async def _compare_pages(self, lease: Lease, supplier: Supplier, here: "_Place") -> "_Place":
         page_no, read = int(here.at), 0
@@ -113,6 +118,13 @@ class Reconciliation:
                 return replace(here, at=str(page_no))
         return replace(here, part="breaks", at="")
 
+    def _later(self, lease: Lease, error: Unavailable | Rejected) -> Again:
+        """The longer the trouble lasts the longer the wait; it alone never ends a sweep."""
+        lasted = self.clock() - lease.asked_at
+        after = outage_pause(lasted, fraction(self.random_bytes(4)), self.limits)
+        is_last = lease.attempts >= lease.max_attempts - 1
+        return Again(after=after, progressed=is_last, error=error.reason)
+
     async def _go_on(self, lease: Lease, ref: str | None) -> None:
         """End the job; the rest of the sweep is the next one."""
         jobs = (JobRequest(kind="sweep", ref=ref),) if ref else ()
@@ -124,8 +136,14 @@ class Reconciliation:
         uploaded in the last 48 h, and the next batch as a job of its own. Then all stored objects,
         ref `objects/<time>/stored/<last id>`: those that no key knows.
 
-        Raises Unavailable when the store of objects cannot be reached.
+        While the store of objects cannot be reached, or refuses our credentials, the job waits.
         """
+        try:
+            await self._compare_objects(lease)
+        except (Unavailable, Rejected) as error:
+            await self.jobs.finish(lease, self._later(lease, error))
+
+    async def _compare_objects(self, lease: Lease) -> None:
         _, time, *place = lease.ref.split("/")
         if place[:1] == [_STORED]:
             await self._find_orphans(lease, time, place[1])

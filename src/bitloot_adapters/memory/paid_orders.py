@@ -197,6 +197,7 @@ class PaidOrders:
             clock=clock,
             boot_clock=self.clock.boot,
             new_id=new_id,
+            random_bytes=self.random,
             limits=limits,
         )
 
