@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 ORDER_SESSION: Final = "order-session-jwt"
@@ -27,6 +27,12 @@ def hiding(key: bytes) -> Callable[[str], str]:
         return f"hidden:{hmac.new(key, address_key.encode(), hashlib.sha256).hexdigest()}"
 
     return hide
+
+
+def known_as(keys: Sequence[bytes]) -> Callable[[str], tuple[str, ...]]:
+    """What an account of an address's key may stand under: itself, or hidden by one of these."""
+    hidden = [hiding(key) for key in keys]
+    return lambda address_key: (address_key, *(hide(address_key) for hide in hidden))
 
 
 def derive(secret: str, purpose: str) -> bytes:

@@ -63,7 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str = "var"
     # What tokens, links, cursors and receipts are signed with: at least 32 characters.
     secret_key: str
-    # The secret key of before: what it signed for orders and sessions opens them until it ends.
+    # The secret key of before: what it signed for orders and sessions opens them until it ends, and
+    # links that keep an account or stop a recovery go on; accounts forgotten under it are known.
     previous_secret_keys: tuple[str, ...] = ()
     # The payment gateways; the first one takes new payments.
     gateways: tuple[str, ...] = ("nowpayments",)

@@ -172,7 +172,9 @@ class PaidOrders:
             failpoint=self.failpoint,
             public_url=PUBLIC_URL,
             links=AccountLinks(
-                deletion_key=self.random(32), recovery_key=self.random(32), public_url=PUBLIC_URL
+                deletion_keys=[self.random(32)],
+                recovery_keys=[self.random(32)],
+                public_url=PUBLIC_URL,
             ),
         )
 

@@ -32,7 +32,7 @@ from bitloot.usecases.people.api_keys import ApiKeys
 from bitloot.usecases.people.email_changes import EmailChanges
 from bitloot.usecases.people.forgetting import Forgetting
 from bitloot.usecases.people.identity import Identity
-from bitloot.usecases.people.mailed_codes import HideAddress, MailedCodes
+from bitloot.usecases.people.mailed_codes import HideAddress, KnownAs, MailedCodes
 from bitloot.usecases.people.passwords import Passwords
 from bitloot.usecases.people.recoveries import Recoveries
 from bitloot.usecases.people.reentry import Reentry
@@ -74,6 +74,7 @@ class Signing:
     tokens: SessionTokens
     links: AccountLinks
     hide: HideAddress
+    known_as: KnownAs
     edge: Edge
 
 
@@ -93,11 +94,12 @@ def signing(settings: Settings) -> Signing:
         ),
         tokens=SessionTokens(secrets, issuer=issuer, limits=limits),
         links=AccountLinks(
-            deletion_key=keys.derive(secret, keys.ACCOUNT_DELETION),
-            recovery_key=keys.derive(secret, keys.ACCOUNT_RECOVERY),
+            deletion_keys=[keys.derive(each, keys.ACCOUNT_DELETION) for each in secrets],
+            recovery_keys=[keys.derive(each, keys.ACCOUNT_RECOVERY) for each in secrets],
             public_url=settings.public_url,
         ),
         hide=keys.hiding(keys.derive(secret, keys.HIDDEN_ADDRESS)),
+        known_as=keys.known_as([keys.derive(each, keys.HIDDEN_ADDRESS) for each in secrets]),
         edge=_edge(settings, signer),
     )
 
@@ -190,13 +192,18 @@ def people(near: Neighbours, settings: Settings, made: Signing) -> _People:
     return _People(
         codes=codes,
         reentry=over(Reentry, near, codes=codes, mails=mails),
-        identity=over(Identity, near, codes=codes, hide=made.hide),
+        identity=over(Identity, near, codes=codes, known_as=made.known_as),
         passwords=over(
-            Passwords, near, people=near.views.people, codes=codes, mails=mails, hide=made.hide
+            Passwords,
+            near,
+            people=near.views.people,
+            codes=codes,
+            mails=mails,
+            known_as=made.known_as,
         ),
         accounts=over(Accounts, near, mails=mails, links=made.links, hide=made.hide),
-        email_changes=over(EmailChanges, near, codes=codes, mails=mails, hide=made.hide),
-        recoveries=over(Recoveries, near, mails=mails, links=made.links, hide=made.hide),
+        email_changes=over(EmailChanges, near, codes=codes, mails=mails, known_as=made.known_as),
+        recoveries=over(Recoveries, near, mails=mails, links=made.links, known_as=made.known_as),
         user_desk=over(UserDesk, near),
         api_keys=over(ApiKeys, near),
         standing=Standing(near.views.people, near.clock, near.limits),

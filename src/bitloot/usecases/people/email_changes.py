@@ -16,7 +16,7 @@ from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.usecases.people.account_mails import AccountMails, Recipient, of_user, posted
 from bitloot.usecases.people.known_users import standing_user
-from bitloot.usecases.people.mailed_codes import Challenge, HideAddress, MailedCodes
+from bitloot.usecases.people.mailed_codes import Challenge, KnownAs, MailedCodes
 
 KIND: Final = "email-change-code"
 
@@ -28,7 +28,7 @@ class EmailChanges:
     uow: UnitOfWork
     codes: MailedCodes
     mails: AccountMails
-    hide: HideAddress
+    known_as: KnownAs
     clock: Clock
     new_id: NewId
     limits: Limits
@@ -95,7 +95,7 @@ class EmailChanges:
             if still is None or still.id != change.id:
                 raise Refused("code-wrong", field="code")
             live = await tx.people.sessions_of(user_id, at=at)
-            other = await tx.people.user_by_email(still.new_key, self.hide(still.new_key))
+            other = await tx.people.user_by_email(*self.known_as(still.new_key))
             is_taken = other is not None and other.id != user_id
             decision = confirmed(user, still, live, keep=session_id, is_taken=is_taken, at=at)
             to = Recipient(still.new_email, still.new_key)

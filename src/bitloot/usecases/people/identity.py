@@ -28,7 +28,7 @@ from bitloot.domain.session import (
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
-from bitloot.usecases.people.mailed_codes import Challenge, HideAddress, MailedCodes
+from bitloot.usecases.people.mailed_codes import Challenge, KnownAs, MailedCodes
 
 
 class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +41,11 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """`hide` makes a keyed hash of an address: under it forgotten accounts are known."""
+    """`known_as` tells what an account may stand under: forgotten ones under a keyed hash."""
 
     uow: UnitOfWork
     codes: MailedCodes
-    hide: HideAddress
+    known_as: KnownAs
     clock: Clock
     new_id: NewId
     limits: Limits
@@ -67,7 +67,7 @@ class Identity:
         await self.codes.check("signin", address, challenge, code)
 
         async def attempt(tx: Transaction) -> SignedIn:
-            known = await tx.people.user_by_email(address.key, self.hide(address.key))
+            known = await tx.people.user_by_email(*self.known_as(address.key))
             user = known or new_user(address, user_id=self.new_id(), at=self.clock())
             return await self._open(tx, user, client, is_new=known is None)
 

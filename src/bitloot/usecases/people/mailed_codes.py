@@ -6,7 +6,7 @@ opens nothing: asking again and again brings no more guesses than codes. Nothing
 the store of codes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -30,6 +30,9 @@ CodeOf: TypeAlias = Callable[[str], str]
 DigestOf: TypeAlias = Callable[[str, str], str]
 # A keyed hash of an address's key, so that neither names in a store nor forgotten accounts tell it.
 HideAddress: TypeAlias = Callable[[str], str]
+# What an account of an address's key may stand under: the key, and what it is hidden as, by the
+# secrets of before too.
+KnownAs: TypeAlias = Callable[[str], Sequence[str]]
 Purpose: TypeAlias = Literal["signin", "reset"]
 
 WINDOW: Final = timedelta(minutes=15)

@@ -21,7 +21,7 @@ from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.ports.views.people import PeopleViews
 from bitloot.usecases.people.account_mails import AccountMails, of_user, posted
 from bitloot.usecases.people.known_users import standing_user
-from bitloot.usecases.people.mailed_codes import Challenge, HideAddress, MailedCodes
+from bitloot.usecases.people.mailed_codes import Challenge, KnownAs, MailedCodes
 
 
 class Proven(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class Passwords:
     codes: MailedCodes
     mails: AccountMails
     password_hasher: PasswordHasher
-    hide: HideAddress
+    known_as: KnownAs
     clock: Clock
     new_id: NewId
     limits: Limits
@@ -104,7 +104,7 @@ class Passwords:
 
         async def attempt(tx: Transaction) -> None:
             at = self.clock()
-            known = await tx.people.user_by_email(address.key, self.hide(address.key))
+            known = await tx.people.user_by_email(*self.known_as(address.key))
             user = known or new_user(address, user_id=self.new_id(), at=at)
             live = () if known is None else await tx.people.sessions_of(user.id, at=at)
             decision = with_password(user, hashed, live, how="reset", is_new=known is None, at=at)

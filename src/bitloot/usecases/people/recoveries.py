@@ -14,7 +14,7 @@ from bitloot.ports.deciding import decide
 from bitloot.ports.unit_of_work import Transaction, UnitOfWork
 from bitloot.usecases.people.account_mails import AccountMails, Recipient, of_user, posted
 from bitloot.usecases.people.known_users import known_user
-from bitloot.usecases.people.mailed_codes import HideAddress
+from bitloot.usecases.people.mailed_codes import KnownAs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Recoveries:
     uow: UnitOfWork
     mails: AccountMails
     links: AccountLinks
-    hide: HideAddress
+    known_as: KnownAs
     clock: Clock
     new_id: NewId
     limits: Limits
@@ -90,7 +90,7 @@ class Recoveries:
             at, recovery = self.clock(), await _recovery(tx, recovery_id)
             user = await known_user(tx, recovery.user_id)
             live = await tx.people.sessions_of(user.id, at=at)
-            other = await tx.people.user_by_email(recovery.new_key, self.hide(recovery.new_key))
+            other = await tx.people.user_by_email(*self.known_as(recovery.new_key))
             is_taken = other is not None and other.id != user.id
             decision = completed(recovery, user, live, is_taken=is_taken, actor=actor, at=at)
             to = Recipient(recovery.new_email, recovery.new_key)
