@@ -389,3 +389,42 @@ async def test_an_order_that_is_told_of_during_its_search_is_taken_up_and_a_seco
     older, newer = shop.bought(order_id)
     kept = {a.supplier_order_id: (a.state, a.returning) for a in shop.attempts(order_id)}
     assert kept == {older: ("completed", "none"), newer: ("canceled", "asked")}
+
+
+class Counting(MemorySupplier):
+    """Counts the calls that reach for it."""
+
+    def __init__(self, shop: PaidOrders) -> None:
+        super().__init__(clock=shop.clock.now, random_bytes=shop.random, name=SUPPLIER)
+        self.calls = 0
+
+    async def order(self, supplier_order_id: str) -> SupplierOrder:
+        self.calls += 1
+        return await super().order(supplier_order_id)
+
+    async def give_back(self, supplier_order_id: str) -> None:
+        self.calls += 1
+        await super().give_back(supplier_order_id)
+
+
+async def test_during_an_outage_news_and_returns_are_tried_by_probes_only() -> None:
+    shop = PaidOrders()
+    supplier = Counting(shop)
+    goods = await opened_with(shop, supplier).goods()
+    orders = [await shop.paid(goods) for _ in range(20)]
+    await shop.work()
+    for order_id in orders[:10]:
+        supplier.end(shop.bought(order_id)[0], "refunded")
+        await shop.hints.accept(SUPPLIER, *supplier.webhook(shop.bought(order_id)[0]))
+    for order_id in orders[10:]:
+        await shop.aftercare.refund(order_id, RECORD, actor="admin", confirmed=False)
+    supplier.faults.go_down()
+    supplier.calls = 0
+    await shop.work_for(timedelta(minutes=10))
+    # Five failures open the breaker; then one call each half a minute.
+    assert supplier.calls <= 5 + 20
+    supplier.faults.come_back()
+    await shop.work_for(timedelta(minutes=11))
+    returns = [a.returning for order_id in orders[10:] for a in shop.attempts(order_id)]
+    assert returns == ["asked"] * 10
+    assert {h.reason for h in shop.store.rows(Hold)} == {"supplier_refund"}

@@ -16,6 +16,7 @@ from bitloot.domain.own_stock import stock_bound, unit_of
 from bitloot.domain.refund import Goods, RefundRecord, record_refund
 from bitloot.domain.resend_keys import resend_keys
 from bitloot.domain.supplier_return import return_noted, return_unclear
+from bitloot.ports.breaker import Breakers
 from bitloot.ports.clock import Clock, NewId, RandomBytes
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
@@ -32,6 +33,7 @@ class Aftercare:
     uow: UnitOfWork
     jobs: Jobs
     suppliers: Mapping[str, Supplier]
+    breakers: Breakers
     vault: KeyVault
     clock: Clock
     new_id: NewId
@@ -175,6 +177,9 @@ class Aftercare:
             await self.jobs.finish(lease, Done())
         elif not supplier.capabilities.returns_keys:
             await self._note(lease, "refused", Done(), only_from="wanted")
+        elif not await self.breakers.allows(row.supplier):
+            probe = self.limits.breaker_probe
+            await self.jobs.finish(lease, Again(after=probe, error="breaker"))
         elif await self._note(lease, "sending", None, only_from="wanted"):
             await self._send_back(lease, supplier, row.supplier_order_id)
         else:
@@ -184,16 +189,20 @@ class Aftercare:
         try:
             await supplier.give_back(supplier_order_id)
         except OutcomeUnknown:
+            await self.breakers.failed(supplier.name)
             await self._unclear(lease)
         except Unavailable as error:
+            await self.breakers.failed(supplier.name)
             await self._note(lease, "wanted", self._later(lease, error))
         except Rejected as error:
             if error.reason == "credentials":
+                await self.breakers.trip(supplier.name)
                 # Nothing was asked of the order yet; it is when our credentials are right again.
                 await self._note(lease, "wanted", self._later(lease, error))
             else:
                 await self._note(lease, "refused", Done())
         else:
+            await self.breakers.succeeded(supplier.name)
             await self._note(lease, "asked", Done())
 
     async def delete_object(self, lease: Lease) -> None:

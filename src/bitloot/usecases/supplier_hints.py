@@ -17,6 +17,7 @@ from bitloot.domain.supply import SupplierOrder
 from bitloot.domain.unknown_order import unknown_order
 from bitloot.domain.webhook import Webhook, WebhookClass
 from bitloot.domain.webhook_intake import Verified, handled
+from bitloot.ports.breaker import Breakers
 from bitloot.ports.clock import Clock, NewId
 from bitloot.ports.deciding import decide
 from bitloot.ports.errors import Rejected, Unavailable
@@ -40,6 +41,7 @@ class SupplierHints:
     intake: Intake
     jobs: Jobs
     suppliers: Mapping[str, Supplier]
+    breakers: Breakers
     clock: Clock
     new_id: NewId
     limits: Limits
@@ -83,18 +85,11 @@ class SupplierHints:
             await self._close(lease, webhook, word, found[0] if found else None)
             return
         order_id, fulfilment_id = found
-        report: SupplierOrder | None = None
         try:
-            report = await supplier.order(webhook.subject)
-        except Unavailable as error:
+            report = await self._read(supplier, webhook.subject)
+        except (Unavailable, Rejected) as error:
             await self._wait(lease, webhook, order_id, error)
             return
-        except Rejected as error:
-            if error.reason != "not_found":
-                await self._wait(lease, webhook, order_id, error)
-                return
-            # The search of a doubtful attempt, or the poll of the fulfilment, decides.
-            report = None
 
         async def attempt(tx: Transaction) -> None:
             file = await tx.orders.file(order_id)
@@ -119,6 +114,27 @@ class SupplierHints:
             await tx.record(also(awake, *noted.save), lease=lease, outcome=Done())
 
         await decide(self.uow, attempt)
+
+    async def _read(self, supplier: Supplier, order_id: str) -> SupplierOrder | None:
+        """The order as it is now, None for one that is not found: the search of a doubtful attempt,
+        or the poll of the fulfilment, decides. Raises Unavailable, Rejected.
+        """
+        name = supplier.name
+        if not await self.breakers.allows(name):
+            raise Unavailable(name, "breaker")
+        try:
+            report = await supplier.order(order_id)
+        except Unavailable:
+            await self.breakers.failed(name)
+            raise
+        except Rejected as error:
+            if error.reason == "credentials":
+                await self.breakers.trip(name)
+            if error.reason != "not_found":
+                raise
+            report = None
+        await self.breakers.succeeded(name)
+        return report
 
     async def _decide(
         self,
