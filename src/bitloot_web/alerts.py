@@ -1,7 +1,8 @@
 """What somebody has to look at: a line in the log, at error, and a count to be alarmed by.
 
-Told where all of it passes: at the recording of decisions, and where a webhook is turned away. The
-words are stable; ids and reasons are told, never what a provider or a buyer wrote.
+Told where all of it passes: at the recording of decisions, where a webhook is turned away, and at
+the mail provider. The words are stable; ids and reasons are told, never what a provider or a buyer
+wrote.
 """
 
 from typing import Final, Literal, TypeAlias
@@ -9,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 import structlog
 
 from bitloot.domain.decision import Decision, Row
+from bitloot.domain.email import Email
 from bitloot.domain.fulfilment import BlockedReason, Fulfilment
 from bitloot.domain.reconciliation import ReconciliationBreak
 from bitloot.domain.webhook import Webhook
@@ -22,6 +24,10 @@ Alert: TypeAlias = Literal[
     "payment_held",
     "supplier_balance_low",
     "supplier_credentials_refused",
+    "mail_quota_used_up",
+    "mail_credentials_refused",
+    "mail_refused",
+    "mail_unsettled",
     "reconciliation_break",
 ]
 
@@ -35,6 +41,14 @@ _HELD: Final[dict[str, Alert]] = {
 _BLOCKED: Final[dict[BlockedReason | None, Alert]] = {
     "balance": "supplier_balance_low",
     "credentials": "supplier_credentials_refused",
+}
+
+
+# A mail that never left, or of which nobody knows whether it did. An address that takes no mail is
+# its owner's.
+_MAILS: Final[dict[tuple[str, str | None], Alert]] = {
+    ("refused", "invalid"): "mail_refused",
+    ("unknown", None): "mail_unsettled",
 }
 
 
@@ -58,6 +72,10 @@ def alert_of(metrics: Metrics, decision: Decision) -> None:
             blocked = _BLOCKED.get(row.blocked_reason)
             if blocked is not None:
                 alert(metrics, blocked, supplier=row.supplier, order=row.order_id)
+        elif isinstance(row, Email) and isinstance(before, Email) and before.state != row.state:
+            lost = _MAILS.get((row.state, row.refusal))
+            if lost is not None:
+                alert(metrics, lost, provider=row.provider, mail=row.id, kind=row.kind)
         elif isinstance(row, ReconciliationBreak) and before is None:
             alert(metrics, "reconciliation_break", rule=row.kind, subject=row.subject)
 

@@ -9,8 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from tests import asgi
-from tests.unit.test_operations import called_back, payable, samples, supplied
+from tests.unit.test_operations import called_back, own, payable, placed, samples, supplied, write
 
+from bitloot.domain.decision import Decision, insert, update
+from bitloot.domain.email import Email
+from bitloot.testing.rows import Rows
 from bitloot_web.composition.memory import GATEWAY
 from bitloot_web.testing import TestShop, shop
 
@@ -76,3 +79,55 @@ async def test_a_supplier_that_does_not_sell_to_us_is_an_alert_not_at_every_try(
             await it.advance(timedelta(hours=1))
         assert [alert["order"] for alert in told(lines, what)] == [order.order_id]
         assert alarmed(it) == {what: 1}
+
+
+@pytest.mark.parametrize("what", ["mail_quota_used_up", "mail_credentials_refused"])
+async def test_that_no_mail_goes_out_for_long_is_an_alert_once_until_one_does(what: str) -> None:
+    async with shop(seed=35) as it:
+        mailer, slug = it.around.mailer, await own(it)
+
+        async def stop_and_go_on() -> None:
+            mailer.faults.knows_credentials = what != "mail_credentials_refused"
+            if what == "mail_quota_used_up":
+                mailer.use_up_quota(until=it.around.clock.now() + timedelta(hours=3))
+            await payable(it, slug)
+            await it.advance(timedelta(minutes=90))
+            mailer.faults.knows_credentials = True
+            await it.advance(timedelta(hours=3))
+
+        with capture_logs() as lines:
+            await stop_and_go_on()
+            assert len(mailer.mailbox) > 0
+            assert told(lines, what) == [{"provider": mailer.name}]
+            await stop_and_go_on()
+        assert alarmed(it)[what] == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "refusal", "what"),
+    [
+        ("refused", "invalid", "mail_refused"),
+        ("unknown", None, "mail_unsettled"),
+        ("refused", "address", None),
+        ("refused", "ended", None),
+    ],
+)
+async def test_a_mail_that_is_lost_by_our_fault_is_an_alert(
+    state: str, refusal: str | None, what: str | None
+) -> None:
+    async with shop(seed=36) as it:
+        await placed(it, await own(it))
+        rows = Rows(clock=it.around.clock.now, new_id=it.around.near.new_id)
+        await write(it, insert(rows.email(kind="order-ready")))
+        mail = it.around.store.rows(Email)[-1]
+        with capture_logs() as lines:
+            async with it.shop.emails.uow.begin() as tx:
+                lost = update(mail, state=state, refusal=refusal)
+                await tx.record(Decision(save=(lost,)))
+        if what is None:
+            assert alarmed(it) == {}
+        else:
+            assert told(lines, what) == [
+                {"provider": mail.provider, "mail": mail.id, "kind": "order-ready"}
+            ]
+            assert alarmed(it) == {what: 1}

@@ -48,6 +48,7 @@ from bitloot_adapters.email_templates.render import load_email_templates, render
 from bitloot_web import derived_keys as keys
 from bitloot_web.composition.counting import CountedUnitOfWork, DecisionCounter
 from bitloot_web.composition.neighbours import Neighbours
+from bitloot_web.composition.watched_mailer import WatchedMailer
 from bitloot_web.job_runner import Handler
 from bitloot_web.metrics import Metrics
 from bitloot_web.order_session import OrderSessions
@@ -108,7 +109,11 @@ def build_shop(
     near: Neighbours, settings: Settings, metrics: Metrics, made: Signing | None = None
 ) -> Shop:
     """Every use case over the ports it names. `made`: `signing(settings)`, for many shops alike."""
-    near = replace(near, uow=CountedUnitOfWork(near.uow, DecisionCounter(metrics)))
+    near = replace(
+        near,
+        uow=CountedUnitOfWork(near.uow, DecisionCounter(metrics)),
+        mailer=WatchedMailer(near.mailer, metrics),
+    )
     made = made or signing(settings)
     limits = near.limits
     wholesale = {
