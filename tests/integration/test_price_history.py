@@ -1,5 +1,6 @@
 """Every price that the database ever made is what comes out of what it keeps."""
 
+import asyncio
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from tests.integration.catalogue_shop import unit_of_work
 
 from bitloot.domain.decision import Change, Decision, insert, update
 from bitloot.domain.limits import Limits
+from bitloot.domain.money import up_to_cent
 from bitloot.domain.price_contexts import PricingTerms
 from bitloot.domain.price_derivation import PriceRecord, explain
 from bitloot.domain.pricing_rules import PricingRule, RuleTerms, new_rule
@@ -36,6 +38,12 @@ COSTS = b"""
     ) at
     WHERE o.id = at.id AND at.place = c.place
 """
+
+FIRST_LISTED = b"""
+    SELECT p.supplier_product_id FROM listings l JOIN products p ON p.id = l.id
+    WHERE l.ctid = '(0,1)' FOR UPDATE OF l
+"""
+PRICED = "SELECT l.price, o.cost FROM listings l JOIN product_offers o ON o.product_id = l.id"
 
 
 class Desk:
@@ -164,3 +172,37 @@ async def test_a_floor_beyond_all_amounts_leaves_that_price_and_hinders_no_other
         at, doubled = DAY + timedelta(days=1), PricingTerms(margin=Decimal(1), gateway_fee=FEE)
         changed = await CatalogueWriter(database).reprice(None, reason="rule", terms=doubled, at=at)
     assert changed == len(products) - 1
+
+
+async def test_prices_are_made_by_one_at_a_time_each_of_what_is_known_by_then(
+    shop_url: str,
+) -> None:
+    old = PricingTerms(margin=Decimal("0.1"), gateway_fee=FEE)
+    new = PricingTerms(margin=Decimal(1), gateway_fee=FEE)
+    at = DAY + timedelta(days=1)
+    async with (
+        open_database(shop_url, Limits()) as database,
+        await psycopg.AsyncConnection.connect(shop_url) as reader,
+    ):
+        writer = CatalogueWriter(database)
+        products = await shelved(database, old)
+        # Somebody holds the listing that a pass over all comes to first.
+        (held,) = await (await reader.execute(FIRST_LISTED)).fetchall()
+        dearer = tuple(
+            msgspec.structs.replace(each, price=each.price + 10)
+            for each in InventedSupplier(3, PRODUCTS).now()
+            if each.supplier_product_id != held[0]
+        )
+        batch = CatalogueBatch(products=dearer)
+        every = asyncio.create_task(writer.reprice(None, reason="rule", terms=new, at=at))
+        await asyncio.sleep(0.3)
+        merge = asyncio.create_task(
+            writer.merge("invented", batch, terms=new, new_id=new_id, at=at)
+        )
+        await asyncio.sleep(0.3)
+        await reader.rollback()
+        await asyncio.gather(every, merge)
+        (rows,) = await database.read(ask(compiled(text(PRICED))))
+    assert len(rows) == len(products)
+    for price, cost in rows:
+        assert price == up_to_cent(Decimal(str(cost)) * 2)

@@ -86,6 +86,13 @@ PATIENCE: Final = _statement("""
 LOOK_UP: Final = _statement("""
     SELECT set_config('seq_page_cost', '10', true), set_config('random_page_cost', '1', true)
 """)
+# Prices are made by one at a time: side by side, one would write what it made of an older cost or
+# rule over what the other made of a newer. Whoever waits holds nothing yet, and waits for long.
+TURN: Final = (
+    _statement("SELECT set_config('lock_timeout', '{seconds}s', true)"),
+    _statement("SELECT pg_advisory_xact_lock(3, 0)"),
+    _statement("SET LOCAL lock_timeout TO DEFAULT"),
+)
 CREATE: Final = _statement("""
     CREATE TEMPORARY TABLE staged_catalogue (
         product_id uuid, offer_row_id uuid, supplier_product_id text, said_at timestamptz,

@@ -164,7 +164,7 @@ class CatalogueWriter:
         """One pass over all of them."""
         async with self._database.lent() as connection:
             run = _Run(self._database, connection, "", at)
-            await run.send(BEGIN, ask(sql.PATIENCE))
+            await run.send(BEGIN, ask(sql.PATIENCE), *map(ask, sql.TURN))
             if product_ids is None:
                 changed = await run.reprice("all", sql.RULES_OF_ALL, reason, terms)
             else:
@@ -192,7 +192,7 @@ class _Run:
     async def begin(self) -> tuple[Category, ...]:
         """The tables of the batch; gives the categories there are."""
         made = (ask(sql.CREATE), ask(sql.CREATE_NEWS), ask(sql.CREATE_FACTS))
-        told = (BEGIN, ask(sql.PATIENCE), ask(sql.LOOK_UP))
+        told = (BEGIN, ask(sql.PATIENCE), *map(ask, sql.TURN), ask(sql.LOOK_UP))
         *_, rows = await self.send(*told, *made, ask(sql.CATEGORIES))
         return CATEGORY.rows(rows)
 
