@@ -194,13 +194,62 @@ async def test_no_mail_holds_a_key() -> None:
     assert "SECRET" not in sent.message.html + sent.message.text + sent.message.subject
 
 
-async def test_a_suppressed_address_is_not_written_to() -> None:
-    shop = PaidOrders()
-    row = Suppression(id="buyer@shop.example", reason="bounce", created_at=shop.clock.now())
+async def suppress(shop: PaidOrders) -> None:
+    row = Suppression(id="buyer@shop.example", reason="complaint", created_at=shop.clock.now())
     async with shop.uow.begin() as tx:
         await tx.record(Decision(save=(insert(row),)))
+
+
+async def test_a_suppressed_address_is_not_written_to() -> None:
+    shop = PaidOrders()
+    await suppress(shop)
     await fulfilled(shop)
     assert [mail.state for mail in shop.store.rows(Email)] == ["suppressed"]
+    assert list(shop.mailer.mailbox) == []
+
+
+@pytest.mark.parametrize("way", ["refused", "unanswered"])
+async def test_a_mail_that_waits_is_not_sent_to_an_address_that_was_suppressed_meanwhile(
+    way: str,
+) -> None:
+    shop = PaidOrders()
+    if way == "refused":
+        shop.mailer.faults.go_down()
+    else:
+        shop.mailer.faults.lose_next_reply(1)
+    await fulfilled(shop)
+    taken = len(shop.mailer.mailbox)
+    await suppress(shop)
+    shop.mailer.faults.come_back()
+    await shop.work_for(timedelta(hours=1))
+    assert [mail.state for mail in shop.store.rows(Email)] == ["suppressed"]
+    assert len(shop.mailer.mailbox) == taken
+
+
+async def test_a_mail_with_a_link_is_not_sent_to_a_suppressed_address() -> None:
+    shop = PaidOrders()
+    await suppress(shop)
+    at, key = shop.clock.now(), "recovery-started/recovery-1/1"
+    mail = Email(
+        id=shop.new_id(),
+        key=key,
+        kind="recovery-started",
+        order_id=None,
+        to="Buyer@shop.example",
+        to_key="buyer@shop.example",
+        subject="Somebody asked to move your account",
+        html="<p>Stop it</p>",
+        text="Stop it",
+        provider="memory",
+        provider_key=key,
+        first_try_at=at,
+        created_at=at,
+    )
+    async with shop.uow.begin() as tx:
+        job = JobRequest(kind="send_email", ref=key)
+        await tx.record(Decision(save=(insert(mail),), jobs=(job,)))
+    await shop.work()
+    assert [row.state for row in shop.store.rows(Email)] == ["suppressed"]
     assert list(shop.mailer.mailbox) == []
 
 

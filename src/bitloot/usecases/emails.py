@@ -189,6 +189,11 @@ class Emails:
         if known.state not in {"sending", "unknown"}:
             await tx.record(Decision(), lease=lease, outcome=Done())
             return None
+        if await tx.inbox.is_suppressed(known.to_key):
+            # Since it was written: a mail that waits for its provider goes nowhere any more.
+            change = update(known, state="suppressed")
+            await tx.record(Decision(save=(change,)), lease=lease, outcome=Done())
+            return None
         at = self.clock()
         now = next_try(known, at=at, limits=self.limits)
         if now == known:
