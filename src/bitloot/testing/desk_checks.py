@@ -183,7 +183,10 @@ async def _usable_grant(rig: ViewsRig) -> str:
 
 
 async def _idle(rig: ViewsRig) -> str:
-    order = (await sold(rig)).order
+    order, rows = (await sold(rig)).order, rows_of(rig)
+    # Money that is kept apart stops no work.
+    (paid,) = (await file_of(rig, order.id)).payments
+    await put(rig, rows.hold(order, subject="payment", subject_id=paid.id, reason="redeposit"))
     await all_jobs_end(rig)
     return order.id
 

@@ -220,7 +220,8 @@ def _idle(shop: Snapshot) -> Iterator[str]:
     watched = {job.ref for job in shop.store.jobs.all() if counts(job)}
     for order in shop.orders("paid", "partially_fulfilled"):
         parts = shop.of(Fulfilment, order.id)
-        if not shop.open_holds(order.id) and not any(part.id in watched for part in parts):
+        stopped = any(hold.subject != "payment" for hold in shop.open_holds(order.id))
+        if not stopped and not any(part.id in watched for part in parts):
             yield order.id
 
 

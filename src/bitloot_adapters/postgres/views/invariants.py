@@ -150,11 +150,12 @@ _ORDERS: Final[Mapping[str, str]] = {
 }
 
 _WORK: Final[Mapping[str, str]] = {
-    # A hold or a dead job is a person's to look at, and was told of.
+    # A hold or a dead job is a person's to look at, and was told of. A held payment stops no work.
     "paid_but_idle": """
         SELECT o.id AS subject FROM orders o
         WHERE o.status IN ('paid', 'partially_fulfilled')
-          AND NOT EXISTS (SELECT FROM holds h WHERE h.order_id = o.id AND h.state = 'open')
+          AND NOT EXISTS (SELECT FROM holds h WHERE h.order_id = o.id AND h.state = 'open'
+                          AND h.subject <> 'payment')
           AND NOT EXISTS (
             SELECT FROM fulfilments f JOIN jobs j ON j.kind = 'fulfil' AND j.ref = f.id::text
             WHERE f.order_id = o.id AND j.state = 'pending'
