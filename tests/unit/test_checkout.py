@@ -56,6 +56,14 @@ async def test_a_quote_is_priced_frozen_and_estimated_with_the_policy(shop: Unpa
     assert "not refunded" in answer.underpayment_policy
 
 
+async def test_a_basket_that_costs_more_than_any_amount_is_refused(shop: UnpaidOrders) -> None:
+    goods = await shop.stock()
+    await changed(shop, goods.listing, price=Decimal("999999999999.99"))
+    await quoted(shop, goods)
+    with pytest.raises(Refused, match="invalid-input"):
+        await quoted(shop, goods, quantity=2)
+
+
 async def test_a_quote_does_without_an_estimate_while_the_gateway_is_down(
     shop: UnpaidOrders,
 ) -> None:

@@ -71,6 +71,9 @@ def test_a_product_with_nothing_but_its_required_fields_is_sold() -> None:
         ({"qty": True}, "qty is no count"),
         ({"isPreorder": "perhaps"}, "isPreorder is no yes or no"),
         ({"isPreorder": {}}, "isPreorder is no yes or no"),
+        ({"countryLimitation": "DE,AT"}, "countryLimitation is no list"),
+        ({"countryLimitation": {"DE": True}}, "countryLimitation is no list"),
+        ({"countryLimitation": False}, "countryLimitation is no list"),
     ],
 )
 def test_a_product_that_cannot_be_told_apart_priced_or_counted_is_refused_with_the_field(
@@ -94,7 +97,6 @@ def test_an_entry_that_is_no_object_is_refused(entry: bytes) -> None:
         "description",
         "platform",
         "regionalLimitations",
-        "countryLimitation",
         "releaseDate",
         "activationDetails",
         "images",

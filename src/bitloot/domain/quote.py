@@ -9,7 +9,7 @@ import msgspec
 from bitloot.domain.decision import Row
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
-from bitloot.domain.money import ZERO, Eur
+from bitloot.domain.money import ZERO, BadMoney, Eur, eur_number
 from bitloot.domain.pricing import floor_today, price_today
 from bitloot.domain.product import Sellable
 
@@ -117,6 +117,10 @@ def price_basket(
     total = sum((line.unit_price * line.quantity for line in lines), ZERO)
     if total <= 0:
         raise Refused("not-for-sale", "These products have no price yet.", field="lines")
+    try:
+        eur_number(total)
+    except BadMoney:
+        raise _bad("lines", "So much money cannot be asked for; take fewer units.") from None
     return Quote(
         id=quote_id,
         lines=lines,

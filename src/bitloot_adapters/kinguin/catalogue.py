@@ -208,11 +208,15 @@ def _missing(body: Mapping[str, Json], field: str, kind: str) -> str:
 
 
 def _wrong_type(body: Mapping[str, Json]) -> str | None:
-    """What is required and decides whether units are sold must not be guessed from nonsense."""
+    """What decides whether units are sold, and where, must not be guessed from nonsense: a lock
+    that is not read is a key that its buyer cannot use.
+    """
     if body.get("qty") is not None and count(body.get("qty")) is None:
         return "qty is no count"
     if body.get("isPreorder") is not None and not is_flag(body.get("isPreorder")):
         return "isPreorder is no yes or no"
+    if not isinstance(body.get("countryLimitation"), list | None):
+        return "countryLimitation is no list"
     return None
 
 
