@@ -396,6 +396,9 @@ class PeopleViewsContract(Contract):
         await put(rig, rows.claim(order, user))
         await store(rig, *map(insert, (rows.session(user), rows.session(other))))
         await store(rig, *map(insert, (rows.email(), rows.email(to="other@shop.example"))))
+        for each in (user, other):
+            about = (rows.change(each), rows.recovery(each), rows.api_key(each))
+            await store(rig, *map(insert, about))
         told = await rig.people.export(user.id, limit=9)
         assert told is not None
         assert told.profile.id == user.id
@@ -404,6 +407,11 @@ class PeopleViewsContract(Contract):
         assert [(mail.kind, mail.to) for mail in told.mails] == [
             ("order-ready", "buyer@shop.example")
         ]
+        (sold,), (moved,), (recovered,) = told.orders, told.address_changes, told.recoveries
+        assert (sold.email, sold.placed_from) == (order.email, order.placed_from)
+        assert (moved.new_email, moved.state) == ("new@shop.example", "open")
+        assert (recovered.user_id, recovered.proofs) == (user.id, PROOFS)
+        assert [key.created_by for key in told.api_keys] == [user.id]
         assert b"other@" not in msgspec.json.encode(told)
 
 

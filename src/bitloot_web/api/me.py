@@ -1,6 +1,8 @@
 """One's own account: who one is, what one bought, where one is signed in."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -8,6 +10,9 @@ from litestar import Response
 from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.money import eur_text
+from bitloot.domain.recovery import Proof
+from bitloot.domain.roles import Permission
+from bitloot.ports.views.people import ExportedOrder as Sold
 from bitloot.ports.views.people import ExportedSession, MailLine, OwnOrder, Profile, UserExport
 from bitloot_web.api.fields import Caption, OrderStatusText
 from bitloot_web.api.orders import Order, shown
@@ -20,6 +25,8 @@ from bitloot_web.security.access import Signed
 from bitloot_web.security.callers import Caller
 from bitloot_web.security.cookie_sessions import signed_out
 from bitloot_web.shop import Shop
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -103,13 +110,53 @@ class OwnMail(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sent_at: datetime | None
 
 
+class ExportedOrder(OwnOrderRow, frozen=True, kw_only=True, rename="camel"):
+    """An order with the address that it was sold to, and the network that it was placed from."""
+
+    email: str
+    placed_from: str
+
+
+class OldAddressChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """That another address was wanted, and what became of it."""
+
+    new_email: str
+    created_at: datetime
+    state: str
+
+
+class OldRecovery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """That support was asked to move the account, and what it was shown."""
+
+    new_email: str
+    proofs: tuple[Proof, ...]
+    opened_at: datetime
+    ready_at: datetime
+    state: str
+
+
+class OldKey(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A key for machines that one made; never what opens."""
+
+    name: str
+    prefix: str
+    scopes: tuple[Permission, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that is kept of a person, newest first, each list up to a thousand."""
 
     profile: Me
-    orders: tuple[OwnOrderRow, ...]
+    orders: tuple[ExportedOrder, ...]
     sessions: tuple[OldSession, ...]
     mails: tuple[OwnMail, ...]
+    email_changes: tuple[OldAddressChange, ...]
+    recoveries: tuple[OldRecovery, ...]
+    api_keys: tuple[OldKey, ...]
 
 
 @get("/v1/me", access=Signed(), operation_id="getMe")
@@ -241,10 +288,24 @@ def _order_row(order: OwnOrder) -> OwnOrderRow:
 def _export_shown(found: UserExport) -> Export:
     return Export(
         profile=_me_shown(found.profile),
-        orders=tuple(map(_order_row, found.orders)),
+        orders=tuple(map(_exported_order, found.orders)),
         sessions=tuple(map(_old_session, found.sessions)),
         mails=tuple(map(_own_mail, found.mails)),
+        email_changes=tuple(_same(OldAddressChange, each) for each in found.address_changes),
+        recoveries=tuple(_same(OldRecovery, each) for each in found.recoveries),
+        api_keys=tuple(_same(OldKey, each) for each in found.api_keys),
     )
+
+
+def _exported_order(order: Sold) -> ExportedOrder:
+    row = msgspec.structs.asdict(_order_row(order))
+    return ExportedOrder(**row, email=order.email, placed_from=order.placed_from)
+
+
+def _same(shape: Callable[..., S], told: msgspec.Struct) -> S:
+    """The fields that both have."""
+    names: tuple[str, ...] = getattr(shape, "__struct_fields__", ())
+    return shape(**{name: getattr(told, name) for name in names})
 
 
 def _old_session(session: ExportedSession) -> OldSession:

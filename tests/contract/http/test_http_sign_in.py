@@ -283,7 +283,9 @@ async def test_all_that_is_kept_of_somebody_is_theirs_to_take(stage: "Stage") ->
     answer = await stage.client.get("/v1/me/export", headers=who.headers)
     told = answer.json()
     assert answer.headers["content-disposition"].startswith("attachment")
-    assert [order["id"] for order in told["orders"]] == [order_id]
+    assert [(order["id"], order["email"]) for order in told["orders"]] == [(order_id, BUYER)]
+    assert told["orders"][0]["placedFrom"]
+    assert told["emailChanges"] == told["recoveries"] == told["apiKeys"] == []
     assert told["profile"]["email"] == BUYER
     assert "order-ready" in {mail["kind"] for mail in told["mails"]}
     assert len(told["sessions"]) == 1

@@ -170,13 +170,31 @@ class ExportedSession(msgspec.Struct, frozen=True, kw_only=True):
     address: str
 
 
+class ExportedOrder(OwnOrder, frozen=True, kw_only=True):
+    """An order with whom it was sold to, and the network that it was placed from."""
+
+    email: str
+    placed_from: str
+
+
+class AddressChange(msgspec.Struct, frozen=True, kw_only=True):
+    """That another address was wanted."""
+
+    new_email: str
+    created_at: datetime
+    state: str
+
+
 class UserExport(msgspec.Struct, frozen=True, kw_only=True):
     """All that is kept of a person, newest first, each list at most as long as was asked for."""
 
     profile: Profile
-    orders: tuple[OwnOrder, ...]
+    orders: tuple[ExportedOrder, ...]
     sessions: tuple[ExportedSession, ...]
     mails: tuple[MailLine, ...]
+    address_changes: tuple[AddressChange, ...]
+    recoveries: tuple[RecoveryView, ...]
+    api_keys: tuple[KeyView, ...]
 
 
 class PeopleViews(Protocol):

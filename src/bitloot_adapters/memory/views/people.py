@@ -4,19 +4,24 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TypeVar
 
+import msgspec
+
 from bitloot.domain.account import OrderClaim, User
 from bitloot.domain.account_deletion import AccountDeletion
 from bitloot.domain.api_key import ApiKey
 from bitloot.domain.decision import Row
 from bitloot.domain.email import Email
+from bitloot.domain.email_change import EmailChange
 from bitloot.domain.order import Order, OrderItem
 from bitloot.domain.recovery import Recovery
 from bitloot.domain.session import Session
 from bitloot.ports.views.paging import Page, id_after, page_of
 from bitloot.ports.views.people import (
+    AddressChange,
     ApiKeyState,
     Credentials,
     DeletionView,
+    ExportedOrder,
     ExportedSession,
     KeyView,
     MailLine,
@@ -152,11 +157,18 @@ class MemoryPeopleViews:
             return None
         sessions = (row for row in tables.all(Session) if row.user_id == user_id)
         mails = (row for row in tables.all(Email) if row.to_key == user.email_key)
+        changes = (row for row in tables.all(EmailChange) if row.user_id == user_id)
+        recoveries = (row for row in tables.all(Recovery) if row.user_id == user_id)
+        keys = (row for row in tables.all(ApiKey) if row.created_by == user_id)
+        bought = await self.orders(user_id, limit=limit, after=None)
         return UserExport(
             profile=self._profile(user),
-            orders=(await self.orders(user_id, limit=limit, after=None)).items,
+            orders=tuple(_exported(tables, order) for order in bought.items),
             sessions=tuple(_told(ExportedSession, row) for row in _newest_of(sessions, limit)),
             mails=tuple(_told(MailLine, row) for row in _newest_of(mails, limit)),
+            address_changes=tuple(_told(AddressChange, row) for row in _newest_of(changes, limit)),
+            recoveries=tuple(_told(RecoveryView, row) for row in _newest_of(recoveries, limit)),
+            api_keys=tuple(_told(KeyView, row) for row in _newest_of(keys, limit)),
         )
 
     def _user(self, user_id: str) -> User:
@@ -212,6 +224,13 @@ def _own_order(tables: Tables, order_id: str) -> OwnOrder:
         paid_at=order.paid_at,
         fulfilled_at=order.fulfilled_at,
     )
+
+
+def _exported(tables: Tables, own: OwnOrder) -> ExportedOrder:
+    order = tables.get(Order, own.id)
+    assert order is not None
+    told = msgspec.structs.asdict(own)
+    return ExportedOrder(**told, email=order.email, placed_from=order.placed_from)
 
 
 def _told(shape: Callable[..., S], row: Row) -> S:

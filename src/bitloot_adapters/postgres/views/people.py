@@ -20,9 +20,11 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from bitloot.ports.views.paging import Page, id_after, page_of
 from bitloot.ports.views.people import (
+    AddressChange,
     ApiKeyState,
     Credentials,
     DeletionView,
+    ExportedOrder,
     ExportedSession,
     KeyView,
     MailLine,
@@ -41,6 +43,7 @@ from bitloot_adapters.postgres.statements import Statement, Values, ask, compile
 from bitloot_adapters.postgres.tables import (
     account_deletions,
     api_keys,
+    email_changes,
     emails,
     order_claims,
     order_items,
@@ -140,7 +143,7 @@ _TITLES: Final = _of_lines(
     func.array_agg(aggregate_order_by(order_items.c.title, order_items.c.item_no))
 )
 _UNITS: Final = _of_lines(func.sum(order_items.c.quantity))
-_ORDERS: Final = compiled(
+_BOUGHT: Final = (
     select(
         orders.c.id,
         orders.c.number,
@@ -158,6 +161,8 @@ _ORDERS: Final = compiled(
     .order_by(order_claims.c.id.desc())
     .limit(_MOST)
 )
+_ORDERS: Final = compiled(_BOUGHT)
+_ALL_ORDERS: Final = compiled(_BOUGHT.add_columns(orders.c.email, orders.c.placed_from))
 _KEYS: Final = compiled(
     select(*(api_keys.c[name] for name in KeyView.__struct_fields__))
     .where(api_keys.c.id < _AFTER)
@@ -181,6 +186,18 @@ _MAILS: Final = compiled(
     .select_from(emails.join(users, users.c.email_key == emails.c.to_key))
     .where(users.c.id == USER_ID)
     .order_by(emails.c.id.desc())
+    .limit(_MOST)
+)
+_CHANGES: Final = compiled(
+    select(*(email_changes.c[name] for name in AddressChange.__struct_fields__))
+    .where(email_changes.c.user_id == USER_ID)
+    .order_by(email_changes.c.id.desc())
+    .limit(_MOST)
+)
+_OWN_KEYS: Final = compiled(
+    select(*(api_keys.c[name] for name in KeyView.__struct_fields__))
+    .where(api_keys.c.created_by == USER_ID)
+    .order_by(api_keys.c.id.desc())
     .limit(_MOST)
 )
 
@@ -270,19 +287,24 @@ class PostgresPeopleViews:
     async def export(self, user_id: str, *, limit: int) -> UserExport | None:
         if not is_id(user_id):
             return None
-        own, bought, signed_in, mailed = await self._database.read(
+        own, bought, signed_in, mailed, moved, recovered, keys = await self._database.read(
             ask(_PROFILE, user_id=user_id),
-            ask(_ORDERS, user_id=user_id, after=_LAST_ID, most=limit),
-            ask(_ALL_SESSIONS, user_id=user_id, most=limit),
-            ask(_MAILS, user_id=user_id, most=limit),
+            ask(_ALL_ORDERS, user_id=user_id, after=_LAST_ID, most=limit),
+            *(
+                ask(each, user_id=user_id, most=limit)
+                for each in (_ALL_SESSIONS, _MAILS, _CHANGES, _RECOVERIES, _OWN_KEYS)
+            ),
         )
         if not own:
             return None
         return UserExport(
             profile=_profile(own[0]),
-            orders=tuple(_told(OwnOrder, row) for row in bought),
+            orders=tuple(_told(ExportedOrder, row) for row in bought),
             sessions=tuple(_told(ExportedSession, row) for row in signed_in),
             mails=tuple(_told(MailLine, row) for row in mailed),
+            address_changes=tuple(_told(AddressChange, row) for row in moved),
+            recoveries=tuple(_recovery(row) for row in recovered),
+            api_keys=tuple(_told(KeyView, row) for row in keys),
         )
 
 

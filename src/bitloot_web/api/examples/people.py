@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
+import msgspec
+
 from bitloot_web.api import account, auth, me
 from bitloot_web.api.examples.buying import EXAMPLES as BUYING
 from bitloot_web.api.examples.names import CURSOR, EMAIL, ORDER_ID, ORDER_NUMBER, TITLE, moment
@@ -96,7 +98,11 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "exportMe": Example(
         answered=me.Export(
             profile=_ME,
-            orders=(_ROW,),
+            orders=(
+                me.ExportedOrder(
+                    **msgspec.structs.asdict(_ROW), email=EMAIL, placed_from="192.0.2.7"
+                ),
+            ),
             sessions=(
                 me.OldSession(
                     created_at=moment(611),
@@ -117,6 +123,13 @@ EXAMPLES: Final[Mapping[str, Example]] = {
                     sent_at=moment(600, 2),
                 ),
             ),
+            email_changes=(
+                me.OldAddressChange(
+                    new_email="ada@example.com", created_at=moment(630), state="stopped"
+                ),
+            ),
+            recoveries=(),
+            api_keys=(),
         )
     ),
     "requestEmailChange": Example(
