@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from bitloot.domain.address import parse_address
 from bitloot.domain.session import Client
 from bitloot.usecases.people.identity import SignedIn
-from bitloot_web.api.fields import Name, ShortText, Token
+from bitloot_web.api.fields import CaptchaToken, Name, ShortText, Token
 from bitloot_web.api.sessions import CodeSent
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.problems import FieldError, ProblemError
@@ -42,7 +42,7 @@ class CodeWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`captcha` where the shop asks for one."""
 
     email: Name
-    captcha: Token | None = None
+    captcha: CaptchaToken | None = None
 
 
 class CodeSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -35,6 +35,8 @@ PaymentStatusText: TypeAlias = Annotated[
 ]
 FulfilmentStateText: TypeAlias = Annotated[str, Meta(description=states_told(FULFILMENT))]
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096, pattern=PRINTABLE)]
+# What a form sends whose widget was not solved is empty: no token, not a wrong one.
+CaptchaToken: TypeAlias = Annotated[str, Meta(max_length=4096, pattern=PRINTABLE)]
 Money: TypeAlias = Annotated[
     str,
     Meta(

@@ -15,7 +15,7 @@ from bitloot.domain.money import eur_text
 from bitloot.ports.views.orders import OrderView, TimelineEntry
 from bitloot.usecases.checkout import OrderFacts
 from bitloot_web.answers import is_among
-from bitloot_web.api.fields import Name, OrderStatusText, ShortText, Token, eur_or_none
+from bitloot_web.api.fields import CaptchaToken, Name, OrderStatusText, ShortText, eur_or_none
 from bitloot_web.api.order_payments import PaymentDetails, payment_shown
 from bitloot_web.dependencies import TheRepeatable, TheShop
 from bitloot_web.paging import PageLimit, page_size
@@ -37,7 +37,7 @@ class NewOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 
     quote_id: ShortText
     email: Name
-    captcha: Token | None = None
+    captcha: CaptchaToken | None = None
 
 
 class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar.params import FromPath, JSONBody
 
-from bitloot_web.api.fields import ShortText, Token
+from bitloot_web.api.fields import CaptchaToken, ShortText
 from bitloot_web.dependencies import TheShop
 from bitloot_web.request_checks import EdgeRequest
 from bitloot_web.routes import post
@@ -20,7 +20,7 @@ from bitloot_web.security.rate_limits import count, limited
 class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`captcha` where the shop asks for one."""
 
-    captcha: Token | None = None
+    captcha: CaptchaToken | None = None
 
 
 NOTHING_MORE: Final = CodeRequest()

@@ -109,6 +109,8 @@ async def test_an_order_without_a_token_is_refused_and_with_a_good_one_placed(
     guarded: Guarded,
 ) -> None:
     assert problem(await guarded.order(None)) == (400, "captcha-missing")
+    # What a form sends whose widget was not solved.
+    assert problem(await guarded.order("")) == (400, "captcha-missing")
     assert problem(await guarded.order("0.invented")) == (403, "captcha-failed")
     assert problem(await guarded.order("0" * 2049)) == (403, "captcha-failed")
     assert guarded.orders() == 0
