@@ -196,6 +196,15 @@ def test_a_table_above_its_lines_or_bytes_is_refused() -> None:
     few = Limits(key_import_lines=2, key_import_bytes=40)
     with pytest.raises(Refused, match="more than 2"):
         read_sheet(b"code,pin\nA,1\nB,2\nC,3\n", "code-with-pin", separator=",", limits=few)
+    told: tuple[tuple[bytes, ItemKind], ...] = (
+        (b"code,pin\nA,1\nB,\n,3\n", "code-with-pin"),
+        (b"key\nA\n\x01\n\x02\n", "key"),
+    )
+    for raw, kind in told:
+        with pytest.raises(Refused, match="more than 2"):
+            read_sheet(raw, kind, separator=",", limits=few)
+    with pytest.raises(Refused, match="more than 2"):
+        read_sheet(b"A\n\x01\n\x02\n", "key", separator=None, limits=few)
     with pytest.raises(Refused, match="larger than 40"):
         read_sheet(b"code,pin\n" + b"A,1\n" * 9, "code-with-pin", separator=",", limits=few)
 

@@ -278,7 +278,7 @@ def import_faults(raw: bytes, lines: int, limits: Limits) -> str | None:
     if len(raw) > limits.key_import_bytes:
         return f"the file is larger than {limits.key_import_bytes} bytes"
     if lines > limits.key_import_lines:
-        return f"the file has more than {limits.key_import_lines} keys"
+        return f"the file has more than {limits.key_import_lines} lines"
     return "the file holds no key" if lines == 0 else None
 
 

@@ -85,7 +85,8 @@ def read_sheet(raw: bytes, kind: ItemKind, *, separator: Separator | None, limit
     else:
         raise _unreadable("Only keys can come one a line; send a table.")
     # A row that could not be used tells more than that there is no other.
-    fault = import_faults(raw, len(lines) or (len(refused) if separator else 0), limits)
+    is_told = bool(lines) or separator is not None
+    fault = import_faults(raw, len(lines) + len(refused) if is_told else 0, limits)
     if fault is not None:
         raise _unreadable(fault)
     return Sheet(lines=lines, refused=refused)
