@@ -81,6 +81,17 @@ async def test_a_mail_is_tried_less_often_the_longer_its_provider_is_away(way: s
     assert 20 * 8 < tries(shop) - early < 20 * 18
 
 
+async def test_a_provider_that_is_asked_too_often_is_not_taken_for_one_that_is_away() -> None:
+    shop = PaidOrders()
+    shop.mailer.faults.limit_next(shop.limits.breaker_failures)
+    for number in range(shop.limits.breaker_failures):
+        await shop.paid(await shop.own_goods(f"SERIAL-{number}"))
+    await shop.work()
+    assert await shop.breakers.allows(shop.mailer.name)
+    await shop.work_for(shop.limits.breaker_probe / 2)
+    assert len(shop.mailer.mailbox) == shop.limits.breaker_failures
+
+
 async def test_a_mail_goes_out_within_ten_minutes_of_the_return_of_its_provider() -> None:
     shop = PaidOrders()
     shop.mailer.faults.go_down()

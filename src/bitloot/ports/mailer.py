@@ -1,11 +1,14 @@
 """The seam to the mail provider."""
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from bitloot.ports.payment_gateway import Forged, Malformed
+
+# The reason of an Unavailable that is no outage: the provider was asked more often than it allows.
+TOO_OFTEN: Final = "rate_limited"
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +36,9 @@ MailWebhook: TypeAlias = MailEvent | Forged | Malformed
 
 
 class Mailer(Protocol):
-    """Raises Unavailable (also for quotas, with a long `retry_after`), Rejected (`address`,
-    `credentials`, `invalid`), OutcomeUnknown (repeat with the same key).
+    """Raises Unavailable (`rate_limited` where it is asked too often; also for quotas, with a long
+    `retry_after`), Rejected (`address`, `credentials`, `invalid`), OutcomeUnknown (repeat with the
+    same key).
     """
 
     @property

@@ -35,7 +35,7 @@ from bitloot.ports.email_templates import EmailFacts, EmailLine, RenderEmail
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.intake import Intake, Taken
 from bitloot.ports.jobs import Again, Dead, Done, Jobs, Lease, Outcome
-from bitloot.ports.mailer import Mailer, MailEvent, Message
+from bitloot.ports.mailer import TOO_OFTEN, Mailer, MailEvent, Message
 from bitloot.ports.unit_of_work import Facts, Transaction, UnitOfWork
 
 # The one-time code of a challenge, by its id: the same code each time.
@@ -79,7 +79,9 @@ class Emails:
         try:
             provider_id = await self.mailer.send(message, idempotency_key=email.provider_key)
         except Unavailable as error:
-            await self.breakers.failed(self.mailer.name)
+            # Who says that we come too often is there: nobody else has to wait for it.
+            if error.reason != TOO_OFTEN:
+                await self.breakers.failed(self.mailer.name)
             later = self._later(lease, email, error.reason, error.retry_after)
             await self._not_taken(lease, attempt, later)
         except OutcomeUnknown as error:

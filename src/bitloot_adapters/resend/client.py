@@ -8,7 +8,7 @@ import msgspec
 
 from bitloot.domain.limits import Limits
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
-from bitloot.ports.mailer import MailWebhook, Message
+from bitloot.ports.mailer import TOO_OFTEN, MailWebhook, Message
 from bitloot.ports.payment_gateway import Forged, Malformed
 from bitloot_adapters.http import Ambiguous, Answer, HttpClient, NotSent, Pace
 from bitloot_adapters.resend import wire
@@ -187,7 +187,7 @@ def _refusal(answer: Answer) -> Rejected | Unavailable | None:
     if name in _WAITS:
         return Unavailable(NAME, name, retry_after=max(_WAITS[name], hint or 0.0))
     if name == "rate_limit_exceeded" or answer.status == 429:
-        return Unavailable(NAME, "rate_limited", retry_after=hint)
+        return Unavailable(NAME, TOO_OFTEN, retry_after=hint)
     if name in _CREDENTIALS or name in _INVALID:
         return Rejected(NAME, "credentials" if name in _CREDENTIALS else "invalid", name)
     return _other(answer.status, name, message if isinstance(message, str) else "")
