@@ -161,6 +161,8 @@ def test_production_refuses_example_secrets_and_open_doors(name: str, value: str
         ("BITLOOT_LIMIT_OTP_LIFE", "6m"),
         ("BITLOOT_LIMIT_CAPTCHA_ANSWER", "6s"),
         ("BITLOOT_LIMIT_PASSWORD_HASH_BYTES", "1000000"),
+        ("BITLOOT_LIMIT_OTP_DIGITS", "5"),
+        ("BITLOOT_LIMIT_REFRESH_GRACE", "15m"),
         ("BITLOOT_LIMIT_PAGE_MAX", "101"),
         ("BITLOOT_LIMIT_JOB_LEASE", "0"),
         ("BITLOOT_LIMIT_HTTP_TOTAL", "31s"),

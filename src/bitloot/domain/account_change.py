@@ -181,7 +181,7 @@ def taken_down(
 def restored(
     user: User, deletion: AccountDeletion | None, *, is_taken: bool, actor: Actor, at: datetime
 ) -> Decision:
-    """What staff deleted comes back, unless it was forgotten.
+    """What staff deleted comes back as it was, suspended if it was that, unless it was forgotten.
 
     Raises Refused `account-deleted`, `beyond-your-rights`, or `email-taken` where another account
     has the address by now.
@@ -194,8 +194,9 @@ def restored(
     if is_taken:
         raise Refused("email-taken")
     stopped = () if deletion is None else (update(deletion, state="cancelled"),)
+    state = "active" if user.suspended_reason is None else "suspended"
     return Decision(
-        save=(update(user, state="active", deleted_at=None, suspended_reason=None), *stopped),
+        save=(update(user, state=state, deleted_at=None), *stopped),
         audit=(_entry("user.restored", user, actor, at),),
     )
 

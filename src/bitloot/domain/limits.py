@@ -205,6 +205,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refreshes_per_minute: int = 60
 
 
+# Fewer are guessed within the tries of a day by one in a few thousand.
+LEAST_DIGITS: Final = 6
 # Below this no number of passes makes up for it (OWASP Password Storage Cheat Sheet, argon2id).
 LEAST_HASH_BYTES: Final = 7 * 1024 * 1024
 
@@ -239,6 +241,8 @@ def limit_faults(limits: Limits) -> list[str]:
         ("http_total", limits.http_total, "half of job_lease", limits.job_lease / 2),
         ("job_lease", limits.job_lease, "settle_window", limits.settle_window),
         ("settle_window", limits.settle_window, "key_return_window", limits.key_return_window),
+        # A token that may come back for so long is one that is never found to be copied.
+        ("refresh_grace", limits.refresh_grace, "access_token_life", limits.access_token_life),
         # A tick that is forgotten while it may still be looked for would run twice.
         ("reconcile_interval", limits.reconcile_interval, "ticks_kept", limits.ticks_kept),
         ("catalogue_full", limits.catalogue_full, "ticks_kept", limits.ticks_kept),
@@ -258,6 +262,8 @@ def limit_faults(limits: Limits) -> list[str]:
             found.append(f"{name} must be above zero")
     if limits.catalogue_vanishing_share > 1:
         found.append("catalogue_vanishing_share is a fraction of at most 1")
+    if limits.otp_digits < LEAST_DIGITS:
+        found.append(f"otp_digits must be at least {LEAST_DIGITS}")
     if limits.password_hash_bytes < LEAST_HASH_BYTES:
         found.append(f"password_hash_bytes must be at least {LEAST_HASH_BYTES}")
     if limits.gateway_fee >= 1 or limits.underpayment_tolerance >= 1:

@@ -67,6 +67,15 @@ async def test_an_account_is_found_suspended_let_in_signed_out_deleted_and_resto
     ]  # fmt: skip
 
 
+async def test_who_was_suspended_is_so_still_when_the_account_is_restored(stage: "Stage") -> None:
+    who, admin = await sign_in(stage), await staff(stage, "admin")
+    path, headers = f"/v1/admin/users/{who.user_id}", admin.headers
+    await stage.client.post(f"{path}/suspend", json={"reason": "resold keys"}, headers=headers)
+    assert (await stage.client.delete(path, headers=headers)).status_code == 204
+    restored = (await stage.client.post(f"{path}/restore", headers=headers)).json()
+    assert (restored["state"], restored["suspendedReason"]) == ("suspended", "resold keys")
+
+
 async def test_roles_are_given_by_owners_alone_and_end_what_was_open(stage: "Stage") -> None:
     who, admin, owner = (
         await sign_in(stage),
