@@ -104,6 +104,7 @@ async def web(
             loop="none",
             http="httptools",
             ws="websockets-sansio",
+            ws_max_size=settings.limits.body_bytes,
             lifespan="on",
             access_log=False,
             log_config=None,

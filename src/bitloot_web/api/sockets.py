@@ -6,7 +6,7 @@ The first message brings the token, so that it stands in no address and no log:
 
 import asyncio
 from contextlib import aclosing, suppress
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -15,13 +15,15 @@ from litestar.datastructures import State
 from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath
 
+from bitloot.ports.errors import StoreUnavailable
+from bitloot_web.api.events import MAX_EVENT_ID
 from bitloot_web.api.fields import Token
 from bitloot_web.api.orders import event_shown
 from bitloot_web.dependencies import TheShop, TheWatchers
 from bitloot_web.problems import ProblemError
 from bitloot_web.realtime import Watchers
 from bitloot_web.security.access import ACCESS, OrderOwner
-from bitloot_web.security.callers import Admission, opens
+from bitloot_web.security.callers import Admission, is_still_admitted, opens
 from bitloot_web.security.cookie_sessions import own_origin
 from bitloot_web.shop import Shop
 
@@ -37,6 +39,7 @@ MAX_MESSAGES: Final = 20
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 POLICY: Final = 1008
+TRY_AGAIN_LATER: Final = 1013
 UNAUTHENTICATED: Final = 4401
 FORBIDDEN: Final = 4403
 NOT_FOUND: Final = 4404
@@ -48,7 +51,7 @@ class Greeting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The first message. `after` is the id of the last event that the client has."""
 
     token: Token
-    after: int = 0
+    after: Annotated[int, msgspec.Meta(le=MAX_EVENT_ID)] = 0
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -78,6 +81,9 @@ async def order_socket(
         admission = await opens(shop, greeting.token, str(order_id))
     except ProblemError as error:
         await socket.close(_CODES.get(error.code, POLICY), error.code)
+        return
+    except StoreUnavailable:
+        await socket.close(TRY_AGAIN_LATER, "store-unavailable")
         return
     except TimeoutError:
         await socket.close(POLICY, "no token came")
@@ -145,7 +151,16 @@ async def _speak(
                     await socket.send_text(msgspec.json.encode(message).decode())
             except TimeoutError:
                 return POLICY
-    return GOING_AWAY if watchers.stopping.is_set() else UNAUTHENTICATED
+    return GOING_AWAY if watchers.stopping.is_set() else await _why(shop, followed.admission)
+
+
+async def _why(shop: Shop, admission: Admission) -> int:
+    """Nobody is signed out because nobody could be asked."""
+    try:
+        is_admitted = await is_still_admitted(shop, admission)
+    except StoreUnavailable:
+        return TRY_AGAIN_LATER
+    return TRY_AGAIN_LATER if is_admitted else UNAUTHENTICATED
 
 
 async def _listen(socket: EdgeSocket) -> int | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
+from tests.contract.http.people import sign_in
 
 from bitloot.domain.limits import Limits
 from bitloot_web.problems import URN
@@ -123,6 +124,7 @@ async def test_a_socket_opens_for_nobody_else(stage: "Stage") -> None:
         (other_id, {"token": token["authorization"][7:]}, 4404),
         (order_id, {"token": "nonsense"}, 4401),
         (order_id, {"token": token["authorization"][7:], "surprise": 1}, 4401),
+        (order_id, {"token": token["authorization"][7:], "after": 2**31}, 4401),
         (order_id, "no json", 4401),
         (order_id, "x" * 9000, 1008),
     ):
@@ -130,6 +132,23 @@ async def test_a_socket_opens_for_nobody_else(stage: "Stage") -> None:
         await socket.open()
         await socket.send(greeting)
         assert await socket.closed() == code
+
+
+async def test_a_socket_is_told_to_come_again_while_the_store_is_lost(stage: "Stage") -> None:
+    order_id, _ = await stage.order()
+    who = await sign_in(stage)
+    token = {"token": who.headers["authorization"][7:]}
+    before, after = stage.socket(order_id), stage.socket(order_id)
+    for socket in (before, after):
+        await socket.open()
+    await before.send(token)
+    assert (await before.event())["kind"] == "order_placed"
+    stage.clock.advance(LIMITS.session_cache)
+    stage.store.is_down = True
+    await stage.realtime.publish(order_id, 2)
+    await after.send(token)
+    assert [await before.closed(), await after.closed()] == [1013, 1013]
+    stage.store.is_down = False
 
 
 async def test_a_page_of_another_origin_opens_no_socket(stage: "Stage") -> None:
