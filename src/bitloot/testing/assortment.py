@@ -427,6 +427,12 @@ class ShelfListsContract(Contract):
         await change(rig, await _again(rig, none.product), low_stock_at=0)
         await product(rig, low_stock_at=9)
         await product(rig, low_stock_at=50, is_published=False)
+        # What suppliers declare together may be more than a number of the store holds.
+        many = rows_of(rig).goods(stock=2**31 - 1)
+        assert many.offer is not None
+        await record(rig, stocked(many))
+        await change(rig, await _again(rig, many.product), low_stock_at=9)
+        await put(rig, msgspec.structs.replace(many.offer, id=rig.new_id(), offer_id="beside"))
         found = await whole(lambda after: rig.assortment.low_stock(limit=1, after=after))
         assert [(line.id, line.available) for line in found] == [(few.id, 10), (none.product.id, 0)]
 

@@ -115,13 +115,13 @@ FROM (SELECT k.state, k.cost, i.unit_price, k.state = 'available'
 )
 _LOW: Final = compiled(
     written("""
-SELECT id, slug, title, source, free, low_stock_at FROM (
+SELECT id, slug, title, source, free::integer, low_stock_at FROM (
     SELECT p.id, p.slug, p.title, p.source, p.low_stock_at,
         ((SELECT coalesce(sum(greatest(0, o.stock - o.held)), 0) FROM product_offers o
             WHERE o.product_id = p.id)
         + (SELECT count(*) FROM inventory_keys k WHERE k.product_id = p.id
             AND k.state = 'available'
-            AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp())))::integer AS free
+            AND (k.expires_at IS NULL OR k.expires_at > statement_timestamp()))) AS free
     FROM products p
     WHERE p.low_stock_at IS NOT NULL AND p.is_published AND p.id > CAST(:after AS uuid)
 ) watched
