@@ -28,6 +28,8 @@ from bitloot.domain.limits import Limits
 
 # Seconds. A provider that asks for more is asked again after a day.
 MAX_HINT: Final = 86_400.0
+# The reason of what waited for its turn here and was never tried: no fault of the provider.
+QUEUE_FULL: Final = "queue_full"
 _HINTS: Final = ("retry-after", "ratelimit-reset")
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -81,7 +83,7 @@ class Pace:
         now = asyncio.get_running_loop().time()
         starts = max(now, self._next)
         if starts - now > self._patience:
-            raise NotSent("queue_full")
+            raise NotSent(QUEUE_FULL)
         self._next = starts + self._gap
         await asyncio.sleep(starts - now)
 

@@ -10,7 +10,7 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.errors import OutcomeUnknown, Rejected, Unavailable
 from bitloot.ports.mailer import TOO_OFTEN, MailWebhook, Message
 from bitloot.ports.payment_gateway import Forged, Malformed
-from bitloot_adapters.http import Ambiguous, Answer, HttpClient, NotSent, Pace
+from bitloot_adapters.http import QUEUE_FULL, Ambiguous, Answer, HttpClient, NotSent, Pace
 from bitloot_adapters.resend import wire
 from bitloot_adapters.resend.signature import verified_id
 
@@ -105,7 +105,8 @@ class Resend:
             await self._pace.turn()
             answer = await self._http.send("POST", "/emails", body=body, headers=headers)
         except NotSent as error:
-            raise Unavailable(NAME, error.reason) from None
+            reason = TOO_OFTEN if error.reason == QUEUE_FULL else error.reason
+            raise Unavailable(NAME, reason) from None
         except Ambiguous as error:
             raise OutcomeUnknown(NAME, idempotency_key, error.reason) from None
         if not 200 <= answer.status < 300:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 
 import httpx
 import msgspec
@@ -22,6 +23,7 @@ from bitloot_adapters.sandbox.scripted import Scripted
 
 KEY = "order-ready/0197/1"
 HOURS = 3600.0
+LIMITS = Limits()
 MAIL = Message(
     to="buyer@mail.example",
     subject="Your keys are ready",
@@ -37,10 +39,11 @@ async def client(
     *,
     base_url: str = "http://resend",
     per_second: int = 1000,
+    limits: Limits = LIMITS,
 ) -> AsyncIterator[Resend]:
     http = HttpClient(
         base_url,
-        limits=Limits(),
+        limits=limits,
         in_transaction=lambda: False,
         headers={"authorization": f"Bearer {DEFAULT_API_KEY}", "user-agent": USER_AGENT},
         transport=None if app is None else lambda: httpx.ASGITransport(app),
@@ -50,7 +53,7 @@ async def client(
             http,
             webhook_secret="whsec_c2VjcmV0",
             from_address="Shop <orders@shop.example>",
-            limits=Limits(),
+            limits=limits,
             per_second=per_second,
         )
     finally:
@@ -279,6 +282,17 @@ async def test_starts_are_spread_over_the_second() -> None:
         for _ in range(3):
             await resend.send(MAIL, idempotency_key=KEY)
         assert loop_time() - started >= 0.095
+
+
+async def test_a_queue_of_our_own_that_is_full_is_told_as_asking_too_often() -> None:
+    script = Scripted((200, {"id": "e1"}))
+    short = msgspec.structs.replace(LIMITS, http_read=timedelta(milliseconds=100))
+    async with client(script, per_second=1, limits=short) as resend:
+        await resend.send(MAIL, idempotency_key=KEY)
+        with pytest.raises(Unavailable) as absent:
+            await resend.send(MAIL, idempotency_key=KEY)
+    assert absent.value.reason == "rate_limited"
+    assert len(script.asked) == 1
 
 
 # --- checking ----------------------------------------------------------------------------------
