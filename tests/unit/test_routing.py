@@ -280,6 +280,25 @@ async def test_units_that_a_late_payment_took_from_the_second_are_bought_there()
         assert attempts(it, order.order_id) == [(SECOND, "completed")]
 
 
+@pytest.mark.parametrize("stock", [9, 0], ids=["all have it", "the first has not"])
+async def test_from_slow_suppliers_it_is_bought_all_the_same_and_nothing_tried_in_vain(
+    stock: int,
+) -> None:
+    more = [SECOND, "codecove", "gamegrove"]
+    async with shop(seed=18, further_suppliers=more) as it:
+        slug = await it.stock_supplier("Lantern Keeper", cost=Decimal(8), units=9)
+        for name in more:
+            await it.sell_also(slug, supplier=name, cost=Decimal("8.05"), units=9)
+        order_id = await paid(it, slug)
+        await _planned(it, order_id)
+        it.around.suppliers[SUPPLIER].change_offer("offer-20000", stock=stock)
+        for supplier in it.around.suppliers.values():
+            supplier.faults.answer_slowly(lambda: it.around.clock.advance(timedelta(seconds=4)))
+        await it.advance(timedelta(minutes=2))
+        assert await status(it, order_id) == "fulfilled"
+        assert [state for _, state in attempts(it, order_id)] == ["completed"]
+
+
 async def test_where_neither_can_be_paid_it_waits_for_the_balance() -> None:
     async with shop(seed=13, further_suppliers=[SECOND]) as it:
         goods = await two(it)

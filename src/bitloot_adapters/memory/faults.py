@@ -20,8 +20,13 @@ class Faults:
         self._lost_replies = 0
         self._timeouts = 0
         self._limited = 0
+        self._wait: Callable[[], None] | None = None
         self.is_down = False
         self.knows_credentials = True
+
+    def answer_slowly(self, wait: Callable[[], None]) -> None:
+        """From now on every call takes its time: `wait` lets it pass."""
+        self._wait = wait
 
     def go_down(self, *, retry_after: float | None = None) -> None:
         """From now on every call is Unavailable, with this hint."""
@@ -52,6 +57,8 @@ class Faults:
         """A call reaches the provider; with `key` it is one whose outcome can be in doubt."""
         if self._in_transaction():
             raise RuntimeError("a provider is called inside a transaction")
+        if self._wait is not None:
+            self._wait()
         if self.is_down:
             raise Unavailable(self._provider, "down", retry_after=self._down_for)
         if self._timeouts:

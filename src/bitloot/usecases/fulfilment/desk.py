@@ -86,9 +86,12 @@ class Desk:
             await tx.record(decision, lease=lease, outcome=outcome)
             return decision
 
-    def half_spent(self, lease: Lease) -> bool:
-        """Whether half of the lease is gone: time to leave the rest to the next."""
-        return lease.is_half_spent(self.boot_clock())
+    def half_spent(self, lease: Lease, *, calls: int = 0) -> bool:
+        """Whether half of the lease is gone, or would be after so many slow calls: time to leave
+        the rest to the next.
+        """
+        ahead = calls * self.limits.http_total.total_seconds()
+        return lease.is_half_spent(self.boot_clock() + ahead)
 
     def back_off(self, lease: Lease, error: Unavailable, lasted: timedelta = NOW) -> Again:
         """Wait longer with each failure; a provider's outage alone never ends a job.

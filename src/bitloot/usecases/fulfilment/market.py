@@ -1,13 +1,22 @@
 """Asking the market: what each source of a product has now, and who cannot be asked."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from bitloot.domain.balance_guard import BalanceReading
 from bitloot.domain.fulfilment import BlockedReason
 from bitloot.domain.fulfilment_plan import OWN_STOCK, WHOLESALE_FROM
-from bitloot.domain.routing import MENDED_BY_PEOPLE, NO_SHELF, Found, Shelf, Source, sources
+from bitloot.domain.routing import (
+    MENDED_BY_PEOPLE,
+    NO_SHELF,
+    Found,
+    Shelf,
+    Source,
+    choose,
+    sources,
+)
 from bitloot.domain.supply import SupplierOffer
 from bitloot.ports.errors import Rejected, Unavailable
 from bitloot.ports.jobs import Lease
@@ -16,6 +25,10 @@ from bitloot.usecases.fulfilment.desk import Case, Desk
 
 # Supplier words that mean: nothing of this product is to be had.
 _NOTHING_THERE = frozenset({"not_found", "unavailable"})
+
+
+# Its offers, and what is left to buy with there.
+CALLS_OF_A_SOURCE: Final = 2
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +86,11 @@ class _Asking:
             self.answered.add(source.supplier)
             self.found += [Found(source.supplier, offer) for offer in offers if self._fits(offer)]
 
+    def has_units(self) -> bool:
+        """Whether what was found will do."""
+        case, limits = self._case, self._desk.limits
+        return isinstance(choose(case.fulfilment, self.found, limits=limits), Found)
+
     async def _offers(
         self, supplier: Supplier, supplier_product_id: str
     ) -> Sequence[SupplierOffer]:
@@ -101,13 +119,17 @@ class _Asking:
 
 
 async def ask_market(desk: Desk, lease: Lease, case: Case) -> Market:
-    """Ask every source of the product, one after the other, while half of the lease is left."""
+    """Ask every source of the product, one after the other, while half of the lease is left.
+
+    Where one has the units, no other is asked that could take the time in which to buy them.
+    """
     item = case.file.item(case.fulfilment.order_item_id)
     async with desk.uow.begin() as tx:
         shelf = await tx.checkout.shelf(item.product_id)
     asking = _Asking(desk, case)
     for source in sources(case.file, case.fulfilment, shelf, desk.limits):
-        if not desk.half_spent(lease):
+        calls = CALLS_OF_A_SOURCE if asking.has_units() else 0
+        if not desk.half_spent(lease, calls=calls):
             await asking.ask(source)
     can_bind = OWN_STOCK in desk.suppliers and not case.fulfilment.own_stock
     return Market(
