@@ -74,6 +74,22 @@ def doubt(sync: CatalogueSync, found: Unseen, *, share: Decimal, at_least: int) 
     return f"would take {found.unseen} of {found.in_stock} offers out of stock; confirm it"
 
 
+def begun(sync: CatalogueSync, *, asked_by: str | None) -> tuple[AuditEntry, ...]:
+    """What the audit log keeps of the beginning of a run: who asked for it, if a person did, and
+    who confirmed that goods vanished.
+    """
+    if asked_by is None:
+        return confirmations(sync)
+    asked = AuditEntry(
+        at=sync.started_at,
+        actor=asked_by,
+        action="catalogue.sync",
+        subject=sync.id,
+        facts={"supplier": sync.supplier, "kind": sync.kind},
+    )
+    return asked, *confirmations(sync)
+
+
 def confirmations(sync: CatalogueSync) -> tuple[AuditEntry, ...]:
     """What the audit log keeps of a run: who confirmed that goods vanished, if anybody did."""
     if sync.confirmed_by is None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind, confirmations, failed
+from bitloot.domain.catalogue_sync import CatalogueSync, SyncKind, begun, failed
 from bitloot.domain.decision import Decision, JobRequest, insert
 from bitloot.domain.errors import Refused
 from bitloot.domain.limits import Limits
@@ -45,9 +45,15 @@ class CatalogueSyncs:
     new_id: NewId
 
     async def start(
-        self, supplier: str, kind: SyncKind, *, confirmed_by: str | None = None
+        self,
+        supplier: str,
+        kind: SyncKind,
+        *,
+        asked_by: str | None = None,
+        confirmed_by: str | None = None,
     ) -> CatalogueSync:
-        """Begin a run, or give the one that is under way.
+        """Begin a run, or give the one that is under way. `asked_by` is the person who asks, for
+        the audit log.
 
         An incremental one begins a little before the last run began; without one it is full. A
         person who confirms that goods vanished begins a full one that takes them away. Raises
@@ -58,7 +64,7 @@ class CatalogueSyncs:
         running = await self.catalogue_writer.running(supplier)
         if running is None:
             try:
-                running = await self._begin(supplier, kind, confirmed_by)
+                running = await self._begin(supplier, kind, asked_by, confirmed_by)
             except Duplicate as taken:
                 if taken.rule != RUNNING_RULE:
                     raise
@@ -68,7 +74,7 @@ class CatalogueSyncs:
         return running
 
     async def _begin(
-        self, supplier: str, kind: SyncKind, confirmed_by: str | None
+        self, supplier: str, kind: SyncKind, asked_by: str | None, confirmed_by: str | None
     ) -> CatalogueSync:
         at = self.clock()
         if confirmed_by is not None:
@@ -86,7 +92,8 @@ class CatalogueSyncs:
         change = insert(row)
         job = JobRequest(kind="sync_catalogue", ref=row.id)
         async with self.uow.begin() as tx:
-            await tx.record(Decision(save=(change,), jobs=(job,), audit=confirmations(row)))
+            audit = begun(row, asked_by=asked_by)
+            await tx.record(Decision(save=(change,), jobs=(job,), audit=audit))
         assert isinstance(change.after, CatalogueSync)
         return change.after
 

@@ -77,6 +77,15 @@ async def test_a_run_through_the_only_supplier_is_begun_without_a_word(stage: "S
     assert said(bad) == (400, "idempotency-key-malformed")
 
 
+async def test_who_asks_for_a_run_is_on_record_once(stage: "Stage") -> None:
+    run = (await begun(stage, {"supplier": "kinguin", "kind": "full"})).json()
+    await begun(stage, {"supplier": "kinguin"})
+    entries = [line.entry for line in stage.store.audit.lines if line.entry.subject == run["id"]]
+    (entry,) = entries
+    assert (entry.actor, entry.action) == (stage.admin_name, "catalogue.sync")
+    assert entry.facts == {"supplier": "kinguin", "kind": "full"}
+
+
 async def test_that_goods_vanished_is_confirmed_by_who_sends_it(stage: "Stage") -> None:
     body = {"supplier": "kinguin", "kind": "incremental", "confirmVanished": True}
     run = (await begun(stage, body)).json()

@@ -117,7 +117,10 @@ async def start(
 
     async def act() -> RunShown:
         row = await shop.catalogue_syncs.start(
-            supplier, kind, confirmed_by=actor.name if data.confirm_vanished else None
+            supplier,
+            kind,
+            asked_by=actor.name,
+            confirmed_by=actor.name if data.confirm_vanished else None,
         )
         return _run_shown(row)
 
