@@ -3,7 +3,7 @@
 import msgspec
 from litestar.params import JSONBody
 
-from bitloot_web.api.fields import Name, ShortText, Token
+from bitloot_web.api.fields import Mailbox, ShortText, Token
 from bitloot_web.api.me import Deletion, user_of
 from bitloot_web.api.sessions import CodeSent
 from bitloot_web.dependencies import TheActor, TheShop
@@ -16,7 +16,7 @@ from bitloot_web.security.rate_limits import limited
 class NewAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address that the account is to have."""
 
-    email: Name
+    email: Mailbox
 
 
 class BothCodes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from bitloot.domain.address import parse_address
 from bitloot.domain.session import Client
 from bitloot.usecases.people.identity import SignedIn
-from bitloot_web.api.fields import CaptchaToken, Name, ShortText, Token
+from bitloot_web.api.fields import CaptchaToken, Mailbox, ShortText, Token
 from bitloot_web.api.sessions import CodeSent
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.problems import FieldError, ProblemError
@@ -41,14 +41,14 @@ Keeping: TypeAlias = Literal["tokens", "cookie"]
 class CodeWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`captcha` where the shop asks for one."""
 
-    email: Name
+    email: Mailbox
     captcha: CaptchaToken | None = None
 
 
 class CodeSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The code of the mail, with the address and the challenge that it answers."""
 
-    email: Name
+    email: Mailbox
     challenge_id: ShortText
     code: ShortText
     session: Keeping = "tokens"
@@ -57,7 +57,7 @@ class CodeSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 class PasswordSignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An address and its password."""
 
-    email: Name
+    email: Mailbox
     password: Password
     session: Keeping = "tokens"
 
@@ -90,7 +90,7 @@ class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 class PasswordReset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """The code of the mail, with what it answers, and the password from now on."""
 
-    email: Name
+    email: Mailbox
     challenge_id: ShortText
     code: ShortText
     password: Password

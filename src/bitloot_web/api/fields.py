@@ -6,6 +6,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta
 
+from bitloot.domain.address import MAX_ADDRESS
 from bitloot.domain.fulfilment import FULFILMENT
 from bitloot.domain.money import BadMoney, Eur, eur_text, parse_eur, plain
 from bitloot.domain.order import ORDER
@@ -19,6 +20,7 @@ PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
 _LINES: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$(?!\n)"
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+Mailbox: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_ADDRESS, pattern=PRINTABLE)]
 ShortText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
 Reason: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000, pattern=PRINTABLE)]
 Caption: TypeAlias = Annotated[str, Meta(max_length=200, pattern=PRINTABLE)]

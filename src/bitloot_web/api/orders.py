@@ -15,7 +15,7 @@ from bitloot.domain.money import eur_text
 from bitloot.ports.views.orders import OrderView, TimelineEntry
 from bitloot.usecases.checkout import OrderFacts
 from bitloot_web.answers import is_among
-from bitloot_web.api.fields import CaptchaToken, Name, OrderStatusText, ShortText, eur_or_none
+from bitloot_web.api.fields import CaptchaToken, Mailbox, OrderStatusText, ShortText, eur_or_none
 from bitloot_web.api.order_payments import PaymentDetails, payment_shown
 from bitloot_web.dependencies import TheRepeatable, TheShop
 from bitloot_web.paging import PageLimit, page_size
@@ -36,7 +36,7 @@ class NewOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """A quote and the address that the order belongs to. `captcha` where the shop asks for one."""
 
     quote_id: ShortText
-    email: Name
+    email: Mailbox
     captcha: CaptchaToken | None = None
 
 

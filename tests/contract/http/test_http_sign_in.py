@@ -277,6 +277,16 @@ async def test_a_deletion_is_asked_for_looked_at_and_cancelled(stage: "Stage") -
     refused(twice, 409, "deletion-over")
 
 
+@pytest.mark.parametrize(("length", "status"), [(254, 202), (255, 422)])
+async def test_an_address_may_be_as_long_as_mail_takes_it(
+    stage: "Stage", length: int, status: int
+) -> None:
+    domain = ".".join(["d" * 63] * 3)[: length - 65]
+    body = {"email": f"{'a' * 64}@{domain}"}
+    answer = await stage.client.post("/v1/auth/otp/request", json=body)
+    assert (len(body["email"]), answer.status_code) == (length, status), answer.text
+
+
 async def test_all_that_is_kept_of_somebody_is_theirs_to_take(stage: "Stage") -> None:
     order_id, _ = await stage.bought()
     who = await sign_in(stage)

@@ -9,7 +9,7 @@ import msgspec
 from litestar.params import FromPath, JSONBody
 
 from bitloot.domain.recovery import Proof, ProofKind
-from bitloot_web.api.fields import Caption, Name
+from bitloot_web.api.fields import Caption, Mailbox
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.routes import delete, get, post
 from bitloot_web.security.access import Staff
@@ -25,7 +25,7 @@ class ProofGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NewRecovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address from now on, and two or three proofs, each of another kind."""
 
-    email: Name
+    email: Mailbox
     proofs: Annotated[tuple[ProofGiven, ...], msgspec.Meta(max_length=10)]
 
 

@@ -12,7 +12,7 @@ from bitloot.domain.account import UserState
 from bitloot.domain.address import parse_address
 from bitloot.domain.roles import Role
 from bitloot.ports.views.people import Profile, UserFilter
-from bitloot_web.api.fields import Name, Reason
+from bitloot_web.api.fields import Mailbox, Reason
 from bitloot_web.api.me import Deletion
 from bitloot_web.dependencies import TheActor, TheShop
 from bitloot_web.paging import PageCursor, PageLimit, PageOf, Paging
@@ -61,7 +61,7 @@ async def users(
     cursor: PageCursor = None,
     user_state: Annotated[UserState | None, QueryParameter(name="state")] = None,
     role: Annotated[Role | None, QueryParameter()] = None,
-    email: Annotated[Name | None, QueryParameter(max_length=254)] = None,
+    email: Annotated[Mailbox | None, QueryParameter()] = None,
 ) -> PageOf[Account]:
     """Accounts, newest first."""
     key = None if email is None else parse_address(email).key
