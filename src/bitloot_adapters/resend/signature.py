@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from typing import Final
 
 PREFIXES: Final = ("svix", "webhook")
-MAX_ENTRIES: Final = 16
+PARTS: Final = ("id", "timestamp", "signature")
+MAX_ENTRIES: Final = 100
 MAX_ID: Final = 256
 _ENCODED_AFTER: Final = "whsec_"
 
@@ -34,24 +35,32 @@ def verified_id(
 ) -> str | None:
     """The message's id, the same at every repeat; None for anything not signed in time.
 
-    `now` and `tolerance` in seconds; a time too far ahead is refused like one too long ago.
+    `now` and `tolerance` in seconds; a time too far ahead is refused like one too long ago. The
+    time that is signed has whole seconds, so it is compared with whole seconds.
     """
-    key = signing_key(secret)
-    prefix = next((p for p in PREFIXES if f"{p}-id" in headers), None)
-    if key is None or prefix is None:
+    key, given = signing_key(secret), _given(headers)
+    if key is None or given is None:
         return None
-    message_id = headers[f"{prefix}-id"]
-    timestamp = headers.get(f"{prefix}-timestamp", "")
+    message_id, timestamp, signatures = given
     if not 0 < len(message_id) <= MAX_ID or not message_id.isprintable():
         return None
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 15):
         return None
-    if abs(now - int(timestamp)) > tolerance:
+    if abs(int(now) - int(timestamp)) > tolerance:
         return None
     signed = f"{message_id}.{timestamp}.".encode() + body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
-    given = headers.get(f"{prefix}-signature", "").split()[:MAX_ENTRIES]
-    return message_id if any(_matches(entry, expected) for entry in given) else None
+    entries = signatures.split()[:MAX_ENTRIES]
+    return message_id if any(_matches(entry, expected) for entry in entries) else None
+
+
+def _given(headers: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """Id, time and signatures under the first of the two names that has all three."""
+    for prefix in PREFIXES:
+        message_id, timestamp, signatures = (headers.get(f"{prefix}-{part}") for part in PARTS)
+        if message_id and timestamp and signatures:
+            return message_id, timestamp, signatures
+    return None
 
 
 def _matches(entry: str, expected: bytes) -> bool:
