@@ -372,6 +372,39 @@ async def test_a_comparison_of_orders_waits_for_its_supplier_however_long(troubl
     assert [row.kind for row in shop.store.rows(ReconciliationBreak)] == ["supplier_order_foreign"]
 
 
+async def compared_slowly(shop: PaidOrders) -> list[str]:
+    """Compare the stored objects, each answer of their store taking a while; gives the states of
+    what was found.
+    """
+    at = shop.clock.now()
+    await shop.jobs.tick("objects", at, "sweep", f"objects/{at}")
+    for _ in range(20):
+        due = next((j for j in shop.store.jobs.pending() if j.kind == "sweep"), None)
+        if due is None:
+            break
+        lease = await shop.jobs.lease(due.id)
+        assert lease is not None
+        begun = shop.clock.now()
+        await shop.run(lease)
+        assert shop.clock.now() - begun < shop.limits.job_lease
+    return [row.state for row in shop.store.rows(ReconciliationBreak)]
+
+
+async def test_a_comparison_of_objects_longer_than_a_lease_goes_on_in_jobs_of_their_own() -> None:
+    shop = PaidOrders()
+    await shop.paid(await shop.goods(), quantity=18)
+    await shop.work()
+    keys = shop.store.rows(SealedKey)
+    objects = dict(shop.vault.objects)
+    for key in keys:
+        await shop.vault.delete(key.object_name)
+    shop.vault.faults.answer_slowly(lambda: shop.clock.advance(timedelta(seconds=4)))
+    assert await compared_slowly(shop) == ["open"] * 18
+    for key in keys:
+        await shop.vault.put(key.object_name, objects[key.object_name], key.sha256)
+    assert await compared_slowly(shop) == ["settled"] * 18
+
+
 async def test_a_comparison_of_objects_waits_for_their_store_however_long() -> None:
     shop = PaidOrders()
     await shop.paid(await shop.goods())

@@ -40,6 +40,7 @@ Compared: TypeAlias = Literal["known", "taken", "foreign"]
 SUPPLIER_SWEEP: Final = "reconcile-"
 OBJECT_SWEEP: Final = "objects"
 _STORED: Final = "stored"
+_OPEN: Final = "open"
 _FOLDER: Final = "keys/"
 
 
@@ -132,9 +133,11 @@ class Reconciliation:
             await tx.record(Decision(jobs=jobs), lease=lease, outcome=Done())
 
     async def compare_objects(self, lease: Lease) -> None:
-        """Job `sweep`, ref `objects/<time>` or `objects/<time>/<last key>`: one batch of the keys
-        uploaded in the last 48 h, and the next batch as a job of its own. Then all stored objects,
-        ref `objects/<time>/stored/<last id>`: those that no key knows.
+        """Job `sweep`, ref `objects/<time>`: the open breaks about objects, then one batch of the
+        keys uploaded in the last 48 h, as many of either as fit well into the lease. What is left,
+        ref `objects/<time>/open/<last break>` or `objects/<time>/<last key>`, and the next batch
+        are jobs of their own. Then all stored objects, ref `objects/<time>/stored/<last id>`: those
+        that no key knows.
 
         While the store of objects cannot be reached, or refuses our credentials, the job waits.
         """
@@ -148,9 +151,14 @@ class Reconciliation:
         if place[:1] == [_STORED]:
             await self._find_orphans(lease, time, place[1])
             return
-        after = place[0] if place else None
-        if after is None:
-            await self._settle_objects()
+        after = None
+        if not place or place[0] == _OPEN:
+            left = await self._settle_objects(lease, place[1] if place else None)
+            if left is not None:
+                await self._go_on(lease, f"{OBJECT_SWEEP}/{time}/{_OPEN}/{left}")
+                return
+        else:
+            after = place[0]
         most = self.limits.reconcile_objects
         since = self.clock() - self.limits.reconcile_window
         keys = await self.upkeep.uploaded_keys(since=since, after=after, limit=most)
@@ -158,7 +166,11 @@ class Reconciliation:
             found = await self._difference(key)
             if found is not None and not await self._is_open(key.id):
                 await self._open(found, key.id, ours=key.sha256, theirs="")
-        following = keys[-1].id if len(keys) == most else f"{_STORED}/"
+            after = key.id
+            if lease.is_half_spent(self.boot_clock()):
+                break
+        is_over = len(keys) < most and (not keys or after == keys[-1].id)
+        following = f"{_STORED}/" if is_over else after
         await self._go_on(lease, f"{OBJECT_SWEEP}/{time}/{following}")
 
     async def explain(self, break_id: str, *, actor: str, reason: str) -> ReconciliationBreak:
@@ -301,18 +313,27 @@ class Reconciliation:
         more = len(names) == most
         await self._go_on(lease, f"{OBJECT_SWEEP}/{time}/{_STORED}/{ids[-1]}" if more else None)
 
-    async def _settle_objects(self) -> None:
-        for row in await self.desk.open_breaks(limit=self.limits.count_exact):
-            if row.kind in OF_SUPPLIER:
-                continue
-            if row.kind == "key_object_orphan":
-                if await self.vault.stat(row.subject) is None:
-                    await self._close(row, "the object is gone")
-                continue
-            key = await self.upkeep.uploaded_key(row.subject)
-            now = await self._difference(key) if key is not None else None
-            if now != row.kind:
-                await self._close(row, "no key needs it" if key is None else now or "as sealed")
+    async def _settle_objects(self, lease: Lease, after: str | None) -> str | None:
+        """The open breaks about objects, from one on; gives where to go on, None at the end."""
+        most = self.limits.page_max
+        while rows := await self.desk.open_breaks(limit=most, after=after):
+            for row in rows:
+                after = row.id
+                if row.kind not in OF_SUPPLIER:
+                    await self._settle_object(row)
+                if lease.is_half_spent(self.boot_clock()):
+                    return after
+        return None
+
+    async def _settle_object(self, row: ReconciliationBreak) -> None:
+        if row.kind == "key_object_orphan":
+            if await self.vault.stat(row.subject) is None:
+                await self._close(row, "the object is gone")
+            return
+        key = await self.upkeep.uploaded_key(row.subject)
+        now = await self._difference(key) if key is not None else None
+        if now != row.kind:
+            await self._close(row, "no key needs it" if key is None else now or "as sealed")
 
     # --- breaks --------------------------------------------------------------------------
 
