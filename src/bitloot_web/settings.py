@@ -6,6 +6,7 @@ wrong is told in one message: wrong values, missing ones, and names that nothing
 """
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -241,6 +242,8 @@ def convert(text: str, kind: type | UnionType) -> object:
     if kind is str:
         return text
     converted: object = msgspec.convert(text.strip(), kind, strict=False)
+    if isinstance(converted, Decimal | float) and not math.isfinite(converted):
+        raise ValueError("write a number such as 0.15")
     return converted
 
 

@@ -168,6 +168,9 @@ def test_production_refuses_example_secrets_and_open_doors(name: str, value: str
         ("BITLOOT_LIMIT_HTTP_TOTAL", "31s"),
         ("BITLOOT_LIMIT_SETTLE_WINDOW", "25h"),
         ("BITLOOT_LIMIT_GATEWAY_FEE", "1"),
+        ("BITLOOT_LIMIT_GATEWAY_FEE", "NaN"),
+        ("BITLOOT_LIMIT_GATEWAY_FEE", "Infinity"),
+        ("BITLOOT_LIMIT_UNDERPAYMENT_TOLERANCE", "sNaN"),
         ("BITLOOT_LIMIT_JOB_LEASE", "soon"),
     ],
 )
@@ -209,6 +212,11 @@ def test_a_setting_of_before_is_told_with_what_to_do_instead(name: str) -> None:
     assert fault.startswith(f"{name} is not a setting now")
     assert "bitloot admin create EMAIL --with-key NAME" in fault
     assert value not in fault
+
+
+@pytest.mark.parametrize("margin", ["NaN", "-Infinity", "-0.1", "100"])
+def test_a_margin_that_is_no_fraction_of_the_cost_is_named(margin: str) -> None:
+    assert any("BITLOOT_MARGIN" in fault for fault in faults({**GOOD, "BITLOOT_MARGIN": margin}))
 
 
 def test_limits_are_read_as_durations_numbers_and_fractions() -> None:
