@@ -26,7 +26,7 @@ _WAITS: Final = {
     "concurrent_idempotent_requests": 2.0,
     "resource_locked": 2.0,
 }
-# The account refuses us until a person has put it right.
+# We are refused, with every mail, until a person has put our account or our settings right.
 _CREDENTIALS: Final = frozenset(
     {
         "missing_api_key",
@@ -35,6 +35,7 @@ _CREDENTIALS: Final = frozenset(
         "suspended_api_key",
         "invalid_permission",
         "email_above_quota",
+        "invalid_from_address",
     }
 )
 _INVALID: Final = frozenset(
@@ -45,7 +46,6 @@ _INVALID: Final = frozenset(
         "missing_required_fields",
         "missing_required_parameter",
         "invalid_attachment",
-        "invalid_from_address",
         "invalid_access",
         "invalid_parameter",
         "invalid_region",
@@ -58,6 +58,7 @@ _IN_TROUBLE: Final = frozenset(
     {"application_error", "internal_server_error", "service_unavailable"}
 )
 _OF_RECIPIENT: Final = re.compile(r"[`'\"]to[`'\"]|\brecipients?\b", re.IGNORECASE)
+_OF_SENDER: Final = re.compile(r"[`'\"]from[`'\"]", re.IGNORECASE)
 _NO_TAG: Final = re.compile(r"[^A-Za-z0-9_-]")
 _KEY: Final = re.compile(r"[!-~]{1,256}")
 # What ends a line somewhere would begin another header of the mail.
@@ -201,6 +202,8 @@ def _other(status: int, name: str, message: str) -> Rejected | Unavailable:
     if not name or status == 409:
         return Unavailable(NAME, f"http_{status}")
     if status in {401, 403}:
+        return Rejected(NAME, "credentials", name)
+    if name == "validation_error" and _OF_SENDER.search(message):
         return Rejected(NAME, "credentials", name)
     if name == "validation_error" and _OF_RECIPIENT.search(message):
         return Rejected(NAME, "address", name)
