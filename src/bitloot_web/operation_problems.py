@@ -80,6 +80,7 @@ _BESIDES: Final[Mapping[str, Codes]] = {
         "quote-used",
         "price-changed",
         "not-for-sale",
+        "country-locked",
         "out-of-stock",
         "too-many-open-orders",
         "rate-limited",

@@ -334,6 +334,17 @@ async def test_a_locked_country_and_a_mixed_preorder_are_refused(shop: UnpaidOrd
     assert (await shop.checkout.quote([line], country="FR", asset=None)).quote.lines
 
 
+async def test_a_lock_that_is_learned_after_the_quote_is_kept_too(shop: UnpaidOrders) -> None:
+    goods = await shop.stock()
+    wanted = [Wanted(product=goods.product.id, quantity=1)]
+    here = (await shop.checkout.quote(wanted, country="DE", asset=None)).quote.id
+    there = (await shop.checkout.quote(wanted, country="FR", asset=None)).quote.id
+    await changed(shop, goods.product, excluded_countries=("DE",))
+    with pytest.raises(Refused, match="country-locked"):
+        await place(shop, here)
+    await place(shop, there)
+
+
 async def test_an_unpublished_product_is_not_for_sale(shop: UnpaidOrders) -> None:
     goods = await shop.stock()
     quote_id = await quoted(shop, goods)

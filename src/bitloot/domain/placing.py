@@ -68,14 +68,14 @@ def place(
     """O1. `keys` are the free own keys picked and locked for each product of own stock.
 
     The price asked is the lower of the frozen and today's. Raises Refused `quote-used`,
-    `quote-expired`, `price-changed`, `not-for-sale` or `out-of-stock`.
+    `quote-expired`, `price-changed`, `not-for-sale`, `country-locked` or `out-of-stock`.
     """
     if quote.used_by is not None:
         raise Refused("quote-used")
     if at >= quote.frozen_until:
         raise Refused("quote-expired")
     today = {sellable.product.id: sellable for sellable in sellables}
-    lines = [_still_sold(line, today) for line in quote.lines]
+    lines = [_still_sold(line, today, quote.country) for line in quote.lines]
     prices = _asked(quote, lines, limits)
     total = sum((p * n.quantity for p, (n, _) in zip(prices, lines, strict=True)), ZERO)
     order = _order(quote, buyer, total, number=number, order_id=new_id(), at=at, limits=limits)
@@ -148,11 +148,15 @@ def _kept(
     )
 
 
-def _still_sold(line: QuoteLine, today: Mapping[str, Sellable]) -> tuple[QuoteLine, Sellable]:
+def _still_sold(
+    line: QuoteLine, today: Mapping[str, Sellable], country: str | None
+) -> tuple[QuoteLine, Sellable]:
     sellable = today.get(line.product_id)
     facts: dict[str, str | int | None] = {"product": line.slug}
     if sellable is None or not sellable.product.is_published:
         raise Refused("not-for-sale", facts=facts)
+    if country is not None and country in sellable.product.excluded_countries:
+        raise Refused("country-locked", facts=facts)
     if sellable.unit_cost is None or sellable.available < line.quantity:
         raise Refused("out-of-stock", facts={**facts, "available": max(0, sellable.available)})
     return line, sellable
