@@ -17,8 +17,8 @@ from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.own_stock import Batch
 from bitloot.domain.product import Product
 from bitloot.domain.quote import Wanted
+from bitloot.domain.reconciliation import SUPPLIER_SWEEP
 from bitloot.usecases.checkout import OrderFacts
-from bitloot.usecases.reconciliation import SUPPLIER_SWEEP
 from bitloot_adapters.memory.supplier import MemorySupplier, NextOrder
 from bitloot_web.composition.memory import GATEWAY, SUPPLIER
 from bitloot_web.testing import TestShop, shop

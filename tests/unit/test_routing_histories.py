@@ -25,10 +25,10 @@ from bitloot.domain.order import Order, OrderItem
 from bitloot.domain.own_stock import Batch
 from bitloot.domain.product import Product
 from bitloot.domain.quote import Wanted
+from bitloot.domain.reconciliation import SUPPLIER_SWEEP
 from bitloot.domain.supplier_refund import ENDED
 from bitloot.domain.supply import LOST_UNIT
 from bitloot.ports.errors import Unavailable
-from bitloot.usecases.reconciliation import SUPPLIER_SWEEP
 from bitloot_adapters.memory.supplier import MemorySupplier, NextOrder
 from bitloot_web.composition.memory import GATEWAY, SUPPLIER
 from bitloot_web.testing import TestShop, shop

@@ -380,7 +380,7 @@ async def test_of_two_orders_under_our_id_one_is_kept_and_the_other_is_told_and_
     [found] = shop.store.rows(ReconciliationBreak)
     told = (found.kind, found.subject, found.state)
     assert told == ("surplus_order", f"supplier/{extra}", "open")
-    await sweep(shop, "reconcile-supplier")
+    await shop.work_for(timedelta(minutes=5))
     assert [row.state for row in shop.store.rows(ReconciliationBreak)] == ["settled"]
 
 

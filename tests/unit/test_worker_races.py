@@ -253,7 +253,14 @@ async def test_a_worker_that_dies_while_it_asks_for_a_return_leaves_it_unclear()
     async with shop.uow.begin() as tx:
         file = await tx.orders.file(order_id)
         assert file is not None
-        begun = return_noted(file, attempt, "sending", at=shop.clock.now(), new_id=shop.new_id)
+        begun = return_noted(
+            file,
+            attempt,
+            "sending",
+            at=shop.clock.now(),
+            new_id=shop.new_id,
+            limits=shop.limits,
+        )
         await tx.record(begun)
     await shop.aftercare.return_keys(fresh)
     assert [a.returning for a in shop.attempts(order_id)] == ["unknown"]

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 
-from bitloot.domain.decision import Row
+from bitloot.domain.decision import JobRequest, Row
 from bitloot.domain.fulfilment import Fulfilment
 from bitloot.domain.order import OrderFile
 from bitloot.domain.supplier_refund import ENDED
@@ -24,6 +24,8 @@ BreakKind: TypeAlias = Literal[
     "key_object_differs",
     "key_object_orphan",
 ]
+# The sweep over a supplier's orders, before its name: see `usecases.reconciliation`.
+SUPPLIER_SWEEP: Final = "reconcile-"
 # What each means, for people.
 BREAKS: Final[dict[BreakKind, str]] = {
     "supplier_order_foreign": "The supplier has an order that is none of ours.",
@@ -103,6 +105,13 @@ def named_at(object_name: str) -> datetime | None:
 def supplier_subject(supplier: str, supplier_order_id: str) -> str:
     """How a break names an order at a supplier."""
     return f"{supplier}/{supplier_order_id}"
+
+
+def look_at_breaks(supplier: str, after_what: str, *, due: datetime) -> JobRequest:
+    """Have the open breaks about a supplier's orders looked at before the next comparison."""
+    return JobRequest(
+        kind="sweep", ref=f"{SUPPLIER_SWEEP}{supplier}/{after_what}/0/breaks/", due=due
+    )
 
 
 def is_explained(row: ReconciliationBreak, order: SupplierOrder, *, is_known: bool) -> bool:

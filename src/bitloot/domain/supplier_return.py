@@ -14,7 +14,7 @@ from bitloot.domain.fulfilment import Fulfilment, ReturnState, SupplierAttempt
 from bitloot.domain.fulfilment_plan import WHOLESALE_FROM
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
-from bitloot.domain.reconciliation import ReconciliationBreak, supplier_subject
+from bitloot.domain.reconciliation import ReconciliationBreak, look_at_breaks, supplier_subject
 
 
 def is_returnable(
@@ -52,16 +52,27 @@ def return_noted(
     *,
     at: datetime,
     new_id: Callable[[], str],
+    limits: Limits,
 ) -> Decision:
-    """Where the one request for the return of an order's keys stands."""
+    """Where the one request for the return of an order's keys stands. Of an order that nobody
+    needs a break is open, which is settled once the supplier shows that it has the keys back.
+    """
     draft = Draft(file, at=at, new_id=new_id)
     draft.set(attempt, returning=returning)
     draft.event("keys_returned", attempt.id, facts={"state": returning})
+    if returning == "asked" and attempt.refusal == "surplus":
+        again = look_at_breaks(attempt.supplier, attempt.id, due=at + limits.blocked_recheck)
+        draft.job(again.kind, again.ref, due=again.due)
     return draft.decision(returning)
 
 
 def return_unclear(
-    file: OrderFile, attempt: SupplierAttempt, *, at: datetime, new_id: Callable[[], str]
+    file: OrderFile,
+    attempt: SupplierAttempt,
+    *,
+    at: datetime,
+    new_id: Callable[[], str],
+    limits: Limits,
 ) -> Decision:
     """The request may have arrived: it stands as unknown, with a break until it is explained."""
     unclear = ReconciliationBreak(
@@ -72,5 +83,5 @@ def return_unclear(
         theirs="",
         found_at=at,
     )
-    noted = return_noted(file, attempt, "unknown", at=at, new_id=new_id)
+    noted = return_noted(file, attempt, "unknown", at=at, new_id=new_id, limits=limits)
     return also(noted, insert(unclear))

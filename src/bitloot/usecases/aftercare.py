@@ -236,7 +236,9 @@ class Aftercare:
             row = next((a for a in file.attempts if a.id == lease.ref), None) if file else None
             if file is None or row is None or row.returning != only_from:
                 return False
-            decision = return_noted(file, row, state, at=self.clock(), new_id=self.new_id)
+            decision = return_noted(
+                file, row, state, at=self.clock(), new_id=self.new_id, limits=self.limits
+            )
             await tx.record(decision, lease=lease, outcome=outcome)
             return True
 
@@ -249,7 +251,9 @@ class Aftercare:
             if file is None or row is None or row.returning != "sending":
                 await tx.record(NOTHING, lease=lease, outcome=Done())
                 return
-            decision = return_unclear(file, row, at=self.clock(), new_id=self.new_id)
+            decision = return_unclear(
+                file, row, at=self.clock(), new_id=self.new_id, limits=self.limits
+            )
             await tx.record(decision, lease=lease, outcome=Done())
 
         await decide(self.uow, attempt)

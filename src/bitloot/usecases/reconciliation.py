@@ -14,6 +14,7 @@ from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
 from bitloot.domain.reconciliation import (
     OF_SUPPLIER,
+    SUPPLIER_SWEEP,
     BreakKind,
     ReconciliationBreak,
     is_explained,
@@ -37,7 +38,6 @@ from bitloot.ports.views.desk import DeskViews
 # What became of a supplier order: known before, taken into our books now, or none of ours.
 Compared: TypeAlias = Literal["known", "taken", "foreign"]
 
-SUPPLIER_SWEEP: Final = "reconcile-"
 OBJECT_SWEEP: Final = "objects"
 _STORED: Final = "stored"
 _OPEN: Final = "open"

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bitloot.domain.account_links import AccountLinks
 from bitloot.domain.reactions import JobKind
+from bitloot.domain.reconciliation import SUPPLIER_SWEEP
 from bitloot.usecases.aftercare import Aftercare
 from bitloot.usecases.assortment.products import Products
 from bitloot.usecases.assortment.rules import Rules
@@ -39,7 +40,7 @@ from bitloot.usecases.people.reentry import Reentry
 from bitloot.usecases.people.standing import Standing
 from bitloot.usecases.people.user_desk import UserDesk
 from bitloot.usecases.push import Push
-from bitloot.usecases.reconciliation import OBJECT_SWEEP, SUPPLIER_SWEEP, Reconciliation
+from bitloot.usecases.reconciliation import OBJECT_SWEEP, Reconciliation
 from bitloot.usecases.repeats import Repeats
 from bitloot.usecases.reveal import Reveal
 from bitloot.usecases.supplier_hints import SupplierHints
