@@ -43,6 +43,9 @@ class Chosen(msgspec.Struct, Generic[P_co], frozen=True):
     plugin: Plugin[P_co]
     settings: msgspec.Struct
 
+    def __repr__(self) -> str:
+        return f"Chosen({self.plugin.name!r})"
+
 
 class ChosenPlugins(msgspec.Struct, frozen=True, kw_only=True):
     """Every plugin that the settings name, ready to be opened. `captcha` may be left out."""

@@ -32,6 +32,9 @@ class KinguinSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     key_type: KeyType = "text"
     preorders: bool = False
 
+    def __repr__(self) -> str:
+        return f"KinguinSettings(base_url={self.base_url!r})"
+
 
 class KinguinPlugin:
     """The entry point `kinguin` of `bitloot.suppliers`."""

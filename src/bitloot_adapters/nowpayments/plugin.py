@@ -42,6 +42,9 @@ class NowPaymentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     email: str = ""
     password: str = ""
 
+    def __repr__(self) -> str:
+        return f"NowPaymentsSettings(base_url={self.base_url!r})"
+
 
 class NowPaymentsPlugin:
     """The entry point `nowpayments` of `bitloot.payment_gateways`."""

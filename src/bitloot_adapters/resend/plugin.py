@@ -36,6 +36,9 @@ class ResendSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     base_url: str = PRODUCTION_URL
     per_second: int | None = None
 
+    def __repr__(self) -> str:
+        return f"ResendSettings(base_url={self.base_url!r})"
+
 
 class ResendPlugin:
     """The entry point `resend` of `bitloot.mailers`."""

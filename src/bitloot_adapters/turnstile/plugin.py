@@ -31,6 +31,9 @@ class TurnstileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     hostnames: tuple[str, ...] = ()
     base_url: str = PRODUCTION_URL
 
+    def __repr__(self) -> str:
+        return f"TurnstileSettings(site_key={self.site_key!r})"
+
 
 class TurnstilePlugin:
     """The entry point `turnstile` of `bitloot.captchas`."""

@@ -16,7 +16,15 @@ from bitloot.domain.limits import Limits
 from bitloot.ports.errors import Rejected, Unavailable
 from bitloot.ports.mailer import Message
 from bitloot.ports.payment_gateway import NewPayment
-from bitloot.ports.plugin import CAPTCHAS, GATEWAYS, MAILERS, SUPPLIERS, PluginContext
+from bitloot.ports.plugin import (
+    CAPTCHAS,
+    GATEWAYS,
+    KEY_VAULTS,
+    MAILERS,
+    SUPPLIERS,
+    Plugin,
+    PluginContext,
+)
 from bitloot_adapters.kinguin.plugin import KinguinSettings
 from bitloot_adapters.kinguin.plugin import plugin as kinguin
 from bitloot_adapters.local.inbox_mailer import InboxSettings
@@ -36,6 +44,7 @@ from bitloot_adapters.sandbox.turnstile.app import build_app as turnstile_sandbo
 from bitloot_adapters.sandbox.turnstile.config import SITE_KEY, SITE_OWNER, TurnstileSandboxConfig
 from bitloot_adapters.turnstile.plugin import TurnstileSettings
 from bitloot_adapters.turnstile.plugin import plugin as turnstile
+from bitloot_web.plugins import Chosen
 
 MAIL = Message(to="a@mail.example", subject="Hello", html="<p>x</p>", text="x", kind="test")
 
@@ -55,6 +64,22 @@ def context(tmp_path: Path) -> PluginContext:
         is_production=False,
         in_transaction=lambda: False,
     )
+
+
+@pytest.mark.parametrize("group", [GATEWAYS, SUPPLIERS, KEY_VAULTS, MAILERS, CAPTCHAS])
+def test_no_secret_of_any_plugin_shows_in_a_repr(group: str) -> None:
+    for each in entry_points(group=group):
+        plugin: Plugin[object] = each.load()
+        told = {
+            field.encode_name: "hidden-text" if field.name in plugin.secrets else "shown-text"
+            for field in msgspec.structs.fields(plugin.settings)
+            if field.name in plugin.secrets or field.required
+        }
+        settings = msgspec.convert(told, plugin.settings)
+        assert "hidden-text" in str(msgspec.to_builtins(settings)) or not plugin.secrets
+        assert "hidden-text" not in repr(settings), plugin.name
+        assert plugin.name in repr(Chosen(plugin, settings))
+        assert "hidden-text" not in repr(Chosen(plugin, settings))
 
 
 @pytest.mark.parametrize(
