@@ -18,6 +18,7 @@ from litestar.routes import HTTPRoute
 
 from bitloot_web.api import (
     account,
+    account_pages,
     auth,
     catalog,
     deliveries,
@@ -112,6 +113,8 @@ PUBLIC: Final[tuple[BaseRouteHandler, ...]] = (
     account.cancel_deletion,
     account.cancel_by_link,
     account.stop_by_link,
+    account_pages.keep_account,
+    account_pages.stop_recovery,
     deliveries.deliveries,
     deliveries.reveal,
     deliveries.report,
