@@ -15,8 +15,8 @@ from bitloot.domain.key_inventory import SealedKey
 from bitloot.domain.ledger import LedgerLine
 from bitloot.domain.limits import Limits
 from bitloot.domain.order import OrderFile
-from bitloot.domain.reconciliation import unknown_order
 from bitloot.domain.supply import SupplierKeyState, SupplierOrder, UnitState
+from bitloot.domain.unknown_order import unknown_order
 from bitloot.testing.order_cases import applied
 from bitloot.testing.rows import Rows
 from bitloot.testing.virtual_time import START
