@@ -30,7 +30,7 @@ async def page_of(stage: "Stage", link: str) -> str:
     (address,) = ADDRESS.findall(page.text)
     answer = await stage.client.post(urljoin(link, address), json={"token": token})
     assert answer.status_code == 204, answer.text
-    return urlsplit(urljoin(link, address)).path
+    return str(urlsplit(urljoin(link, address)).path)
 
 
 async def test_the_link_in_a_mail_keeps_an_account_once_its_reader_says_so(stage: "Stage") -> None:
