@@ -175,6 +175,21 @@ async def test_a_key_kept_aside_holds_its_item_again_until_it_is_replaced() -> N
     assert shop.order(order_id).status == "fulfilled"
 
 
+async def test_a_key_that_waits_to_be_stored_is_replaced_while_the_store_of_objects_is_away() -> (
+    None
+):
+    shop = PaidOrders()
+    order_id = await shop.paid(await shop.goods(), quantity=2)
+    shop.vault.faults.go_down()
+    await shop.work()
+    [item] = shop.fulfilments(order_id)
+    for slot in item.slots:
+        await shop.aftercare.replace_key(order_id, item.order_item_id, slot, actor="a", reason="r")
+    shop.vault.faults.come_back()
+    await shop.work_for(timedelta(minutes=11))
+    assert shop.order(order_id).status == "fulfilled"
+
+
 async def test_an_object_of_a_returned_key_is_removed_after_an_outage_of_hours() -> None:
     shop = PaidOrders()
     order_id = await shop.paid(await shop.goods())

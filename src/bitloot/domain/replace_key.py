@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from bitloot.domain.decision import Decision
-from bitloot.domain.draft import Draft
+from bitloot.domain.draft import Draft, standing
 from bitloot.domain.errors import Refused
 from bitloot.domain.key_inventory import InventoryKey, SealedKey
 from bitloot.domain.order import PAID, OrderFile
@@ -43,9 +43,9 @@ def replace_key(
     if fulfilment.state == "delivered":
         if is_only_unit:
             draft.move(fulfilment, "replace")
-    elif fulfilment.state in _AT_HAND:
+    elif standing(fulfilment) in _AT_HAND:
         if is_only_unit:
-            draft.move(fulfilment, "return")
+            draft.move(draft.resume(fulfilment), "return")
         else:
             rest = tuple(each for each in fulfilment.slots if each != slot)
             draft.set(fulfilment, slots=rest, updated_at=at)
