@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from bench.calm import Patience
 from bench.figures import (
     authenticated_read,
     callback_intake,
@@ -75,6 +76,7 @@ def main() -> int:
         ) as stage:
             say(f"servers and catalogue: {time.monotonic() - begun:.0f} s")
             for name in names:
+                Patience().wait()
                 begun = time.monotonic()
                 found.append(FIGURES[name](stage))
                 say(f"\n{name}: {time.monotonic() - begun:.0f} s")

@@ -4,19 +4,15 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from bench.calm import MOST_STOLEN, Patience, Share
+
 SPIN_STEPS: Final = 400_000
 # A round whose fastest and slowest spin are further apart met somebody else's work.
 MOST_APART: Final = 1.5
-# Nor was a round undisturbed in which the host kept more of the processors for others.
-MOST_STOLEN: Final = 0.02
-_STAT: Final = Path("/proc/stat")
-_STOLEN: Final = 7
-_TIMES: Final = 8
 # A disturbed round is measured again, at most so often as there are rounds.
 MOST_AGAIN: Final = 1
 
@@ -75,11 +71,11 @@ Take = Callable[[], Sample]
 
 class Watch:
     """How the machine fares during a round: what the same empty loop takes now and then, and which
-    share of the processors its host kept for others (proc(5), `steal`; nothing where none tells).
+    share of the processors its host kept for others.
     """
 
     def __init__(self) -> None:
-        self._stolen, self._all = _processor_times()
+        self._share = Share()
         self._spins: list[float] = []
 
     def look(self) -> None:
@@ -94,21 +90,12 @@ class Watch:
     @property
     def stolen(self) -> float:
         """From 0 to 1, of the time since the watch began."""
-        stolen, every = _processor_times()
-        return (stolen - self._stolen) / max(1, every - self._all)
+        return self._share.stolen
 
 
 def were_disturbed(spins: Sequence[float], stolen: float) -> bool:
     """Whether what was measured meanwhile says more of the machine than of us."""
     return stolen > MOST_STOLEN or max(spins) > MOST_APART * min(spins)
-
-
-def _processor_times() -> tuple[int, int]:
-    """Ticks that were stolen, and all of them, of all processors together."""
-    if not _STAT.exists():
-        return 0, 0
-    times = [int(each) for each in _STAT.read_text().splitlines()[0].split()[1:]]
-    return times[_STOLEN], sum(times[:_TIMES])
 
 
 def spin() -> float:
@@ -120,10 +107,14 @@ def spin() -> float:
     return time.perf_counter() - begun
 
 
-def in_turns(ours: Take, limit: Take, rounds: int) -> Comparison:
+def in_turns(
+    ours: Take, limit: Take, rounds: int, *, patience: Patience | None = None
+) -> Comparison:
     """A B A B: so many rounds, and as many again at most where some were disturbed."""
+    patience = patience or Patience()
     taken: list[Round] = []
     while _wants_more(taken, rounds):
+        patience.wait()
         watch = Watch()
         watch.look()
         first = ours()
@@ -136,8 +127,10 @@ def in_turns(ours: Take, limit: Take, rounds: int) -> Comparison:
 
 def laps(sides: Sequence[Take], rounds: int) -> tuple[Sample, ...]:
     """A B C A B C: the medians of each side, by the same rules."""
+    patience = Patience()
     taken: list[Lap] = []
     while _wants_more(taken, rounds):
+        patience.wait()
         watch, samples = Watch(), []
         watch.look()
         for take in sides:

@@ -153,7 +153,9 @@ def fill(url: str, products: int = PRODUCTS) -> None:
                 part.result()
         connection.execute(_KNOWN)
         connection.execute("DROP TABLE shelf, shelf_words")
-        connection.execute("ANALYZE")
+        # Never of all tables: an empty one that was analysed is taken to stay empty, and read from
+        # end to end when it has filled.
+        connection.execute("ANALYZE search_words, search_variants")
 
 
 def _fill_one(url: str, table: str, statement: str) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from bench.calm import MOST_STOLEN, PAUSE_SECONDS, Patience, stolen_when_busy
 from bench.report import (
     BEGIN,
     END,
@@ -20,7 +21,6 @@ from bench.report import (
 )
 from bench.rounds import (
     MOST_APART,
-    MOST_STOLEN,
     Round,
     Sample,
     Watch,
@@ -105,9 +105,28 @@ def test_both_sides_are_measured_in_turns() -> None:
         turns.append(name)
         return sample(1)
 
-    found = in_turns(lambda: side("A"), lambda: side("B"), 3)
+    found = in_turns(lambda: side("A"), lambda: side("B"), 3, patience=Patience(0))
     assert "".join(turns).startswith("ABABAB")
     assert found.kept + found.dropped == len(turns) / 2 <= 6
+
+
+def test_a_round_waits_for_calm() -> None:
+    stolen, slept = iter([0.4, MOST_STOLEN + 0.01, MOST_STOLEN]), list[float]()
+    Patience(60, stolen=lambda: next(stolen), sleep=slept.append).wait()
+    assert slept == [PAUSE_SECONDS, PAUSE_SECONDS]
+    assert next(stolen, None) is None
+
+
+def test_patience_has_an_end_for_all_rounds_together() -> None:
+    slept: list[float] = []
+    patience = Patience(PAUSE_SECONDS + 1, stolen=lambda: 0.4, sleep=slept.append)
+    for _ in range(3):
+        patience.wait()
+    assert slept == [PAUSE_SECONDS, 1]
+
+
+def test_what_is_stolen_is_a_share() -> None:
+    assert 0 <= stolen_when_busy() <= 1
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
