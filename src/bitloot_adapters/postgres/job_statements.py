@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import (
+    CTE,
     Boolean,
     DateTime,
     Integer,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     column,
     func,
     literal_column,
@@ -45,8 +47,11 @@ NONE_YET: Final = literal_column("0", Integer)
 IS_PENDING: Final = jobs.c.state == PENDING
 
 
-def asked_for() -> Insert:
-    """Insert wished jobs; one that is pending already is woken instead, and never made later."""
+def asked_for(of: CTE | None = None) -> Insert:
+    """Insert wished jobs; one that is pending already is woken instead, and never made later.
+
+    With `of` those alone whose `ref` is the id of one of its rows.
+    """
     wish = (
         func.json_to_recordset(bindparam("wishes", type_=JSON))
         .table_valued(
@@ -57,20 +62,21 @@ def asked_for() -> Insert:
         )
         .render_derived(name="wish", with_types=True)
     )
-    return inserting(
-        select(
-            wish.c.id,
-            wish.c.kind,
-            wish.c.ref,
-            PENDING,
-            NONE_YET,
-            NONE_YET,
-            bindparam("max_attempts", type_=Integer),
-            NONE_YET,
-            func.coalesce(wish.c.due, NOW),
-            NOW,
-        )
+    asked = select(
+        wish.c.id,
+        wish.c.kind,
+        wish.c.ref,
+        PENDING,
+        NONE_YET,
+        NONE_YET,
+        bindparam("max_attempts", type_=Integer),
+        NONE_YET,
+        func.coalesce(wish.c.due, NOW),
+        NOW,
     )
+    if of is not None:
+        asked = asked.where(wish.c.ref.in_(select(cast(of.c.id, Text))))
+    return inserting(asked)
 
 
 def inserting(rows: SelectBase) -> Insert:

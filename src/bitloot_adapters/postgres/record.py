@@ -151,10 +151,10 @@ def _required(found: CTE, expected: ColumnElement[int], code: str) -> ColumnElem
 
 def _updating(place: int, name: str, columns: Sequence[str]) -> CTE:
     table = METADATA.tables[name]
-    given = _recordset(table, ("id", *columns), f"set_{place}")
+    given = recordset(table, ("id", *columns), f"set_{place}")
     return (
         update(table)
-        .values({table.c[c]: _value(table, given, c) for c in columns})
+        .values({table.c[c]: given_value(table, given, c) for c in columns})
         .where(
             table.c.id == given.c.id,
             table.c.version == given.c.version - literal_column("1", Integer),
@@ -166,7 +166,7 @@ def _updating(place: int, name: str, columns: Sequence[str]) -> CTE:
 
 def _removing(place: int, name: str) -> CTE:
     table = METADATA.tables[name]
-    given = _recordset(table, ("id", "version"), f"gone_{place}")
+    given = recordset(table, ("id", "version"), f"gone_{place}")
     return (
         delete(table)
         .where(table.c.id == given.c.id, table.c.version == given.c.version)
@@ -177,14 +177,14 @@ def _removing(place: int, name: str) -> CTE:
 
 def _inserting(place: int, table: Table) -> CTE:
     names = list(table.c.keys())
-    given = _recordset(table, names, f"new_{place}")
-    rows = select(*(_value(table, given, name) for name in names))
+    given = recordset(table, names, f"new_{place}")
+    rows = select(*(given_value(table, given, name) for name in names))
     return insert(table).from_select(names, rows, include_defaults=False).cte(f"inserted_{place}")
 
 
 def _telling() -> CTE:
     names = ["seq", "kind", "at", "subject", "facts", "due", "changes"]
-    given = _recordset(events, names, "events")
+    given = recordset(events, names, "events")
     rows = select(
         bindparam("order_id", type_=Uuid(as_uuid=False)), *(given.c[name] for name in names)
     )
@@ -195,12 +195,12 @@ def _telling() -> CTE:
 
 def _auditing() -> CTE:
     names = ["at", "actor", "action", "subject", "reason", "facts", "payload"]
-    given = _recordset(audit_logs, names, "audit")
-    rows = select(*(_value(audit_logs, given, name) for name in names))
+    given = recordset(audit_logs, names, "audit")
+    rows = select(*(given_value(audit_logs, given, name) for name in names))
     return insert(audit_logs).from_select(names, rows, include_defaults=False).cte("audited")
 
 
-def _recordset(table: Table, names: Iterable[str], parameter: str) -> TableValuedAlias:
+def recordset(table: Table, names: Iterable[str], parameter: str) -> TableValuedAlias:
     """The rows of a JSON parameter, with the types of the table; bytes come as base64 text."""
     columns = [
         column(name, Text() if _is_bytes(table, name) else table.c[name].type) for name in names
@@ -212,7 +212,8 @@ def _recordset(table: Table, names: Iterable[str], parameter: str) -> TableValue
     )
 
 
-def _value(table: Table, given: TableValuedAlias, name: str) -> ColumnElement[object]:
+def given_value(table: Table, given: TableValuedAlias, name: str) -> ColumnElement[object]:
+    """A column of those rows as the table has it."""
     if _is_bytes(table, name):
         return func.decode(given.c[name], literal_column("'base64'"), type_=LargeBinary())
     return given.c[name]

@@ -19,6 +19,11 @@ class Session:
         self._connection: Connection | None = None
         self.is_open = True
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was asked or written yet."""
+        return self.is_open and self._connection is None
+
     async def ask(self, *questions: Question) -> list[Rows]:
         """Run statements inside the transaction; the rows of each. One round trip."""
         if not self.is_open:

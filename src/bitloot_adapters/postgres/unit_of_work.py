@@ -9,6 +9,7 @@ from bitloot.ports.jobs import Lease, Outcome
 from bitloot.ports.unit_of_work import Transaction
 from bitloot_adapters.postgres.assortment_reads import AssortmentReads
 from bitloot_adapters.postgres.checkout_reads import CheckoutReads
+from bitloot_adapters.postgres.group_commit import GroupCommit, delivery
 from bitloot_adapters.postgres.inbox_reads import COUNT_REPEAT, GrantReads, InboxReads
 from bitloot_adapters.postgres.key_reads import KeyReads
 from bitloot_adapters.postgres.order_reads import OrderReads
@@ -22,8 +23,11 @@ from bitloot_adapters.postgres.statements import ask
 class PostgresTransaction:
     """The port `Transaction`."""
 
-    def __init__(self, session: Session, new_id: NewId, max_attempts: int) -> None:
+    def __init__(
+        self, session: Session, together: GroupCommit, new_id: NewId, max_attempts: int
+    ) -> None:
         self._session = session
+        self._together = together
         self._new_id = new_id
         self._max_attempts = max_attempts
         self.orders = OrderReads(session)
@@ -37,6 +41,11 @@ class PostgresTransaction:
     async def record(
         self, decision: Decision, *, lease: Lease | None = None, outcome: Outcome | None = None
     ) -> None:
+        alone = delivery(decision) if self._session.is_untouched and lease is None else None
+        if alone is not None:
+            await self._session.leave()
+            await self._together.write(alone)
+            return
         question = recording(
             decision,
             lease=lease,
@@ -58,6 +67,7 @@ class PostgresUnitOfWork:
         self._database = database
         self._new_id = new_id
         self._max_attempts = max_attempts
+        self._together = GroupCommit(database, new_id=new_id, max_attempts=max_attempts)
 
     def in_transaction(self) -> bool:
         """Whether the calling task is inside a transaction that is not yet written."""
@@ -69,7 +79,7 @@ class PostgresUnitOfWork:
         session = Session(self._database)
         token = CURRENT.set(session)
         try:
-            yield PostgresTransaction(session, self._new_id, self._max_attempts)
+            yield PostgresTransaction(session, self._together, self._new_id, self._max_attempts)
         finally:
             CURRENT.reset(token)
             await session.leave()
