@@ -20,7 +20,6 @@ from bitloot.ports.supplier_catalogue import (
     RefusedProduct,
     SupplierMedia,
     SupplierProduct,
-    SupplierWords,
     SystemRequirements,
 )
 
@@ -39,7 +38,6 @@ __all__ = [
     "SupplierProduct",
     "SupplierRequest",
     "SupplierWebhook",
-    "SupplierWords",
     "SystemRequirements",
 ]
 
@@ -161,10 +159,6 @@ class Supplier(Protocol):
         Raises Rejected `invalid` for a name shorter than `search_letters`, and always where the
         supplier has no search.
         """
-        ...
-
-    async def dictionaries(self) -> SupplierWords:
-        """The regions, platforms and genres that the supplier knows."""
         ...
 
     def orders_since(

@@ -15,7 +15,6 @@ __all__ = [
     "RefusedProduct",
     "SupplierMedia",
     "SupplierProduct",
-    "SupplierWords",
     "SystemRequirements",
 ]
 
@@ -100,11 +99,3 @@ class CataloguePage(msgspec.Struct, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     is_last: bool = False
     up_to: datetime | None = None
-
-
-class SupplierWords(msgspec.Struct, frozen=True, kw_only=True):
-    """The words that the supplier sorts its goods by: trimmed, each once, in its own order."""
-
-    regions: tuple[str, ...] = ()
-    platforms: tuple[str, ...] = ()
-    genres: tuple[str, ...] = ()

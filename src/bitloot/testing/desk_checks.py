@@ -1,6 +1,6 @@
 """The suites of stuck work and of the invariants: each fault that is planted is found."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from bitloot.domain.decision import Decision, Event, JobRequest, update
+from bitloot.domain.email import EmailKind
 from bitloot.domain.limits import Limits
 from bitloot.ports.jobs import Dead
 from bitloot.ports.views.desk import StuckWork
@@ -283,15 +284,27 @@ class BreachesContract(Contract):
 
     async def test_a_mail_that_a_person_asked_for_again_is_no_breach(self, rig: ViewsRig) -> None:
         sale = await handed_over(rig)
-        again = Event(kind="keys_resent", at=rig.now(), subject=sale.order.id, facts={"n": 9})
-        order = (await file_of(rig, sale.order.id)).order
-        await record(rig, Decision(save=(update(order),), events=(again,), order_id=sale.order.id))
-        for _ in range(2):
-            await put(rig, rows_of(rig).email(order_id=sale.order.id))
+        await self._mails_as_often_as_told(rig, sale.order.id, "order-ready", ("keys_resent",), 2)
+
+    async def test_an_order_that_fails_again_is_told_again(self, rig: ViewsRig) -> None:
+        sale = await handed_over(rig)
+        twice = ("order_failed", "given_up")
+        await self._mails_as_often_as_told(rig, sale.order.id, "order-failed", twice, 2)
+
+    async def _mails_as_often_as_told(
+        self, rig: ViewsRig, order_id: str, kind: EmailKind, told: Sequence[str], most: int
+    ) -> None:
+        """So many mails are right after these events, and one more is a breach."""
+        for number, event_kind in enumerate(told):
+            event = Event(kind=event_kind, at=rig.now(), subject=order_id, facts={"n": number})
+            order = (await file_of(rig, order_id)).order
+            await record(rig, Decision(save=(update(order),), events=(event,), order_id=order_id))
+        for _ in range(most):
+            await put(rig, rows_of(rig).email(order_id=order_id, kind=kind))
         assert await rig.desk.breaches(limit=MOST) == ()
-        await put(rig, rows_of(rig).email(order_id=sale.order.id))
+        await put(rig, rows_of(rig).email(order_id=order_id, kind=kind))
         found = await rig.desk.breaches(limit=MOST)
-        assert [(b.name, b.subject) for b in found] == [("mail_twice", sale.order.id)]
+        assert [(b.name, b.subject) for b in found] == [("mail_twice", order_id)]
 
     async def test_money_first_seen_after_the_end_is_late_and_no_breach(
         self, rig: ViewsRig

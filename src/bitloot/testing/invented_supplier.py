@@ -20,12 +20,8 @@ from bitloot.ports.supplier import (
     SupplierProduct,
     SupplierRequest,
     SupplierWebhook,
-    SupplierWords,
 )
 from bitloot.testing.invented_catalogue import (
-    GENRES,
-    PLATFORMS,
-    REGIONS,
     Epoch,
     EpochKind,
     InventedCatalogue,
@@ -137,10 +133,6 @@ class InventedSupplier:
         if len(wanted) < SEARCH_LETTERS:
             raise Rejected(self._name, "invalid", "name")
         return tuple(islice((p for p in self.now() if wanted in p.title.casefold()), limit))
-
-    async def dictionaries(self) -> SupplierWords:
-        """All words, whether products use them or not."""
-        return SupplierWords(regions=REGIONS, platforms=PLATFORMS, genres=GENRES)
 
     async def offers(self, supplier_product_id: str) -> Sequence[SupplierOffer]:
         """The one offer of a product that is in stock."""

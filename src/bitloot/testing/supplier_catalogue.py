@@ -136,10 +136,3 @@ class SupplierCatalogueContract(Contract):
             with pytest.raises(Rejected) as refused:
                 await rig.supplier.search(name, limit=5)
             assert refused.value.reason == "invalid"
-
-    async def test_the_words_of_the_supplier_are_trimmed_and_come_once(self, rig: ShelfRig) -> None:
-        await rig.sell(PRICE, 3)
-        words = await rig.supplier.dictionaries()
-        for listed in (words.regions, words.platforms, words.genres):
-            assert all(each and each == each.strip() for each in listed)
-            assert len({each.casefold() for each in listed}) == len(listed)

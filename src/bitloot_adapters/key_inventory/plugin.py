@@ -27,7 +27,6 @@ from bitloot.ports.supplier import (
     SupplierProduct,
     SupplierRequest,
     SupplierWebhook,
-    SupplierWords,
 )
 
 NAME: Final = "custom"
@@ -92,10 +91,6 @@ class OwnStock:
         """Always refused: own products are found in the shop."""
         del name, limit
         raise Rejected(NAME, "invalid", "own stock has no search")
-
-    async def dictionaries(self) -> SupplierWords:
-        """None."""
-        return SupplierWords()
 
     async def orders_since(
         self, since: datetime, *, first_page: int = 1

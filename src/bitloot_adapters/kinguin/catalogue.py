@@ -10,7 +10,6 @@ Source: Kinguin eCommerce API documentation, product v1 and v2, wholesale, produ
 import re
 from collections.abc import Mapping
 from datetime import date
-from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from bitloot.domain.money import Eur
@@ -38,7 +37,6 @@ KeyType: TypeAlias = Literal["text", "any"]
 WHOLESALE_UNITS: Final[Mapping[int, int]] = {1: 10, 2: 50, 3: 100, 4: 500}
 MAX_DESCRIPTION: Final = 20_000
 MAX_INSTRUCTIONS: Final = 10_000
-MAX_WORDS: Final = 1_000
 MAX_COUNTRIES: Final = 250
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
@@ -179,15 +177,6 @@ def product(value: Json, *, key_type: KeyType, preorders: bool) -> SupplierProdu
         media=media,
         has_text=_has_text(value),
     )
-
-
-def dictionary(value: Json) -> tuple[str, ...]:
-    """A dictionary of names, or of objects with a name: trimmed, each once, at most a thousand."""
-    listed = (
-        fields(each).get("name") if isinstance(each, dict) else each for each in elements(value)
-    )
-    read = (facts.name(each, facts.MAX_LABEL) for each in listed)
-    return tuple(islice(facts.once(each for each in read if each is not None), MAX_WORDS))
 
 
 def _fault(body: Mapping[str, Json]) -> str:

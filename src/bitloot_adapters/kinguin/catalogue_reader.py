@@ -109,6 +109,10 @@ class _Page(msgspec.Struct, frozen=True):
         """
         return self.size == 0 if self.span is None else self.span[0] > reached
 
+    def ends_before(self, after: Span | None) -> bool:
+        """Whether something may lie between this page and the one behind it."""
+        return self.span is not None and after is not None and self.span[1] < after[0]
+
 
 class CatalogueReader:
     """One reading of the catalogue. `fetch` gives the list of a page and the number of matches.
@@ -147,12 +151,13 @@ class CatalogueReader:
     ) -> AsyncIterator[CataloguePage]:
         """The pages before that one, until one begins with what was read up to `reached`.
 
-        `after` is what the page after them holds: each must come up to there.
+        `after` is what the page after them holds: each must come up to there, unless all of that
+        has left since.
         """
         for earlier in range(number - 1, max(number - 1 - MAX_STEPS_BACK, 0), -1):
             page = await self._page(_BY_NUMBER, next(windows(earlier)))
             yield self._cleaned(page, earlier)
-            if page.span is not None and after is not None and page.span[1] < after[0]:
+            if page.ends_before(after) and not self._is_last(page):
                 raise self._unavailable("incomplete_answer")
             if not page.begins_after(reached) or (earlier == 1 and page.size):
                 return

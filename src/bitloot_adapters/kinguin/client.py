@@ -21,7 +21,6 @@ from bitloot.ports.supplier import (
     SupplierProduct,
     SupplierRequest,
     SupplierWebhook,
-    SupplierWords,
 )
 from bitloot_adapters.http import Ambiguous, Answer, HttpClient, NotSent
 from bitloot_adapters.kinguin import catalogue, catalogue_reader, wire
@@ -280,19 +279,6 @@ class Kinguin:
         read = [self._cleaned(each) for each in listed[:asked]]
         found = [each for each in read if isinstance(each, SupplierProduct)]
         return tuple(each for each in found if self._preorders or not each.is_preorder)
-
-    async def dictionaries(self) -> SupplierWords:
-        """`GET /v1/regions`, `/v1/platforms`, `/v1/genres`; some names have leading blanks, some
-        come twice.
-        """
-        words: list[tuple[str, ...]] = []
-        for path in ("/v1/regions", "/v1/platforms", "/v1/genres"):
-            body = _read(await self._get(path), is_prose=True)
-            if not isinstance(body, list):
-                raise Unavailable(NAME, "unreadable_answer")
-            words.append(catalogue.dictionary(body))
-        regions, platforms, genres = words
-        return SupplierWords(regions=regions, platforms=platforms, genres=genres)
 
     async def orders_since(
         self, since: datetime, *, first_page: int = 1

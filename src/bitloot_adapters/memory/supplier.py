@@ -27,7 +27,6 @@ from bitloot.ports.supplier import (
     SupplierProduct,
     SupplierRequest,
     SupplierWebhook,
-    SupplierWords,
 )
 from bitloot_adapters.memory.faults import Faults, never_in_transaction
 from bitloot_adapters.memory.signed_json import Unreadable, digest, read_object, text
@@ -225,16 +224,6 @@ class MemorySupplier:
         wanted = name.strip().casefold()
         found = (p for p in self._catalogue.values() if wanted in p.title.casefold())
         return [self._today(each) for each in islice(found, limit)]
-
-    async def dictionaries(self) -> SupplierWords:
-        """The words that the products use."""
-        self.faults.arrive()
-        products = self._catalogue.values()
-        return SupplierWords(
-            regions=tuple(dict.fromkeys(p.region for p in products if p.region)),
-            platforms=tuple(dict.fromkeys(p.platform for p in products if p.platform)),
-            genres=tuple(dict.fromkeys(genre for p in products for genre in p.genres)),
-        )
 
     async def orders_since(
         self, since: datetime, *, first_page: int = 1

@@ -9,7 +9,7 @@ import pytest
 from tests.contract.wire.kinguin_shelf import START, kinguin, numbers, product, product_id, read
 
 from bitloot.ports.errors import Rejected, Unavailable
-from bitloot.ports.supplier import CataloguePage, SupplierProduct, SupplierWords
+from bitloot.ports.supplier import CataloguePage, SupplierProduct
 from bitloot_adapters.sandbox.scripted import Scripted
 
 NO_SUCH = {"kind": "HttpClient", "status": 404, "title": "Not Found"}
@@ -239,7 +239,7 @@ async def test_an_answer_that_tells_nothing_of_the_product_is_none_at_all(
     assert away.value.reason == reason
 
 
-# --- search and dictionaries -------------------------------------------------------------------
+# --- search ------------------------------------------------------------------------------------
 
 
 async def test_a_search_asks_for_one_page_of_a_tidied_name() -> None:
@@ -264,21 +264,3 @@ async def test_a_name_that_cannot_be_searched_for_is_not_asked_for(name: str) ->
     with pytest.raises(Rejected) as refused:
         await kinguin(transport).search(name, limit=5)
     assert (refused.value.reason, scripted.asked) == ("invalid", [])
-
-
-async def test_dictionaries_are_trimmed_and_every_word_comes_once() -> None:
-    regions = [{"id": 1, "name": " RU VPN"}, {"id": 2, "name": "Europe"}, {"id": 3}, 5, None]
-    platforms = ["Steam", " steam", "PS5", "", "PC&nbsp;Steam", ["x"], "PS5"]
-    _, transport = script((200, regions), (200, platforms), (200, ["RPG", "rpg ", "Indie"]))
-    assert await kinguin(transport).dictionaries() == SupplierWords(
-        regions=("RU VPN", "Europe"),
-        platforms=("Steam", "PS5", "PC Steam"),
-        genres=("RPG", "Indie"),
-    )
-
-
-@pytest.mark.parametrize("body", [b"{}", b"null", b'"Europe"', b"["])
-async def test_a_dictionary_that_is_no_list_is_no_answer(body: bytes) -> None:
-    _, transport = script((200, body))
-    with pytest.raises(Unavailable):
-        await kinguin(transport).dictionaries()

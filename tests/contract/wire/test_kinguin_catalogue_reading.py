@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import islice, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.contract.wire.kinguin_shelf import (
     SECOND,
@@ -80,8 +80,24 @@ async def test_a_product_that_moves_up_when_others_leave_is_not_missed(
     assert [page.number for page in pages] == [1, 1, 2, 3, 4]
 
 
+async def test_all_behind_a_page_may_leave_while_pages_are_read_backwards() -> None:
+    shelf = Shelf(*range(1, 182))
+
+    def meanwhile(call: int) -> None:
+        # The second page begins too late; while the first is read again, all of the second goes.
+        gone = {2: range(10, 80), 3: range(160, 182)}.get(call, ())
+        for number in gone:
+            del shelf.times[number]
+
+    shelf.meanwhile = meanwhile
+    pages = await read(kinguin(shelf).catalogue(updated_since=None))
+    assert set(shelf.times) <= set(numbers(pages))
+    assert [page.number for page in pages] == [1, 1, 2]
+
+
 @settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(150, 700))
+@example(181, 181)
 async def test_whoever_stays_on_the_shelf_is_read_whoever_leaves_or_comes(
     seed: int, size: int
 ) -> None:
