@@ -9,7 +9,7 @@ from itertools import pairwise
 import msgspec
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bitloot.domain.decision import Decision, insert
@@ -178,6 +178,7 @@ LETTERS = st.one_of(
 
 @settings(max_examples=300)
 @given(st.lists(st.text(LETTERS, max_size=30), min_size=20, max_size=20))
+@example(["0E0A", "12e3abc4 1e2e3f", "3e5\u00e9 a1e2b 3e 3ea e5x", "1e5x1e6y 7e7-8e8b"])
 def test_texts_are_cut_into_the_same_words(plain_url: str, texts: list[str]) -> None:
     with psycopg.connect(plain_url) as connection:
         rows = connection.execute(

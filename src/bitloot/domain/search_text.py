@@ -15,6 +15,7 @@ READ_AS_MAX: Final = 8
 # Bytes of a word: PostgreSQL's index keeps none longer, and a search for one is an error there.
 LONGEST_WORD: Final = 2046
 
+_POWER_OF_TEN: Final = re.compile("[0-9]+e[0-9]+")
 _MARKS: Final = re.compile("[\u0300-\u036f]")
 # Signs that would make one word of two, and such as stand inside of one.
 _SIGNS: Final = str.maketrans(dict.fromkeys("-._/@:&<>+~", " ") | dict.fromkeys("'\u2019"))
@@ -30,8 +31,16 @@ def plain_text(written: str) -> str:
 def words_of(written: str) -> tuple[str, ...]:
     """Every word of a text once, in its order; what is longer than `LONGEST_WORD` is none."""
     kept = "".join(each if _is_letter(each) else " " for each in plain_text(written))
-    words = dict.fromkeys(kept.split())
+    words = dict.fromkeys(part for word in kept.split() for part in _parts(word))
     return tuple(word for word in words if len(word.encode()) <= LONGEST_WORD)
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    """PostgreSQL's parser takes what begins like `3e5` for a number, and the rest for a word."""
+    number = _POWER_OF_TEN.match(word)
+    if number is None or number.end() == len(word):
+        return (word,)
+    return number[0], word[number.end() :]
 
 
 def _is_letter(each: str) -> bool:
