@@ -233,8 +233,12 @@ def _mail_twice(shop: Snapshot) -> Iterator[str]:
     )
     for (order_id, kind), count in written.items():
         if order_id is not None and count > 1:
-            asked_for = sum(e.kind == "keys_resent" for e in shop.store.timeline(order_id))
-            if count > 1 + (asked_for if kind == "order-ready" else 0):
+            told = Counter(event.kind for event in shop.store.timeline(order_id))
+            most = {
+                "order-ready": 1 + told["keys_resent"],
+                "order-failed": told["order_failed"] + told["given_up"],
+            }
+            if count > most.get(kind, 1):
                 yield order_id
 
 

@@ -167,9 +167,12 @@ _WORK: Final[Mapping[str, str]] = {
     "mail_twice": """
         SELECT DISTINCT m.order_id AS subject FROM emails m
         WHERE m.order_id IS NOT NULL AND m.kind <> ALL (CAST(:several AS text[]))
-        GROUP BY m.order_id, m.kind HAVING count(*) > 1 AND count(*) > 1 + (
-            SELECT count(*) FROM events e
-            WHERE e.order_id = m.order_id AND e.kind = 'keys_resent' AND m.kind = 'order-ready')
+        GROUP BY m.order_id, m.kind HAVING count(*) > 1 AND count(*) > CASE m.kind
+            WHEN 'order-ready' THEN 1 + (SELECT count(*) FROM events e
+                WHERE e.order_id = m.order_id AND e.kind = 'keys_resent')
+            WHEN 'order-failed' THEN (SELECT count(*) FROM events e
+                WHERE e.order_id = m.order_id AND e.kind IN ('order_failed', 'given_up'))
+            ELSE 1 END
     """,
     "lease_forgotten": """
         SELECT id AS subject FROM jobs

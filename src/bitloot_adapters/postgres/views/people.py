@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     ScalarSelect,
+    Table,
     Text,
     and_,
     bindparam,
@@ -163,24 +164,21 @@ _BOUGHT: Final = (
 )
 _ORDERS: Final = compiled(_BOUGHT)
 _ALL_ORDERS: Final = compiled(_BOUGHT.add_columns(orders.c.email, orders.c.placed_from))
-_KEYS: Final = compiled(
-    select(*(api_keys.c[name] for name in KeyView.__struct_fields__))
-    .where(api_keys.c.id < _AFTER)
-    .order_by(api_keys.c.id.desc())
-    .limit(_MOST)
-)
-_RECOVERIES: Final = compiled(
-    select(*(recoveries.c[name] for name in RecoveryView.__struct_fields__))
-    .where(recoveries.c.user_id == USER_ID)
-    .order_by(recoveries.c.id.desc())
-    .limit(_MOST)
-)
-_ALL_SESSIONS: Final = compiled(
-    select(*(sessions.c[name] for name in ExportedSession.__struct_fields__))
-    .where(sessions.c.user_id == USER_ID)
-    .order_by(sessions.c.id.desc())
-    .limit(_MOST)
-)
+
+
+def _newest(table: Table, shape: type[msgspec.Struct], whose: ColumnElement[bool]) -> Statement:
+    """The rows of somebody, as the shape has them, newest first."""
+    return compiled(
+        select(*(table.c[name] for name in shape.__struct_fields__))
+        .where(whose)
+        .order_by(table.c.id.desc())
+        .limit(_MOST)
+    )
+
+
+_KEYS: Final = _newest(api_keys, KeyView, api_keys.c.id < _AFTER)
+_RECOVERIES: Final = _newest(recoveries, RecoveryView, recoveries.c.user_id == USER_ID)
+_ALL_SESSIONS: Final = _newest(sessions, ExportedSession, sessions.c.user_id == USER_ID)
 _MAILS: Final = compiled(
     select(*(emails.c[name] for name in MailLine.__struct_fields__))
     .select_from(emails.join(users, users.c.email_key == emails.c.to_key))
@@ -188,18 +186,8 @@ _MAILS: Final = compiled(
     .order_by(emails.c.id.desc())
     .limit(_MOST)
 )
-_CHANGES: Final = compiled(
-    select(*(email_changes.c[name] for name in AddressChange.__struct_fields__))
-    .where(email_changes.c.user_id == USER_ID)
-    .order_by(email_changes.c.id.desc())
-    .limit(_MOST)
-)
-_OWN_KEYS: Final = compiled(
-    select(*(api_keys.c[name] for name in KeyView.__struct_fields__))
-    .where(api_keys.c.created_by == USER_ID)
-    .order_by(api_keys.c.id.desc())
-    .limit(_MOST)
-)
+_CHANGES: Final = _newest(email_changes, AddressChange, email_changes.c.user_id == USER_ID)
+_OWN_KEYS: Final = _newest(api_keys, KeyView, api_keys.c.created_by == USER_ID)
 
 
 @lru_cache(maxsize=16)
