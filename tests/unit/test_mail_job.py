@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from bitloot.domain.decision import Decision, JobRequest, insert
-from bitloot.domain.email import Email, Suppression
+from bitloot.domain.email import Email, EmailKind, Suppression
 from bitloot.domain.failpoints import AFTER_SENT_COMMIT, MAIL_ACCEPTED_BEFORE_SENT
 from bitloot.domain.refund import RefundRecord
 from bitloot_adapters.memory.paid_orders import PaidOrders
@@ -205,6 +205,37 @@ async def test_no_mail_holds_a_key() -> None:
     assert "SECRET" not in sent.message.html + sent.message.text + sent.message.subject
 
 
+async def waits(
+    shop: PaidOrders,
+    *,
+    kind: EmailKind,
+    key: str,
+    order_id: str | None = None,
+    to: str = "buyer@shop.example",
+    text: str | None = None,
+) -> None:
+    """A mail that was written and whose job has not run yet; without a text it is made later."""
+    at = shop.clock.now()
+    mail = Email(
+        id=shop.new_id(),
+        key=key,
+        kind=kind,
+        order_id=order_id,
+        to=to,
+        to_key="buyer@shop.example",
+        subject=text,
+        html=text,
+        text=text,
+        provider="memory",
+        provider_key=key,
+        first_try_at=at,
+        created_at=at,
+    )
+    async with shop.uow.begin() as tx:
+        job = JobRequest(kind="send_email", ref=key)
+        await tx.record(Decision(save=(insert(mail),), jobs=(job,)))
+
+
 async def suppress(shop: PaidOrders) -> None:
     row = Suppression(id="buyer@shop.example", reason="complaint", created_at=shop.clock.now())
     async with shop.uow.begin() as tx:
@@ -240,25 +271,13 @@ async def test_a_mail_that_waits_is_not_sent_to_an_address_that_was_suppressed_m
 async def test_a_mail_with_a_link_is_not_sent_to_a_suppressed_address() -> None:
     shop = PaidOrders()
     await suppress(shop)
-    at, key = shop.clock.now(), "recovery-started/recovery-1/1"
-    mail = Email(
-        id=shop.new_id(),
-        key=key,
+    await waits(
+        shop,
         kind="recovery-started",
-        order_id=None,
+        key="recovery-started/recovery-1/1",
         to="Buyer@shop.example",
-        to_key="buyer@shop.example",
-        subject="Somebody asked to move your account",
-        html="<p>Stop it</p>",
         text="Stop it",
-        provider="memory",
-        provider_key=key,
-        first_try_at=at,
-        created_at=at,
     )
-    async with shop.uow.begin() as tx:
-        job = JobRequest(kind="send_email", ref=key)
-        await tx.record(Decision(save=(insert(mail),), jobs=(job,)))
     await shop.work()
     assert [row.state for row in shop.store.rows(Email)] == ["suppressed"]
     assert list(shop.mailer.mailbox) == []
@@ -286,26 +305,7 @@ async def test_a_forged_mail_webhook_is_stored_and_does_nothing() -> None:
 async def test_a_code_is_in_the_mail_that_is_sent_and_in_no_row() -> None:
     shop = PaidOrders()
     order_id = await fulfilled(shop)
-    at = shop.clock.now()
-    key = "reentry-code/challenge-424242/1"
-    mail = Email(
-        id=shop.new_id(),
-        key=key,
-        kind="reentry-code",
-        order_id=order_id,
-        to="buyer@shop.example",
-        to_key="buyer@shop.example",
-        subject=None,
-        html=None,
-        text=None,
-        provider="memory",
-        provider_key=key,
-        first_try_at=at,
-        created_at=at,
-    )
-    async with shop.uow.begin() as tx:
-        job = JobRequest(kind="send_email", ref=key)
-        await tx.record(Decision(save=(insert(mail),), jobs=(job,)))
+    await waits(shop, kind="reentry-code", key="reentry-code/challenge-424242/1", order_id=order_id)
     await shop.work()
     assert "424242" in shop.mailer.mailbox[-1].message.text
     assert [row.text for row in shop.store.rows(Email) if row.kind == "reentry-code"] == [None]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -30,6 +30,15 @@ Hours: TypeAlias = Annotated[
 FewHours: TypeAlias = Annotated[
     int, QueryParameter(ge=1, le=MOST_TOLD, description="How far to look back.")
 ]
+
+
+class _Figures(TypedDict):
+    """How many were taken in, and how they ended."""
+
+    count: int
+    succeeded: int
+    failed: int
+    waiting: int
 
 
 class ProviderFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,18 +100,12 @@ async def stats(shop: TheShop, hours: Hours = DAY) -> WebhookFigures:
     by_name = {name: _endings(one for one in counts if one.provider == name) for name in names}
     return WebhookFigures(
         since=since,
-        count=every.total(),
-        succeeded=every["succeeded"],
-        failed=every["failed"],
-        waiting=every["waiting"],
+        **_figures(every),
         success_rate=None if rate is None else str(rate),
         providers=tuple(
             ProviderFigures(
                 provider=name,
-                count=found.total(),
-                succeeded=found["succeeded"],
-                failed=found["failed"],
-                waiting=found["waiting"],
+                **_figures(found),
             )
             for name, found in by_name.items()
         ),
@@ -153,11 +156,17 @@ def _endings(counts: Iterable[WebhookCount]) -> Counter[Ending]:
     return found
 
 
+def _figures(found: Counter[Ending]) -> _Figures:
+    return {
+        "count": found.total(),
+        "succeeded": found["succeeded"],
+        "failed": found["failed"],
+        "waiting": found["waiting"],
+    }
+
+
 def _hour(at: datetime, found: Counter[Ending]) -> WebhookHour:
     return WebhookHour(
         at=at,
-        count=found.total(),
-        succeeded=found["succeeded"],
-        failed=found["failed"],
-        waiting=found["waiting"],
+        **_figures(found),
     )
