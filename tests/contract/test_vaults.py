@@ -32,7 +32,9 @@ from bitloot_adapters.r2.plugin import R2Settings
 from bitloot_adapters.r2.store import BucketStore, http_pool
 
 PEPPER = "a pepper that is long enough for it"
-LIMITS = Limits(
+# Longer than a busy machine stands still; where a store never answers, nobody waits for that.
+LIMITS = Limits(object_store_connect=timedelta(seconds=5), object_store_read=timedelta(seconds=5))
+HURRIED = Limits(
     object_store_connect=timedelta(seconds=0.3), object_store_read=timedelta(seconds=0.3)
 )
 NAME = "keys/0198f2a4-8d1c-7c3e-9f00-0123456789ab"
@@ -259,7 +261,7 @@ class RawServer:
             "test",
             secure=False,
             region="auto",
-            http_client=http_pool(LIMITS),
+            http_client=http_pool(HURRIED),
         )
         return BucketStore(client, "bucket", threads=2, in_transaction=lambda: False)
 
@@ -285,7 +287,7 @@ async def test_a_store_that_never_answers_is_given_up_in_seconds() -> None:
     began = time.monotonic()
     with pytest.raises(Unavailable):
         await store.get(NAME, size=10)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert server.connections == 2
     store.close()
     server.close()
@@ -297,7 +299,7 @@ async def test_a_store_s_wish_for_a_long_pause_is_not_slept_through() -> None:
     began = time.monotonic()
     with pytest.raises(Unavailable):
         await store.put(NAME, b"x", digest(b"x"))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert server.connections == 2
     store.close()
     server.close()

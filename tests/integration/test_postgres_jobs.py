@@ -178,12 +178,12 @@ async def test_whoever_waits_is_woken_when_jobs_are_written(
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await wish(uow, "one", "two")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await waiting
 
 
 async def test_a_quiet_wait_ends_after_its_time(listener: Listener) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await listener.wait(0.05)
 
 
@@ -191,7 +191,7 @@ async def test_what_was_written_between_two_waits_is_not_missed(
     uow: PostgresUnitOfWork, listener: Listener
 ) -> None:
     await wish(uow, "one")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await listener.wait(30)
 
 
@@ -203,7 +203,7 @@ async def test_a_listener_that_lost_its_server_listens_again(
             "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
             " WHERE application_name = 'bitloot-listener' AND datname = current_database()"
         )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await listener.wait(30)  # the loss
         await listener.wait(30)  # the new connection
         waiting = asyncio.create_task(listener.wait(30))
@@ -214,7 +214,7 @@ async def test_a_listener_that_lost_its_server_listens_again(
 
 async def test_a_listener_without_a_server_keeps_the_rhythm(postgres_server: Databases) -> None:
     async with open_listener("postgresql:///x?host=/nowhere/at/all", boot_seconds) as listener:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             for _ in range(3):
                 await listener.wait(0.01)
 

@@ -8,9 +8,8 @@ of another's fault.
 """
 
 import asyncio
-from collections import deque
+import copy
 from collections.abc import Sequence
-from contextvars import Context
 from typing import Final
 
 import msgspec
@@ -21,6 +20,7 @@ from bitloot.domain.decision import Decision
 from bitloot.domain.webhook import Webhook
 from bitloot.ports.clock import NewId
 from bitloot.ports.errors import Duplicate, StoreUnavailable
+from bitloot_adapters.batching import Answers, Batcher
 from bitloot_adapters.postgres.job_statements import asked_for, wishes
 from bitloot_adapters.postgres.pool import Database
 from bitloot_adapters.postgres.record import given_value, recordset
@@ -74,13 +74,6 @@ def _taking_in() -> Statement:
 _TAKING_IN: Final = _taking_in()
 
 
-class _Waiting(msgspec.Struct, frozen=True):
-    """A delivery on its way, and where its end is awaited."""
-
-    delivery: Delivery
-    written: "asyncio.Future[None]"
-
-
 class GroupCommit:
     """One writer for all tasks of a process. `max_attempts` as in `PostgresUnitOfWork`."""
 
@@ -88,45 +81,27 @@ class GroupCommit:
         self._database = database
         self._new_id = new_id
         self._max_attempts = max_attempts
-        self._waiting: deque[_Waiting] = deque(maxlen=MAX_WAITING)
-        self._writing: asyncio.Task[None] | None = None
+        self._together = Batcher[Delivery, None](
+            self._write, together=MAX_TOGETHER, waiting=MAX_WAITING
+        )
 
     async def write(self, delivery: Delivery) -> None:
         """Committed when this returns. Raises what a transaction of its own would raise, Duplicate
         among it, and StoreUnavailable where too many wait.
         """
-        if len(self._waiting) == MAX_WAITING:
-            raise StoreUnavailable("too many wait to be written")
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(delivery, written))
-        if self._writing is None or self._writing.done():
-            # Nothing of the request that happens to be first belongs to the others.
-            self._writing = asyncio.create_task(self._write_all(), context=Context())
-        await written
+        await self._together.ask(delivery)
 
-    async def _write_all(self) -> None:
-        while self._waiting:
-            count = min(len(self._waiting), MAX_TOGETHER)
-            taken = [self._waiting.popleft() for _ in range(count)]
-            # Who gave up meanwhile is not written.
-            still = [each for each in taken if not each.written.done()]
-            if still:
-                await self._write(still)
-
-    async def _write(self, waiting: Sequence[_Waiting]) -> None:
-        question = self._taking_in([each.delivery for each in waiting])
+    async def _write(self, deliveries: Sequence[Delivery]) -> Answers[None]:
+        """What became of each: None where it is written."""
+        question = self._taking_in(deliveries)
         (found,) = await asyncio.gather(self._database.write(question), return_exceptions=True)
-        if isinstance(found, StoreUnavailable):
-            for each in waiting:
-                _end(each, StoreUnavailable(*found.args))
-        elif not isinstance(found, BaseException):
+        if not isinstance(found, BaseException):
             fresh = {str(row[0]) for row in found}
-            for each in waiting:
-                _end(each, None if each.delivery.webhook.id in fresh else Duplicate(_RULE))
-        elif len(waiting) == 1:
-            _end(waiting[0], found)
-        else:
-            await asyncio.gather(*(self._write([each]) for each in waiting))
+            return [None if each.webhook.id in fresh else Duplicate(_RULE) for each in deliveries]
+        if isinstance(found, StoreUnavailable) or len(deliveries) == 1:
+            return [copy.copy(found) for _ in deliveries]
+        alone = await asyncio.gather(*(self._write([each]) for each in deliveries))
+        return [answer for answers in alone for answer in answers]
 
     def _taking_in(self, deliveries: Sequence[Delivery]) -> Question:
         """In one order of keys, so that two processes never wait for each other."""
@@ -144,12 +119,3 @@ class GroupCommit:
 
 def _key(webhook: Webhook) -> tuple[str, str]:
     return webhook.provider, webhook.dedupe_key
-
-
-def _end(waiting: _Waiting, fault: BaseException | None) -> None:
-    if waiting.written.done():
-        return
-    if fault is None:
-        waiting.written.set_result(None)
-    else:
-        waiting.written.set_exception(fault)

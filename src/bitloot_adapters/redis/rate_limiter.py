@@ -15,10 +15,7 @@ counts: while it is there, the same mark is no further hit. Subjects (addresses,
 stored as keyed digests only.
 """
 
-import asyncio
-from collections import deque
 from collections.abc import Sequence
-from contextvars import Context
 from hashlib import blake2b
 from typing import Final
 
@@ -27,6 +24,7 @@ from redis.asyncio import Redis
 
 from bitloot.ports.errors import StoreUnavailable
 from bitloot.ports.rate_limiter import Quota, Taken, Verdict
+from bitloot_adapters.batching import Batcher
 from bitloot_adapters.redis.connection import CALL_SECONDS, HINT_SECONDS, reached
 
 PREFIX: Final = "bitloot:limit"
@@ -101,21 +99,15 @@ class _Counted(msgspec.Struct, frozen=True, array_like=True):
     repeated: bool
 
 
-class _Waiting(msgspec.Struct, frozen=True):
-    """A hit on its way, and where its count is awaited."""
-
-    hit: _Hit
-    counted: "asyncio.Future[_Counted]"
-
-
 class RedisRateLimiter:
     """Counts for all processes together. `pepper` keys the digests of subjects."""
 
     def __init__(self, redis: Redis, *, pepper: bytes) -> None:
         self._pepper = pepper[:PEPPER_MAX]
         self._hits = redis.register_script(_HITS)
-        self._waiting: deque[_Waiting] = deque(maxlen=MAX_WAITING)
-        self._asking: asyncio.Task[None] | None = None
+        self._together = Batcher[_Hit, _Counted](
+            self._count, together=MAX_TOGETHER, waiting=MAX_WAITING
+        )
 
     async def hit(self, quota: Quota, subject: str, *, mark: str | None = None) -> Verdict:
         """Count one hit. Raises StoreUnavailable, if the quota fails closed; else it is allowed."""
@@ -126,14 +118,14 @@ class RedisRateLimiter:
                 return _verdict((await self._ask([own]))[0])
         try:
             async with reached(HINT_SECONDS):
-                return _verdict(await self._together(own))
+                return _verdict(await self._together.ask(own))
         except StoreUnavailable:
             return Verdict(allowed=True, remaining=quota.limit, retry_after=0.0)
 
     async def take(self, quota: Quota, subject: str, *, most: int) -> Taken:
         """Count some hits ahead. Raises StoreUnavailable."""
         async with reached(HINT_SECONDS):
-            counted = await self._together(self._hit(quota, subject, most=most))
+            counted = await self._together.ask(self._hit(quota, subject, most=most))
         return Taken(
             granted=counted.granted,
             remaining=counted.remaining,
@@ -149,41 +141,9 @@ class RedisRateLimiter:
             most=most,
         )
 
-    def _together(self, hit: _Hit) -> "asyncio.Future[_Counted]":
-        """Its count, when it comes: with all others that wait. Raises StoreUnavailable where
-        more wait than Valkey is likely to answer in time.
-        """
-        if len(self._waiting) == MAX_WAITING:
-            raise StoreUnavailable("too many wait for their counts")
-        counted: asyncio.Future[_Counted] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(hit, counted))
-        if self._asking is None or self._asking.done():
-            # Nothing of the request that happens to be first belongs to the others.
-            self._asking = asyncio.create_task(self._ask_all(), context=Context())
-        return counted
-
-    async def _ask_all(self) -> None:
-        """Until nobody waits. Each of those who do gives up at a time of their own."""
-        while self._waiting:
-            count = min(len(self._waiting), MAX_TOGETHER)
-            taken = [self._waiting.popleft() for _ in range(count)]
-            # Who gave up meanwhile is not counted.
-            still = [each for each in taken if not each.counted.done()]
-            if still:
-                await self._answer(still)
-
-    async def _answer(self, waiting: Sequence[_Waiting]) -> None:
-        try:
-            async with reached(HINT_SECONDS):
-                counts = await self._ask([each.hit for each in waiting])
-        except StoreUnavailable as lost:
-            for each in waiting:
-                if not each.counted.done():
-                    each.counted.set_exception(StoreUnavailable(*lost.args))
-            return
-        for each, counted in zip(waiting, counts, strict=True):
-            if not each.counted.done():
-                each.counted.set_result(counted)
+    async def _count(self, hits: Sequence[_Hit]) -> list[_Counted]:
+        async with reached(HINT_SECONDS):
+            return await self._ask(hits)
 
     async def _ask(self, hits: Sequence[_Hit]) -> list[_Counted]:
         """One round trip. Raises what redis-py raises."""

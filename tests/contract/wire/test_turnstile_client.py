@@ -215,12 +215,12 @@ async def test_a_slow_provider_means_no_after_the_named_time() -> None:
     limits = Limits(captcha_answer=timedelta(milliseconds=200))
     async with bench() as opened:
         token = await opened.token(action="order")
-        await opened.control("faults", fault="slow", seconds=0.6, times=2)
+        await opened.control("faults", fault="slow", seconds=2, times=2)
         async with client(opened.app, limits=limits, hostnames=("localhost",)) as turnstile:
             began = time.monotonic()
             with pytest.raises(Unavailable) as down:
                 await passes(turnstile, token)
-            assert 0.15 < time.monotonic() - began < 0.55
+            assert 0.15 < time.monotonic() - began < 1.9
         assert down.value.reason == "deadline"
 
 
