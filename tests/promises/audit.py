@@ -48,14 +48,18 @@ async def until_quiet(stage: Stage, paid: Iterable[str], *, seconds: float) -> f
     """Wait until every paid order is delivered, told of, or with a person; how long that took."""
     wanted = list(paid)
     begun = time.monotonic()
+    told: Line = {}
 
     async def look() -> bool | None:
         lines: list[Line] = []
         await standing(stage.configuration, wanted)(_listening(lines))
-        told = {name: value for line in lines for name, value in line.items()}
+        told.update({name: value for line in lines for name, value in line.items()})
         return True if told["orders"] == told["mails"] == told["jobs"] == 0 else None
 
-    await until("every paid order to be delivered", look, seconds=seconds)
+    try:
+        await until("every paid order to be delivered", look, seconds=seconds)
+    except AssertionError as waited:
+        raise AssertionError(f"{waited}; what stands: {told}") from waited
     return time.monotonic() - begun
 
 
