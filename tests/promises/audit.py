@@ -1,5 +1,6 @@
 """What became of every order of a stage: asked of the database and of the providers' own books."""
 
+import asyncio
 import random
 import time
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from tests.promises.stage import Stage
 
 COUNTS: Final = ("lost", "bought_twice", "delivered_twice", "extra_mails", "stuck")
 STUCK_AFTER: Final = timedelta(minutes=2)
+# A look costs a connection and four queries, which the shop's work would pay for.
+LOOK_PAUSE_SECONDS: Final = 0.2
 
 
 @dataclass
@@ -51,6 +54,7 @@ async def until_quiet(stage: Stage, paid: Iterable[str], *, seconds: float) -> f
     told: Line = {}
 
     async def look() -> bool | None:
+        await asyncio.sleep(LOOK_PAUSE_SECONDS)
         lines: list[Line] = []
         await standing(stage.configuration, wanted)(_listening(lines))
         told.update({name: value for line in lines for name, value in line.items()})

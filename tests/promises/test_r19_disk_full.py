@@ -47,6 +47,7 @@ class FullDisk(Told, kw_only=True):
     false: int
     ended: bool
     ready: float
+    quiet: float
 
 
 class FullLogs(Told, kw_only=True):
@@ -83,7 +84,7 @@ def test_r19_a_full_disk_brings_no_false_success_and_needs_no_hand_afterwards(
         figure=f"full for {seconds:g} s, statements refused with {told.refused};"
         f" answers meanwhile: {answers}; {told.placed} orders called placed,"
         f" {told.false} of them missing; the server {server}; ready {told.ready:.1f} s after"
-        f" there was room; {told.audit}",
+        f" there was room, nothing left to do after {told.quiet:.0f} s more; {told.audit}",
         scale=f"{told.scale}; a disk of 256 MB",
         holds=told.clean
         and told.programs
