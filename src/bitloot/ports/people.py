@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from bitloot.domain.account import OrderClaim, User
+from bitloot.domain.account import User
 from bitloot.domain.account_deletion import AccountDeletion
 from bitloot.domain.api_key import ApiKey
 from bitloot.domain.email_change import EmailChange
@@ -108,8 +108,4 @@ class People(Protocol):
 
     async def recoveries(self, user_id: str, *, nobody: str, limit: int) -> Sequence[Recovery]:
         """Up to `limit` recoveries in any state, to another address than `nobody`."""
-        ...
-
-    async def claimed(self, order_id: str) -> OrderClaim | None:
-        """Whose an order is; nothing is locked."""
         ...

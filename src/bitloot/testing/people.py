@@ -61,7 +61,6 @@ class PeopleReadsContract(Contract):
                 assert await people.open_deletion(each) is None
                 assert await people.recovery(each) is None
                 assert await people.open_recovery(each) is None
-                assert await people.claimed(each) is None
                 assert await people.user_by_email(each) is None
                 assert not await people.unclaimed_orders(each, limit=9)
                 assert await people.key_named(each, "a name") is None
@@ -169,10 +168,6 @@ class PeopleReadsContract(Contract):
         await put(rig, rows.claim(first, user))
         async with rig.uow.begin() as tx:
             assert await tx.people.unclaimed_orders("buyer@shop.example", limit=9) == [second.id]
-            claim = await tx.people.claimed(first.id)
-            assert claim is not None
-            assert claim.user_id == user.id
-            assert await tx.people.claimed(second.id) is None
         assert await rig.people.owner_of(first.id) == user.id
         assert await rig.people.owner_of(second.id) is None
 

@@ -126,10 +126,6 @@ class MemoryPeople(msgspec.Struct, frozen=True):
         rows = (row for row in self.tables.all(Recovery) if row.user_id == user_id)
         return sorted((row for row in rows if row.new_key != nobody), key=_by_id)[:limit]
 
-    async def claimed(self, order_id: str) -> OrderClaim | None:
-        """Whose an order is."""
-        return self.tables.get(OrderClaim, order_id)
-
 
 def _by_id(row: Row) -> str:
     return row.id

@@ -20,7 +20,6 @@ from bitloot.ports.errors import (
 VERSION_MOVED: Final = "BL001"
 NO_STOCK: Final = "BL002"
 LEASE_GONE: Final = "BL003"
-APPEND_ONLY: Final = "BL004"
 
 # Two writers of one order's timeline: whoever comes second decided on an old order.
 _CONFLICTING_RULES: Final = frozenset({"events_pkey"})

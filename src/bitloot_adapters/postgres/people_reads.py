@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import ARRAY, Integer, Text, bindparam, exists, func, literal_column, or_, select
 from sqlalchemy.sql import ColumnElement
 
-from bitloot.domain.account import OrderClaim, User
+from bitloot.domain.account import User
 from bitloot.domain.account_deletion import AccountDeletion
 from bitloot.domain.api_key import ApiKey
 from bitloot.domain.email_change import EmailChange
@@ -33,7 +33,6 @@ from bitloot_adapters.postgres.tables import (
 USER: Final = codec(User)
 SESSION: Final = codec(SignedIn)
 API_KEY: Final = codec(ApiKey)
-CLAIM: Final = codec(OrderClaim)
 CHANGE: Final = codec(EmailChange)
 DELETION: Final = codec(AccountDeletion)
 RECOVERY: Final = codec(Recovery)
@@ -151,9 +150,6 @@ def _moved_elsewhere(kind: Codec[R], new_key: ColumnElement[str]) -> Statement:
 
 _CHANGES: Final = _moved_elsewhere(CHANGE, email_changes.c.new_key)
 _RECOVERIES: Final = _moved_elsewhere(RECOVERY, recoveries.c.new_key)
-_CLAIM: Final = compiled(
-    select(*CLAIM.columns).where(order_claims.c.id == bindparam("row_id", type_=ID))
-)
 
 
 class PeopleReads:
@@ -225,9 +221,6 @@ class PeopleReads:
 
     async def recoveries(self, user_id: str, *, nobody: str, limit: int) -> Sequence[Recovery]:
         return RECOVERY.rows(await self._of(_RECOVERIES, user_id, nobody, limit))
-
-    async def claimed(self, order_id: str) -> OrderClaim | None:
-        return await self._one(CLAIM, _CLAIM, row_id=order_id)
 
     async def _one(self, kind: Codec[R], statement: Statement, **named: str) -> R | None:
         if not all(map(is_id, named.values())):
