@@ -120,7 +120,7 @@ async def test_the_loop_keeps_its_pace_while_real_hashes_run() -> None:
 
 @pytest.mark.parametrize("lanes", [1, 2])
 async def test_hashes_take_no_more_of_the_processor_than_their_share(lanes: int) -> None:
-    share, hashes = 0.2, 8
+    share, hashes = 0.05, 8
     limits = Limits(
         password_hash_bytes=2 * 1024 * 1024,
         password_hash_lanes=lanes,
