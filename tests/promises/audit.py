@@ -47,14 +47,16 @@ def _listening(lines: list[Line]) -> Inside:
     return Inside(lines.append, random.Random(1), None, Warmth())
 
 
-async def until_quiet(stage: Stage, paid: Iterable[str], *, seconds: float) -> float:
+async def until_quiet(
+    stage: Stage, paid: Iterable[str], *, seconds: float, pause: float = LOOK_PAUSE_SECONDS
+) -> float:
     """Wait until every paid order is delivered, told of, or with a person; how long that took."""
     wanted = list(paid)
     begun = time.monotonic()
     told: Line = {}
 
     async def look() -> bool | None:
-        await asyncio.sleep(LOOK_PAUSE_SECONDS)
+        await asyncio.sleep(pause)
         lines: list[Line] = []
         await standing(stage.configuration, wanted)(_listening(lines))
         told.update({name: value for line in lines for name, value in line.items()})
