@@ -396,9 +396,10 @@ async def test_calls_that_were_given_up_never_mix_up_the_answers_of_others(redis
         await asyncio.gather(call, return_exceptions=True)
     # What a machine that stood still does not answer in time is a miss, and is asked for again.
     answers: dict[int, bytes] = {}
-    while missed := [number for number in range(50) if number not in answers]:
-        found = await asyncio.gather(*(cache.get(f"k{number}") for number in missed))
-        answers |= {n: answer for n, answer in zip(missed, found, strict=True) if answer}
+    async with asyncio.timeout(20):
+        while missed := [number for number in range(50) if number not in answers]:
+            found = await asyncio.gather(*(cache.get(f"k{number}") for number in missed))
+            answers |= {n: answer for n, answer in zip(missed, found, strict=True) if answer}
     assert answers == {number: b"%d" % number for number in range(50)}
 
 
